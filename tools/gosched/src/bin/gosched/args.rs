@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command line.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::error::ErrorKind;
+use clap::Parser;
+use clap::Subcommand;
+use gosched::policy::GoPrio;
+use gosched::thread::ThreadId;
+
+use crate::complain;
+use crate::run;
+use crate::EXIT_FAILURE;
+
+/// Set, read and explain the Go priority of threads: 0 to 63, higher = more urgent
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "\
+Priorities (higher = more urgent):
+   0..15  idle  run where nothing else wants to
+  16..47  fair  share the CPU; 32 is nice 0
+  48..63  rt    run before all others
+
+\"gosched check\" tells whether the kernel is ready."
+)]
+pub(crate) struct Args {
+    /// Write JSON to standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Give threads a priority
+    Set(Set),
+    /// Show the priority of threads, what the kernel makes of it, and their base
+    Get(ThreadArgs),
+    /// Take the priority of threads away, which returns them to their base
+    Clear(ThreadArgs),
+    /// Run a command at a priority, which all it starts inherits
+    #[command(after_help = "\
+Exit status: that of COMMAND, or
+  125  gosched itself failed
+  126  COMMAND was found but cannot be run
+  127  COMMAND was not found")]
+    Run(Run),
+    /// List what each priority means to the kernel
+    #[command(after_help = "\
+A higher priority is more urgent. WEIGHT is the kernel's load weight, in the unit
+in which nice 19 has 15360 and nice 0 has 1048576. \"-\" is what the policy does
+not have, or the kernel's own.")]
+    Map,
+    /// Tell whether this system is ready, and what to do if not
+    #[command(after_help = "Exit status: 0 when priorities can be set, 1 otherwise")]
+    Check,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Set {
+    /// Let what the threads start from now on inherit the priority
+    #[arg(long)]
+    pub(crate) inherit: bool,
+
+    /// 0..63, higher = more urgent
+    #[arg(value_name = "PRIO", allow_negative_numbers = true)]
+    pub(crate) prio: Prio,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ThreadArgs {
+    /// All threads of each PID, not only the one of that id
+    #[arg(short, long)]
+    pub(crate) all_tasks: bool,
+
+    /// Process or thread ids; a process id alone means its main thread.
+    /// PID:INODE, with the inode of the pidfd, never hits a recycled id
+    #[arg(value_name = "PID", required = true)]
+    pub(crate) ids: Vec<ThreadId>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Run {
+    /// 0..63, higher = more urgent
+    #[arg(value_name = "PRIO", allow_negative_numbers = true)]
+    pub(crate) prio: Prio,
+
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// A priority as the user writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prio(pub(crate) GoPrio);
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PrioError {
+    #[error("priority {0} is outside 0..{max} (higher = more urgent)", max = GoPrio::MAX.get())]
+    OutOfRange(i64),
+    #[error("priority '{0}' is not a number 0..{max} (higher = more urgent)", max = GoPrio::MAX.get())]
+    NotANumber(String),
+}
+
+impl FromStr for Prio {
+    type Err = PrioError;
+
+    fn from_str(text: &str) -> Result<Self, PrioError> {
+        let number: i64 = text
+            .parse()
+            .map_err(|_| PrioError::NotANumber(text.to_owned()))?;
+        u32::try_from(number)
+            .ok()
+            .and_then(GoPrio::new)
+            .map(Self)
+            .ok_or(PrioError::OutOfRange(number))
+    }
+}
+
+/// A command line that asks for no work: wrong, or for help.
+pub(crate) struct Misuse {
+    error: clap::Error,
+    exit: u8,
+}
+
+pub(crate) fn parse() -> Result<Args, Misuse> {
+    Args::try_parse().map_err(|error| {
+        // Clap does not say how far it came.
+        let verb = std::env::args_os()
+            .skip(1)
+            .find(|arg| !arg.as_encoded_bytes().starts_with(b"-"));
+        let exit = if verb.is_some_and(|verb| verb == "run") {
+            run::EXIT_OWN_FAILURE
+        } else {
+            EXIT_FAILURE
+        };
+        Misuse { error, exit }
+    })
+}
+
+impl Misuse {
+    pub(crate) fn report(self) -> ExitCode {
+        match (self.error.kind(), self.error.source()) {
+            // One sentence of ours says more than clap's three lines.
+            (ErrorKind::ValueValidation, Some(reason)) => complain(&reason),
+            // Nobody is left to tell when this fails.
+            _ => drop(self.error.print()),
+        }
+        if self.error.use_stderr() {
+            ExitCode::from(self.exit)
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_priority_is_0_to_63() {
+        assert_eq!("0".parse(), Ok(Prio(GoPrio::MIN)));
+        assert_eq!("63".parse(), Ok(Prio(GoPrio::MAX)));
+        assert_eq!("64".parse::<Prio>(), Err(PrioError::OutOfRange(64)));
+        assert_eq!("-1".parse::<Prio>(), Err(PrioError::OutOfRange(-1)));
+        assert_eq!(
+            "4294967296".parse::<Prio>(),
+            Err(PrioError::OutOfRange(1 << 32))
+        );
+        assert_eq!(
+            "high".parse::<Prio>(),
+            Err(PrioError::NotANumber("high".to_owned()))
+        );
+    }
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `gosched check`: whether this system is ready, and what to do if not.
+
+mod limits;
+
+use std::fs;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::FileTypeExt;
+use std::process::ExitCode;
+
+use gosched::error::OpenError;
+use gosched::error::RequestError;
+use gosched::policy::level;
+use gosched::policy::GoPrio;
+use gosched::sched::Params;
+use gosched::uapi::GO_SCHED_ABI_VERSION;
+use gosched::Children;
+use gosched::Device;
+use gosched::Target;
+use procfs::ConfigSetting;
+use procfs::ProcError;
+use serde::Serialize;
+
+use crate::print_json;
+use crate::Failure;
+use crate::EXIT_FAILURE;
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    /// Usable, with a limit worth knowing; or not to be told.
+    Warn,
+    Fail,
+    /// An earlier failure leaves nothing to look at.
+    Skip,
+}
+
+impl Verdict {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+/// One line of the answer.
+#[derive(Serialize)]
+struct Finding {
+    check: &'static str,
+    verdict: Verdict,
+    detail: String,
+    /// What to do next.
+    advice: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            check,
+            verdict: Verdict::Ok,
+            detail: detail.into(),
+            advice: None,
+        }
+    }
+
+    fn warn(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Warn,
+            advice: Some(advice.into()),
+            ..Self::ok(check, detail)
+        }
+    }
+
+    fn fail(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Fail,
+            ..Self::warn(check, detail, advice)
+        }
+    }
+
+    fn skip(check: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Skip,
+            ..Self::ok(check, detail)
+        }
+    }
+}
+
+pub(crate) fn check(json: bool) -> Result<ExitCode, Failure> {
+    let mut findings = vec![kernel(), module(), device()];
+    match Device::open() {
+        Ok(device) => findings.extend([
+            Finding::ok("access", format!("this user may open {}", Device::PATH)),
+            Finding::ok(
+                "abi",
+                format!("version {GO_SCHED_ABI_VERSION} on both sides"),
+            ),
+            hook(&device),
+        ]),
+        Err(error) => findings.extend(not_open(&error)),
+    }
+    findings.extend([limits::fair_server(), limits::quota(), limits::autogroup()]);
+
+    if json {
+        print_json(&findings)?;
+    } else {
+        print(&mut io::stdout().lock(), &findings)?;
+    }
+    let unusable = findings
+        .iter()
+        .any(|finding| matches!(finding.verdict, Verdict::Fail | Verdict::Skip));
+    Ok(if unusable {
+        ExitCode::from(EXIT_FAILURE)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn print(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {
+    for finding in findings {
+        let (label, check) = (finding.verdict.label(), finding.check);
+        writeln!(out, "{label:4}  {check:9}  {}", finding.detail)?;
+        if let Some(advice) = &finding.advice {
+            writeln!(out, "{:15}  -> {advice}", "")?;
+        }
+    }
+    Ok(())
+}
+
+fn kernel() -> Finding {
+    const CHECK: &str = "kernel";
+    const OPTION: &str = "CONFIG_GO_SCHED";
+
+    match procfs::kernel_config() {
+        Ok(config) if matches!(config.get(OPTION), Some(ConfigSetting::Yes)) => {
+            Finding::ok(CHECK, format!("built with {OPTION}=y"))
+        }
+        Ok(_) => Finding::fail(
+            CHECK,
+            format!("built without {OPTION}"),
+            format!("boot a kernel with the go_sched patches and {OPTION}=y"),
+        ),
+        Err(ProcError::NotFound(_)) => Finding::warn(
+            CHECK,
+            format!("unknown whether built with {OPTION}: no /proc/config.gz, no /boot/config-*"),
+            "see whether \"hook\" below is ok",
+        ),
+        Err(error) => Finding::warn(
+            CHECK,
+            format!("unknown whether built with {OPTION}: {error}"),
+            "see whether \"hook\" below is ok",
+        ),
+    }
+}
+
+fn module() -> Finding {
+    const CHECK: &str = "module";
+    const NAME: &str = "go_sched_class";
+
+    match procfs::modules() {
+        Ok(modules) if modules.contains_key(NAME) => {
+            Finding::ok(CHECK, format!("{NAME} is loaded"))
+        }
+        Ok(_) | Err(ProcError::NotFound(_)) => Finding::fail(
+            CHECK,
+            format!("{NAME} is not loaded"),
+            format!("run \"insmod {NAME}.ko\" as root"),
+        ),
+        Err(error) => Finding::warn(
+            CHECK,
+            format!("unknown whether {NAME} is loaded: {error}"),
+            "see whether \"device\" below is ok",
+        ),
+    }
+}
+
+fn device() -> Finding {
+    const CHECK: &str = "device";
+
+    match fs::metadata(Device::PATH) {
+        Ok(metadata) if metadata.file_type().is_char_device() => {
+            Finding::ok(CHECK, format!("{} exists", Device::PATH))
+        }
+        Ok(_) => Finding::fail(
+            CHECK,
+            format!("{} is not a device", Device::PATH),
+            "remove it, and load the module again",
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::fail(
+            CHECK,
+            format!("there is no {}", Device::PATH),
+            "load the module; if it is loaded, mount devtmpfs on /dev",
+        ),
+        Err(error) => Finding::fail(
+            CHECK,
+            format!("cannot look at {}: {error}", Device::PATH),
+            "run as root",
+        ),
+    }
+}
+
+/// What remains to be told of the device when it did not open.
+fn not_open(error: &OpenError) -> [Finding; 3] {
+    let skip = |check| Finding::skip(check, "needs the open device");
+    match error {
+        OpenError::NotLoaded => [skip("access"), skip("abi"), skip("hook")],
+        OpenError::VersionMismatch { .. } | OpenError::NotTheDevice => [
+            Finding::ok("access", format!("this user may open {}", Device::PATH)),
+            Finding::fail(
+                "abi",
+                error.to_string(),
+                "load the module that came with this program",
+            ),
+            skip("hook"),
+        ],
+        OpenError::NotPermitted => [
+            Finding::fail(
+                "access",
+                format!("this user may not open {}", Device::PATH),
+                "run as root, or have root grant access to it with chmod(1)",
+            ),
+            skip("abi"),
+            skip("hook"),
+        ],
+        _ => [
+            Finding::fail("access", error.to_string(), "see the kernel log, dmesg(1)"),
+            skip("abi"),
+            skip("hook"),
+        ],
+    }
+}
+
+/// Tries the whole path on this thread, with the one priority that everybody
+/// may set.
+fn hook(device: &Device) -> Finding {
+    const CHECK: &str = "hook";
+
+    let expected = level(GoPrio::MIN).policy.into();
+    let tried = device
+        .set(Target::CallingThread, GoPrio::MIN, Children::StartAtBase)
+        .and_then(|()| Params::in_force(rustix::thread::gettid()).map_err(RequestError::Os))
+        .and_then(|params| device.clear(Target::CallingThread).map(|()| params));
+    match tried {
+        Ok(params) if params.policy == expected => {
+            Finding::ok(CHECK, format!("priority {} took effect", GoPrio::MIN.get()))
+        }
+        Ok(params) => Finding::fail(
+            CHECK,
+            format!(
+                "priority {} was accepted, but the thread ran at {params}",
+                GoPrio::MIN.get()
+            ),
+            "load the module that came with this program",
+        ),
+        Err(error) => Finding::fail(
+            CHECK,
+            format!("priority {} was refused", GoPrio::MIN.get()),
+            error.to_string(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_printed_with_what_to_do() {
+        let mut out = Vec::new();
+        let findings = [
+            Finding::ok("kernel", "fine"),
+            Finding::fail("module", "absent", "load it"),
+        ];
+        print(&mut out, &findings).expect("a vector takes all");
+        assert_eq!(
+            String::from_utf8(out).expect("text"),
+            "ok    kernel     fine\n\
+             FAIL  module     absent\n                 -> load it\n"
+        );
+    }
+
+    #[test]
+    fn another_abi_fails_abi_alone() {
+        let findings = not_open(&OpenError::VersionMismatch { module: 2 });
+        let verdicts = findings.map(|finding| finding.verdict.label());
+        assert_eq!(verdicts, ["ok", "FAIL", "skip"]);
+    }
+}

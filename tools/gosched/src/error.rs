@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can go wrong, by meaning; the only place that knows errno values.
+
+use std::io;
+
+use procfs::ProcError;
+use rustix::io::Errno;
+
+use crate::uapi::GO_SCHED_ABI_VERSION;
+use crate::Device;
+
+/// Why [`Device::open`] failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is no device.
+    #[error(
+        "there is no {path}: the module is not loaded; \
+         run \"insmod go_sched_class.ko\" as root, or \"gosched check\" to see what is missing",
+        path = Device::PATH
+    )]
+    NotLoaded,
+    /// The caller may not open the device.
+    #[error(
+        "no permission to open {path}: run as root, or have root grant access to it with chmod(1)",
+        path = Device::PATH
+    )]
+    NotPermitted,
+    /// Something else has the name of the device.
+    #[error("{path} is not the device of the module go_sched_class: remove it, and load the module", path = Device::PATH)]
+    NotTheDevice,
+    /// The module was built for another version of the ABI.
+    #[error(
+        "the loaded module has ABI version {module}, this program {GO_SCHED_ABI_VERSION}: \
+         install both from the same release"
+    )]
+    VersionMismatch {
+        /// The version that the module reports.
+        module: u32,
+    },
+    /// Anything else, as the kernel reports it.
+    #[error("cannot open {path}: {0}", path = Device::PATH)]
+    Os(io::Error),
+}
+
+impl OpenError {
+    pub(crate) fn from_open(errno: Errno) -> Self {
+        match errno {
+            Errno::NOENT | Errno::NODEV | Errno::NXIO => Self::NotLoaded,
+            Errno::ACCESS | Errno::PERM => Self::NotPermitted,
+            other => Self::Os(other.into()),
+        }
+    }
+
+    pub(crate) fn from_version(errno: Errno) -> Self {
+        match errno {
+            Errno::NOTTY => Self::NotTheDevice,
+            other => Self::Os(other.into()),
+        }
+    }
+}
+
+/// Why a request for a thread failed. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The target does not exist, or is exiting.
+    #[error("no such thread, or it is exiting")]
+    NoSuchThread,
+    /// `sched_setattr(2)` would refuse the caller the same parameters.
+    #[error(
+        "not permitted: one's own threads may be lowered, and raised again to where they started; \
+         for more, or for others' threads, be root or have CAP_SYS_NICE, RLIMIT_NICE or RLIMIT_RTPRIO"
+    )]
+    NotPermitted,
+    /// The thread is `SCHED_DEADLINE`.
+    #[error("the thread is SCHED_DEADLINE, which has no Go priority: change its policy first, see chrt(1)")]
+    Deadline,
+    /// No mapping is registered with the scheduler.
+    #[error("the scheduler has no mapping of Go priorities: load the module go_sched_class again")]
+    NoMapping,
+    /// The descriptor of [`Target::Pidfd`](crate::Target::Pidfd) is not a pidfd.
+    #[error("the descriptor is not a pidfd")]
+    NotAPidfd,
+    /// Anything else, as the kernel reports it.
+    #[error("the kernel refused the request: {0}")]
+    Os(io::Error),
+}
+
+impl From<Errno> for RequestError {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::SRCH => Self::NoSuchThread,
+            Errno::PERM | Errno::ACCESS => Self::NotPermitted,
+            Errno::BUSY => Self::Deadline,
+            Errno::OPNOTSUPP => Self::NoMapping,
+            Errno::BADF => Self::NotAPidfd,
+            other => Self::Os(other.into()),
+        }
+    }
+}
+
+/// Why a thread could not be found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FindError {
+    /// Nothing has that id.
+    #[error("no such process or thread")]
+    NotFound,
+    /// The id is in use, but not by the process or thread the inode names.
+    #[error("the process or thread meant has exited, and its id is in use again")]
+    Recycled,
+    /// The kernel gives processes no inodes of their own.
+    #[error(
+        "this kernel has no pidfs to compare the inode with (since Linux 6.9): give the id alone"
+    )]
+    NoPidfs,
+    /// New threads kept appearing while they were listed.
+    #[error(
+        "the process starts threads faster than they can be listed: run again for those missed"
+    )]
+    NeverComplete,
+    /// `/proc` cannot be read.
+    #[error("cannot list the threads: {0}")]
+    Proc(ProcError),
+    /// Anything else, as the kernel reports it.
+    #[error("cannot open a pidfd: {0}")]
+    Os(io::Error),
+}
+
+impl From<Errno> for FindError {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::SRCH => Self::NotFound,
+            other => Self::Os(other.into()),
+        }
+    }
+}
+
+impl From<ProcError> for FindError {
+    fn from(error: ProcError) -> Self {
+        match error {
+            ProcError::NotFound(_) => Self::NotFound,
+            // A read from the directory of a thread that has been reaped.
+            ProcError::Io(error, _) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {
+                Self::NotFound
+            }
+            other => Self::Proc(other),
+        }
+    }
+}
+
+/// Why a text is not a [`ThreadId`](crate::thread::ThreadId).
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseIdError {
+    /// Not a positive number.
+    #[error("'{0}' is not a process or thread id (PID or PID:INODE)")]
+    NotAnId(String),
+    /// What follows the colon is not a number.
+    #[error("'{0}' is not a pidfs inode number (PID:INODE)")]
+    NotAnInode(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_device_says_how_to_load_the_module() {
+        let words = OpenError::from_open(Errno::NOENT).to_string();
+        assert!(words.contains("insmod go_sched_class.ko"), "{words}");
+        assert!(words.contains("gosched check"), "{words}");
+    }
+
+    #[test]
+    fn another_abi_names_both_versions() {
+        let words = OpenError::VersionMismatch { module: 7 }.to_string();
+        assert!(words.contains("ABI version 7, this program 1"), "{words}");
+    }
+
+    #[test]
+    fn a_refusal_is_told_by_its_meaning() {
+        assert!(matches!(Errno::PERM.into(), RequestError::NotPermitted));
+        assert!(matches!(Errno::BUSY.into(), RequestError::Deadline));
+        assert!(matches!(Errno::OPNOTSUPP.into(), RequestError::NoMapping));
+        assert!(matches!(Errno::SRCH.into(), RequestError::NoSuchThread));
+        assert!(matches!(Errno::BADF.into(), RequestError::NotAPidfd));
+        assert!(matches!(Errno::INVAL.into(), RequestError::Os(_)));
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Go priorities of threads: one number, 0 to 63 and higher = more urgent, which
+//! the Linux scheduler maps to its own parameters while the module
+//! `go_sched_class` is loaded.
+//!
+//! The calling thread steps back for some work, and returns:
+//!
+//! ```no_run
+//! use gosched::policy::GoPrio;
+//! use gosched::{Children, Device, Target};
+//!
+//! # fn compact() {}
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let device = Device::open()?;
+//! device.set(Target::CallingThread, GoPrio::MIN, Children::StartAtBase)?;
+//! compact();
+//! device.clear(Target::CallingThread)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a priority means to the kernel needs no device:
+//!
+//! ```
+//! use gosched::policy::{level, Band, GoPrio, Policy};
+//!
+//! let urgent = GoPrio::new(60).expect("60 is below 64");
+//! assert_eq!(urgent.band(), Band::Rt);
+//! assert_eq!(level(urgent).policy, Policy::RoundRobin);
+//! assert_eq!(level(urgent).rt_priority, 13);
+//! ```
+
+pub use go_sched_policy as policy;
+
+pub use self::device::Children;
+pub use self::device::Device;
+pub use self::device::Status;
+pub use self::device::Target;
+
+mod device;
+pub mod error;
+pub mod sched;
+pub mod thread;
+pub mod uapi;

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Finding threads so that a recycled id is never taken for the one meant: each
+//! is held by a pidfd.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::str::FromStr;
+
+use procfs::process::Process;
+use procfs::process::TasksIter;
+use rustix::process::Pid;
+use rustix::process::PidfdFlags;
+
+use crate::error::FindError;
+use crate::error::ParseIdError;
+use crate::Target;
+
+/// `PID_FS_MAGIC` of include/uapi/linux/magic.h.
+const PID_FS_MAGIC: u64 = 0x5049_4446;
+
+/// How often the threads of a process are listed until nothing new appears.
+const PASSES: u32 = 64;
+
+/// How a user names a process or thread: `PID`, or `PID:INODE` where the inode
+/// is that of its pidfd and unlike the id is never used again.
+///
+/// ```
+/// use gosched::thread::ThreadId;
+///
+/// let id: ThreadId = "4711:1082".parse()?;
+/// assert_eq!(id.to_string(), "4711:1082");
+/// # Ok::<(), gosched::error::ParseIdError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadId {
+    /// The id in the caller's pid namespace.
+    pub pid: Pid,
+    /// The inode of the pidfd, if given.
+    pub inode: Option<u64>,
+}
+
+impl FromStr for ThreadId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let (pid, inode) = match text.split_once(':') {
+            Some((pid, inode)) => (pid, Some(inode)),
+            None => (text, None),
+        };
+        let pid = pid
+            .parse()
+            .ok()
+            .filter(|pid| *pid > 0)
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| ParseIdError::NotAnId(pid.to_owned()))?;
+        let inode = inode
+            .map(|inode| {
+                inode
+                    .parse()
+                    .map_err(|_| ParseIdError::NotAnInode(inode.to_owned()))
+            })
+            .transpose()?;
+        Ok(Self { pid, inode })
+    }
+}
+
+impl fmt::Display for ThreadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.pid)?;
+        match self.inode {
+            Some(inode) => write!(f, ":{inode}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A thread, held by a pidfd.
+#[derive(Debug)]
+pub struct Thread {
+    tid: Pid,
+    pidfd: OwnedFd,
+}
+
+impl Thread {
+    /// Finds a thread. The id of a process means its main thread.
+    ///
+    /// # Errors
+    ///
+    /// Fails when nothing has the id, or something else than the inode names.
+    pub fn open(id: ThreadId) -> Result<Self, FindError> {
+        let thread = Self {
+            tid: id.pid,
+            pidfd: rustix::process::pidfd_open(
+                id.pid,
+                PidfdFlags::from_bits_retain(libc::PIDFD_THREAD),
+            )?,
+        };
+        match id.inode {
+            Some(inode) if thread.inode()? != inode => Err(FindError::Recycled),
+            _ => Ok(thread),
+        }
+    }
+
+    /// Returns the id of the thread in the caller's pid namespace.
+    pub fn tid(&self) -> Pid {
+        self.tid
+    }
+
+    /// Returns what to pass to a request of [`Device`](crate::Device).
+    pub fn target(&self) -> Target<'_> {
+        Target::Pidfd(self.pidfd.as_fd())
+    }
+
+    /// Returns the number to write after the colon of a [`ThreadId`].
+    ///
+    /// # Errors
+    ///
+    /// Fails on kernels without pidfs, older than 6.9.
+    pub fn inode(&self) -> Result<u64, FindError> {
+        // Without pidfs all pidfds share one inode.
+        if rustix::fs::fstatfs(&self.pidfd)?.f_type as u64 != PID_FS_MAGIC {
+            return Err(FindError::NoPidfs);
+        }
+        Ok(rustix::fs::fstat(&self.pidfd)?.st_ino)
+    }
+}
+
+/// All threads of a process, those included that start while the iterator runs;
+/// threads that end meanwhile are left out.
+///
+/// The caller works on each thread before it asks for the next, so that what a
+/// thread not yet reached starts is still found.
+#[derive(Debug)]
+pub struct Threads {
+    process: Process,
+    tasks: TasksIter,
+    seen: HashSet<i32>,
+    passes_left: u32,
+    pass_is_fresh: bool,
+}
+
+impl Threads {
+    /// Finds the threads of a process, which may be named by any of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Thread::open`], and when `/proc` cannot be read.
+    pub fn of(id: ThreadId) -> Result<Self, FindError> {
+        let process = Process::new(id.pid.as_raw_nonzero().get())?;
+        if id.inode.is_some() {
+            Thread::open(id)?;
+            // The directory is older than the pidfd and still there: both are of
+            // the same process.
+            process.stat()?;
+        }
+        let tasks = process.tasks()?;
+        Ok(Self {
+            process,
+            tasks,
+            seen: HashSet::new(),
+            passes_left: PASSES,
+            pass_is_fresh: false,
+        })
+    }
+
+    fn next_thread(&mut self) -> Result<Option<Thread>, FindError> {
+        loop {
+            let Some(task) = self.tasks.next() else {
+                if !self.pass_is_fresh {
+                    return Ok(None);
+                }
+                self.pass_is_fresh = false;
+                self.passes_left -= 1;
+                if self.passes_left == 0 {
+                    return Err(FindError::NeverComplete);
+                }
+                self.tasks = self.process.tasks()?;
+                continue;
+            };
+            let task = task?;
+            if !self.seen.insert(task.tid) {
+                continue;
+            }
+            let Some(pid) = Pid::from_raw(task.tid) else {
+                continue;
+            };
+            self.pass_is_fresh = true;
+
+            let thread = Thread::open(ThreadId { pid, inode: None });
+            // The entry is older than the pidfd: as long as it is there the two
+            // are of the same thread.
+            match thread.and_then(|thread| Ok((thread, task.stat()?))) {
+                Ok((thread, _)) => return Ok(Some(thread)),
+                Err(FindError::NotFound) => continue,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Iterator for Threads {
+    type Item = Result<Thread, FindError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.next_thread() {
+            // The process has ended.
+            Err(FindError::NotFound) => None,
+            result => result.transpose(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn own_pid() -> ThreadId {
+        ThreadId {
+            pid: rustix::process::getpid(),
+            inode: None,
+        }
+    }
+
+    /// What pidfds tell of threads is new in Linux 6.9.
+    fn own_inode() -> Option<u64> {
+        let inode = Thread::open(own_pid()).and_then(|thread| thread.inode());
+        if inode.is_err() {
+            eprintln!("skipped: this kernel has no pidfs");
+        }
+        inode.ok()
+    }
+
+    #[test]
+    fn an_id_is_a_positive_number() {
+        for text in ["", "0", "-1", "abc", "1.5", "2147483648", ":1"] {
+            let error = text.parse::<ThreadId>().expect_err(text);
+            assert!(matches!(error, ParseIdError::NotAnId(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_inode_is_a_number() {
+        let error = "1:x".parse::<ThreadId>().expect_err("no inode");
+        assert_eq!(error, ParseIdError::NotAnInode("x".to_owned()));
+    }
+
+    #[test]
+    fn the_right_inode_finds_the_thread() {
+        let Some(inode) = own_inode() else { return };
+        let id = ThreadId {
+            inode: Some(inode),
+            ..own_pid()
+        };
+        assert_eq!(Thread::open(id).expect("own thread").tid(), id.pid);
+        assert!(Threads::of(id).expect("own threads").next().is_some());
+    }
+
+    #[test]
+    fn another_inode_is_a_recycled_id() {
+        let Some(inode) = own_inode() else { return };
+        let id = ThreadId {
+            inode: Some(inode + 1),
+            ..own_pid()
+        };
+        assert!(matches!(Thread::open(id), Err(FindError::Recycled)));
+        assert!(matches!(Threads::of(id), Err(FindError::Recycled)));
+    }
+
+    #[test]
+    fn a_thread_started_while_listing_is_found() {
+        if own_inode().is_none() {
+            return;
+        }
+        let mut threads = Threads::of(own_pid()).expect("own threads");
+        threads.next().expect("a first thread").expect("readable");
+
+        std::thread::scope(|scope| {
+            let (tid_out, tid_in) = mpsc::channel();
+            let (end_out, end_in) = mpsc::channel::<()>();
+            scope.spawn(move || {
+                tid_out.send(rustix::thread::gettid()).expect("receiver");
+                end_in.recv().expect_err("the end");
+            });
+            let started = tid_in.recv().expect("sender");
+            assert!(threads
+                .filter_map(Result::ok)
+                .any(|thread| thread.tid() == started));
+            drop(end_out);
+        });
+    }
+
+    #[test]
+    fn an_id_in_no_use_is_not_found() {
+        if own_inode().is_none() {
+            return;
+        }
+        // One above the largest id the kernel gives out.
+        let id = ThreadId {
+            pid: Pid::from_raw(1 << 22).expect("positive"),
+            inode: None,
+        };
+        assert!(matches!(Thread::open(id), Err(FindError::NotFound)));
+        assert!(matches!(Threads::of(id), Err(FindError::NotFound)));
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ABI of `/dev/go_sched` as its header `uapi/go_sched.h` has it; see there
+//! for what each item means.
+//!
+//! Run `tools/gosched/src/uapi/regenerate` after a change of the header.
+
+use go_sched_policy::LEVELS;
+
+pub use self::bindings::*;
+
+#[expect(
+    missing_docs,
+    non_camel_case_types,
+    clippy::allow_attributes,
+    reason = "generated, with the names of the header"
+)]
+mod bindings;
+
+// The tool passes the structures of the first version and no longer ones.
+const _: () = {
+    assert!(size_of::<go_sched_set>() == GO_SCHED_SET_SIZE_VER0 as usize);
+    assert!(size_of::<go_sched_get>() == GO_SCHED_GET_SIZE_VER0 as usize);
+    assert!(size_of::<go_sched_clear>() == GO_SCHED_CLEAR_SIZE_VER0 as usize);
+    assert!(GO_SCHED_LEVELS == LEVELS);
+};
+
+#[cfg(test)]
+mod tests {
+    use rustix::ioctl::opcode;
+
+    use super::*;
+
+    #[test]
+    fn abi_version_is_1() {
+        assert_eq!(GO_SCHED_ABI_VERSION, 1);
+    }
+
+    #[test]
+    fn request_numbers_are_those_of_io() {
+        assert_eq!(GO_SCHED_VERSION, opcode::none(0xbc, 0));
+        assert_eq!(GO_SCHED_SET, opcode::none(0xbc, 1));
+        assert_eq!(GO_SCHED_GET, opcode::none(0xbc, 2));
+        assert_eq!(GO_SCHED_CLEAR, opcode::none(0xbc, 3));
+    }
+}
