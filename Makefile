@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The front door. The kernel build system reads Kbuild, not this file.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.SILENT:
+.NOTPARALLEL:
+.ONESHELL:
+
+# Everything that is built goes here; the source tree stays as it was checked out.
+export GO_SCHED_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/go_sched
+export CARGO_TARGET_DIR := $(GO_SCHED_CACHE)/target
+export GOCACHE := $(GO_SCHED_CACHE)/go-build
+
+# Where rustc, cargo, clang and go are. The distribution's come first: the kernel
+# needs a Rust with library sources, which a rustup toolchain may not have, and
+# one compiler for everything keeps cargo from building everything twice.
+TOOLCHAIN ?= /usr/bin
+export PATH := $(GO_SCHED_CACHE)/bindgen/bin:$(TOOLCHAIN):$(PATH)
+unexport RUSTC RUSTFLAGS
+
+# Static, because the guest has no libraries. With the target named, build scripts
+# and procedural macros, which cannot be static, are built without the flag.
+target := x86_64-unknown-linux-gnu
+static := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static'
+binaries := $(CARGO_TARGET_DIR)/$(target)/release
+
+# DEBUG=1 chooses the debug kernel, KDIR=... a kernel that somebody else built.
+ifdef KDIR
+kernel := $(abspath $(KDIR))
+kernel_stamp := $(kernel)/Module.symvers
+else
+kernel := $(GO_SCHED_CACHE)/linux-6.12/build$(if $(DEBUG),-debug)
+kernel_stamp := $(kernel)/.go_sched_stamp
+endif
+
+# kbuild of 6.12 writes beside the sources, so it gets links to them.
+module_sources := Kbuild $(wildcard *.rs) policy uapi
+module_key := $(firstword $(shell printf '%s' '$(CURDIR) $(kernel)' | cksum))
+module := $(GO_SCHED_CACHE)/module-$(module_key)/go_sched_class.ko
+
+step := source qemu/step.sh; step $(GO_SCHED_CACHE)/log
+
+.DEFAULT_GOAL := $(if $(KDIR),module,help)
+
+.PHONY: help
+help:
+	echo 'make demo         show what a priority does, in the patched kernel'
+	echo 'make test         all tests: on this machine, then in the patched kernel'
+	echo 'make test-debug   the tests in a kernel that checks itself'
+	echo 'make shell        a root shell in the patched kernel; exit ends it'
+	echo 'make setup        install what is missing to do the above'
+	echo 'make kernel       build the patched kernel (DEBUG=1: the debug kernel)'
+	echo 'make module       build go_sched_class.ko (KDIR=DIR: for the kernel built in DIR)'
+	echo 'make where        say where things are built'
+	echo 'make lint         check formatting and common mistakes'
+	echo 'make clean        remove everything that was built'
+	echo
+	echo 'qemu/run -- COMMAND runs anything in the patched kernel; see qemu/run --help.'
+	echo 'Everything is built in $(GO_SCHED_CACHE); GO_SCHED_CACHE moves it.'
+
+.PHONY: demo
+demo: guest
+	mkdir -p $(GO_SCHED_CACHE)/demo
+	(cd tools/demo && CGO_ENABLED=0 go build -buildvcs=false -o $(GO_SCHED_CACHE)/demo/demo .)
+	# 4 ns an instruction is about what an emulated CPU needs.
+	qemu/run --icount 2 --overlay $(GO_SCHED_CACHE)/demo -- /demo
+
+.PHONY: test
+test: guest
+	qemu/run-tests
+
+.PHONY: test-debug
+test-debug:
+	GO_SCHED_DEBUG=1 qemu/run-tests
+
+.PHONY: shell
+shell:
+	qemu/run --terminal -- sh -c 'sh -l || true'
+
+.PHONY: setup
+setup:
+	qemu/install-packages
+
+.PHONY: kernel
+kernel: $(kernel_stamp)
+
+.PHONY: FORCE
+FORCE:
+
+ifndef KDIR
+# Returns at once, and leaves the stamp as it is, when nothing has changed.
+$(kernel_stamp): setup FORCE
+	qemu/build-kernel $(if $(DEBUG),--debug)
+else
+$(kernel_stamp):
+	echo 'There is no $@: build that kernel first, with "make bzImage modules"' >&2
+	exit 1
+endif
+
+.PHONY: module
+module: $(module)
+	$(if $(KDIR),echo $(module))
+
+# From scratch each time, as kbuild does not notice that the kernel's Rust crates
+# changed. Two builds at once take turns; the result appears complete or not at
+# all.
+$(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
+	if ! grep -qs '^CONFIG_GO_SCHED=y' $(kernel)/.config; then
+		echo '$(kernel) is not a kernel built with patches/linux-6.12 and CONFIG_GO_SCHED=y' >&2
+		exit 1
+	fi
+	mkdir -p $(@D) $(GO_SCHED_CACHE)/log
+	exec 9>$(@D)/lock
+	flock 9
+	rm -rf $(@D)/build
+	mkdir $(@D)/build
+	cp -rs $(addprefix $(CURDIR)/,$(module_sources)) $(@D)/build
+	: >$(GO_SCHED_CACHE)/log/module.log
+	export LIBCLANG_PATH=$$(llvm-config --libdir)
+	llvm=$$(sed -n 's/^CONFIG_CC_IS_CLANG=y/LLVM=1/p' $(kernel)/.config)
+	$(step)/module.log 'Building go_sched_class.ko' \
+		env -u MAKEFLAGS make -C $(kernel) M=$(@D)/build $$llvm modules
+	mv $(@D)/build/go_sched_class.ko $@
+
+# What is inside the guest. "run" calls this before each boot.
+.PHONY: guest
+guest: $(module) programs
+
+.PHONY: programs
+programs: setup
+	mkdir -p $(GO_SCHED_CACHE)/log
+	: >$(GO_SCHED_CACHE)/log/programs.log
+	$(step)/programs.log 'Building the programs for the guest' \
+		env $(static) cargo build --release --locked --target $(target) \
+			--package go-sched-qemu --package gosched
+
+# For qemu/run: builds what runs the guest and says where it is.
+.PHONY: runner
+runner: programs
+	echo $(binaries)/run
+
+.PHONY: where
+where:
+	echo bzImage=$(kernel)/arch/x86/boot/bzImage
+	echo kernel-build=$(kernel)
+	echo go_sched_class.ko=$(module)
+	echo gosched=$(binaries)/gosched
+	echo init=$(binaries)/init
+	echo cache=$(GO_SCHED_CACHE)
+
+.PHONY: lint
+lint: $(kernel_stamp)
+	qemu/install-packages --lint
+	# By name: "cargo clippy" would prefer a rustup toolchain's to the one in PATH.
+	cargo-fmt --all --check
+	for source in *.rs; do rustfmt --check --edition 2021 <"$$source"; done
+	cargo-clippy clippy --workspace --all-targets --locked -- -D warnings
+	test -z "$$(gofmt -l tools/demo)" || { gofmt -d tools/demo; exit 1; }
+	(cd tools/demo && go vet ./... && go test ./...)
+	shellcheck -x .ci/run qemu/run qemu/run-tests qemu/build-kernel \
+		qemu/install-packages tools/gosched/src/uapi/regenerate
+	LIBCLANG_PATH=$$(llvm-config --libdir) tools/gosched/src/uapi/regenerate
+	git diff --exit-code tools/gosched/src/uapi
+	cd $(GO_SCHED_CACHE)/linux-6.12/source
+	# It asks git's history for known licences, and that tree has none.
+	GIT_DIR=none scripts/checkpatch.pl --strict --quiet --no-summary \
+		$(CURDIR)/patches/linux-6.12/*.patch
+
+.PHONY: clean
+clean:
+	cd $(GO_SCHED_CACHE) && rm -rf linux-6.12 module-* target demo go-build log accel-*

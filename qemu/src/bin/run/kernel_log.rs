@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the kernel log says about the kernel's health.
+
+/// Parts of lines with which the kernel reports that something is wrong with it.
+const REPORTS: &[&str] = &[
+    // WARN(), lockdep's "WARNING: possible circular locking dependency", ...
+    "WARNING:",
+    // KASAN, "BUG: scheduling while atomic", "BUG: soft lockup", ...
+    "BUG:",
+    "kernel BUG at",
+    "Kernel panic",
+    "Oops:",
+    "general protection fault",
+    "UBSAN:",
+    "rust_kernel: panicked",
+    "INFO: rcu",
+    "rcu: INFO:",
+    // Hung tasks, and lockdep's older reports.
+    "INFO: task",
+    "INFO: possible",
+    "INFO: suspicious",
+    "INFO: trying to register",
+    "INFO: lockdep is turned off",
+    "suspicious RCU usage",
+    "inconsistent lock state",
+    "refcount_t:",
+    "list_add corruption",
+    "list_del corruption",
+    "ODEBUG:",
+    "new suspected memory leaks",
+    "workqueue lockup",
+];
+
+/// How much of a report to show: a stack trace with what comes before it.
+const REPORT_LINES: usize = 40;
+/// How much to show of a log without reports.
+const TAIL_LINES: usize = 15;
+
+/// The first report in `log` with the lines after it, or nothing. What follows a
+/// first report is often its consequence, so the others are only counted.
+pub(crate) fn complaints(log: &str) -> Vec<String> {
+    let lines: Vec<_> = log.lines().collect();
+    let is_report = |line: &&str| REPORTS.iter().any(|report| line.contains(report));
+    let Some(first) = lines.iter().position(is_report) else {
+        return Vec::new();
+    };
+    let end = lines.len().min(first + REPORT_LINES);
+    let mut complaints = vec![lines[first..end].join("\n")];
+    let others = lines[end..].iter().filter(|line| is_report(line)).count();
+    if others > 0 {
+        complaints.push(format!("{others} more lines of the log report failures."));
+    }
+    complaints
+}
+
+/// The last lines of `log`.
+pub(crate) fn tail(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+    if tail.is_empty() {
+        return "The kernel log is empty: the kernel did not start.".to_owned();
+    }
+    format!("The end of the kernel log:\n{}", tail.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complaints;
+
+    #[test]
+    fn an_ordinary_boot_is_no_complaint() {
+        let log = "Lock dependency validator: Copyright (c) 2006 Red Hat\n\
+                   kmemleak: Kernel memory leak detector initialized\n\
+                   kasan: KernelAddressSanitizer initialized\n\
+                   go_sched_class: loading out-of-tree module taints kernel.\n\
+                   FAULT_INJECTION: forcing a failure.\n";
+        assert_eq!(complaints(log), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_report_is_shown_from_its_first_line_on() {
+        let log = "[ 1.0] booted\n[ 2.0] WARNING: CPU: 0 PID: 1 at kernel/sched/core.c:1\n[ 2.1] Call Trace:";
+        assert_eq!(
+            complaints(log),
+            ["[ 2.0] WARNING: CPU: 0 PID: 1 at kernel/sched/core.c:1\n[ 2.1] Call Trace:"]
+        );
+    }
+
+    #[test]
+    fn reports_far_from_the_first_are_counted() {
+        let log = format!("BUG: first\n{}BUG: second\n", "padding\n".repeat(100));
+        assert_eq!(
+            complaints(&log)[1],
+            "1 more lines of the log report failures."
+        );
+    }
+}

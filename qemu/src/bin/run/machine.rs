@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One guest: starts QEMU, talks to its init, waits for the verdict.
+
+use std::env;
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Seek;
+use std::io::Write;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context;
+use anyhow::Result;
+use clap::ValueEnum;
+use command_fds::CommandFdExt;
+use command_fds::FdMapping;
+use go_sched_qemu::Line;
+use go_sched_qemu::Message;
+use go_sched_qemu::Spec;
+use go_sched_qemu::TerminalSize;
+use go_sched_qemu::GOODBYE;
+use go_sched_qemu::STDERR_PORT;
+use go_sched_qemu::STDIN_PORT;
+use go_sched_qemu::STDOUT_PORT;
+use go_sched_qemu::VERDICT_PORT;
+use rustix::termios::OptionalActions;
+use wait_timeout::ChildExt;
+
+use crate::artifacts::Artifacts;
+use crate::initramfs::Initramfs;
+use crate::stream;
+
+const QEMU: &str = "qemu-system-x86_64";
+/// The version of QEMU since which the guest's CPUs may be emulated in parallel.
+/// Before, one could go on to execute a breakpoint that another had already
+/// patched away, and the kernel, which switches static keys in that way, died of
+/// "Oops: int3". Mended by "accel/tcg: Always lock pages before translation".
+const PARALLEL_TCG: (u32, u32) = (8, 1);
+/// Everything QEMU can emulate but five-level page tables: while the kernel reads
+/// the CPU's features anew, KASAN takes an interrupt's accesses to be wild.
+const EMULATED_CPU: &str = "max,la57=off";
+/// First of QEMU's inherited file descriptors: the initramfs, then the ports.
+const FIRST_FD: i32 = 3;
+/// How long the guest may take to power off after the host's goodbye.
+const POWER_OFF: Duration = Duration::from_secs(60);
+/// How long a guest may take to show that KVM works. It needs two seconds.
+const PROBE: Duration = Duration::from_secs(20);
+/// Variables of the host's environment that a command in the guest sees.
+const PASSED_ON: &[&str] = &[
+    "GODEBUG",
+    "GOMAXPROCS",
+    "GOTRACEBACK",
+    "RUST_BACKTRACE",
+    "RUST_TEST_NOCAPTURE",
+    "RUST_TEST_THREADS",
+    "TERM",
+];
+
+/// How QEMU runs the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Accelerator {
+    /// By the host's CPU.
+    Kvm,
+    /// By emulation, which works everywhere.
+    Tcg,
+}
+
+/// How to run a guest.
+pub(crate) struct Machine {
+    pub(crate) accelerator: Accelerator,
+    /// Guest time per instruction, as a power of two in nanoseconds; emulation only.
+    pub(crate) icount: Option<u8>,
+    pub(crate) bz_image: PathBuf,
+    pub(crate) cpus: u8,
+    pub(crate) memory_mib: u32,
+    /// Added to the kernel's command line.
+    pub(crate) append: String,
+    /// For the whole run; `None` is for ever.
+    pub(crate) timeout: Option<Duration>,
+    /// Whether the command gets this process's terminal.
+    pub(crate) terminal: bool,
+    /// Where the kernel log is written.
+    pub(crate) log: PathBuf,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// With a verdict.
+    Ended { status: u8, findings: Vec<String> },
+    /// Without one in time.
+    TimedOut,
+    /// Without one at all, for the reason given.
+    NoVerdict(String),
+}
+
+/// What the threads that serve the ports tell the main one.
+enum Event {
+    Said(Message),
+    /// The verdict port is closed: QEMU has ended.
+    Silence,
+    /// One of the two output streams is complete, or cannot be copied.
+    Output(io::Result<()>),
+}
+
+/// The host's end of each port, and QEMU's.
+struct Ports {
+    host: Vec<UnixStream>,
+    qemu: Vec<(&'static str, OwnedFd)>,
+}
+
+impl Ports {
+    fn new(names: &[&'static str]) -> Result<Self> {
+        let (mut host, mut qemu) = (Vec::new(), Vec::new());
+        for name in names {
+            let (ours, theirs) = UnixStream::pair()?;
+            host.push(ours);
+            qemu.push((*name, theirs.into()));
+        }
+        Ok(Self { host, qemu })
+    }
+}
+
+impl Machine {
+    /// Boots the guest and runs `argv` in it. Only with `forward_stdin` is this
+    /// process's standard input read.
+    pub(crate) fn run(
+        &self,
+        initramfs: Initramfs,
+        argv: Vec<String>,
+        forward_stdin: bool,
+    ) -> Result<Outcome> {
+        let spec = Spec {
+            token: random_uuid()?,
+            argv,
+            env: self.environment(),
+            load_module: initramfs.loads_module(),
+            terminal: self.terminal.then(terminal_size),
+        };
+        let names: &[_] = if self.terminal {
+            &[VERDICT_PORT]
+        } else {
+            &[VERDICT_PORT, STDOUT_PORT, STDERR_PORT, STDIN_PORT]
+        };
+        let ports = Ports::new(names)?;
+        let mut complaints = tempfile::tempfile()?;
+        let mut qemu = self.start(initramfs.finish(&spec)?, ports.qemu, &complaints)?;
+
+        let terminal = rustix::termios::tcgetattr(io::stdin());
+        let outcome = self.converse(&spec, ports.host, &mut qemu, forward_stdin);
+        // A QEMU that has ended of itself is left alone by this.
+        qemu.kill()?;
+        let status = qemu.wait()?;
+        if let (true, Ok(terminal)) = (self.terminal, terminal) {
+            rustix::termios::tcsetattr(io::stdin(), OptionalActions::Now, &terminal)?;
+        }
+        match outcome? {
+            Some(outcome) => Ok(outcome),
+            None => {
+                let mut words = String::new();
+                complaints.rewind()?;
+                complaints.read_to_string(&mut words)?;
+                let why = format!("QEMU ended without a verdict, {status}\n{words}");
+                Ok(Outcome::NoVerdict(why.trim_end().to_owned()))
+            }
+        }
+    }
+
+    fn start(
+        &self,
+        initramfs: File,
+        ports: Vec<(&'static str, OwnedFd)>,
+        stderr: &File,
+    ) -> Result<Child> {
+        // setpriv makes QEMU end with this process, however that ends.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", QEMU]);
+        command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
+        // On the default, an older machine, the firmware computes the interrupt
+        // routing so slowly that a debug kernel gives up on it.
+        command.args(["-machine", "q35"]);
+        // With panic=-1 on the kernel's command line: a panic ends QEMU.
+        command.arg("-no-reboot");
+        command.args(match self.accelerator {
+            Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
+            Accelerator::Tcg if self.icount.is_none() && version()? >= PARALLEL_TCG => {
+                ["-accel", "tcg,thread=multi", "-cpu", EMULATED_CPU]
+            }
+            Accelerator::Tcg => ["-accel", "tcg,thread=single", "-cpu", EMULATED_CPU],
+        });
+        if let Some(shift) = self.icount {
+            // Without sleep: the time until the next timer passes at once.
+            command.args(["-icount", &format!("shift={shift},sleep=off")]);
+        }
+        command.args(["-smp", &self.cpus.to_string()]);
+        command.args(["-m", &self.memory_mib.to_string()]);
+        command.arg("-kernel").arg(&self.bz_image);
+        command.args(["-initrd", &format!("/dev/fd/{FIRST_FD}")]);
+        // tsc=reliable: the guest's TSC is the host's clock, and a busy host
+        // must not get it distrusted.
+        let append = format!("console=ttyS0 panic=-1 tsc=reliable {}", self.append);
+        command.args(["-append", &append]);
+        command.args(["-serial", &format!("file:{}", self.log.display())]);
+        command.args(["-device", "virtio-serial-pci"]);
+
+        let mut mappings = vec![FdMapping {
+            parent_fd: initramfs.into(),
+            child_fd: FIRST_FD,
+        }];
+        for (child_fd, (name, parent_fd)) in (FIRST_FD + 1..).zip(ports) {
+            command.args(["-chardev", &format!("socket,id={name},fd={child_fd}")]);
+            command.args([
+                "-device",
+                &format!("virtserialport,chardev={name},name={name}"),
+            ]);
+            mappings.push(FdMapping {
+                parent_fd,
+                child_fd,
+            });
+        }
+        if self.terminal {
+            command.args(["-chardev", "stdio,id=terminal,signal=off"]);
+            command.args(["-device", "virtconsole,chardev=terminal"]);
+        } else {
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+        }
+        command.fd_mappings(mappings)?;
+        command.stderr(stderr.try_clone()?);
+        // The command's copies of the ports close with it, at the end of this
+        // function: otherwise QEMU's end would not be seen.
+        command.spawn().context("setpriv, which starts QEMU")
+    }
+
+    /// Serves the ports until there is an outcome; `None` if QEMU ended before.
+    fn converse(
+        &self,
+        spec: &Spec,
+        ports: Vec<UnixStream>,
+        qemu: &mut Child,
+        forward_stdin: bool,
+    ) -> Result<Option<Outcome>> {
+        let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
+        let (sender, events) = mpsc::channel();
+        let mut ports = ports.into_iter();
+        let mut verdict = ports.next().context("no verdict port")?;
+        listen(verdict.try_clone()?, spec.token.clone(), sender.clone());
+        let mut streams = 0;
+        let outputs = [
+            io::stdout().as_fd().try_clone_to_owned()?,
+            io::stderr().as_fd().try_clone_to_owned()?,
+        ];
+        for (output, port) in outputs.into_iter().zip(ports.by_ref().take(2)) {
+            copy_output(port, File::from(output), spec.token.clone(), sender.clone());
+            streams += 1;
+        }
+        let mut stdin = ports.next();
+
+        let mut ended = None;
+        let (mut silent, mut cut) = (false, false);
+        while streams > 0 || !(silent || ended.is_some()) {
+            let Some(event) = next(&events, deadline) else {
+                return Ok(Some(Outcome::TimedOut));
+            };
+            match event {
+                Event::Said(Message::Ready) => {
+                    if let (true, Some(port)) = (forward_stdin, stdin.take()) {
+                        copy_input(port);
+                    }
+                    // Without forwarding, the port closes here.
+                    stdin = None;
+                }
+                Event::Said(Message::Ended { status, findings }) => {
+                    ended = Some(Outcome::Ended { status, findings });
+                }
+                Event::Said(Message::Broken(why)) => return Ok(Some(Outcome::NoVerdict(why))),
+                Event::Output(Ok(())) => streams -= 1,
+                Event::Output(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    streams -= 1;
+                    cut = true;
+                }
+                Event::Output(Err(error)) => return Err(error).context("the command's output"),
+                Event::Silence => silent = true,
+            }
+        }
+        if silent || cut {
+            return Ok(None);
+        }
+        verdict.write_all(&[GOODBYE])?;
+        if qemu.wait_timeout(POWER_OFF)?.is_none() {
+            let why = "the guest does not power off".to_owned();
+            return Ok(Some(Outcome::NoVerdict(why)));
+        }
+        Ok(ended)
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        let mut environment = vec![
+            ("HOME".to_owned(), "/root".to_owned()),
+            ("PATH".to_owned(), "/bin".to_owned()),
+        ];
+        environment.extend(PASSED_ON.iter().filter_map(|name| {
+            let value = env::var(name).ok()?;
+            Some(((*name).to_owned(), value))
+        }));
+        environment
+    }
+}
+
+/// The next event, or nothing when the deadline has passed.
+fn next(events: &Receiver<Event>, deadline: Option<Instant>) -> Option<Event> {
+    match deadline {
+        None => events.recv().ok(),
+        Some(deadline) => {
+            let left = deadline.saturating_duration_since(Instant::now());
+            events.recv_timeout(left).ok()
+        }
+    }
+}
+
+/// Passes on what the guest says; lines without this run's token are not its.
+fn listen(port: UnixStream, token: String, sender: Sender<Event>) {
+    thread::spawn(move || {
+        for line in BufReader::new(port).lines().map_while(Result::ok) {
+            match serde_json::from_str::<Line>(&line) {
+                Ok(line) if line.token == token => send(&sender, Event::Said(line.message)),
+                _ => {}
+            }
+        }
+        send(&sender, Event::Silence);
+    });
+}
+
+fn copy_output(port: UnixStream, output: File, token: String, sender: Sender<Event>) {
+    thread::spawn(move || {
+        let result = stream::copy_until(token.as_bytes(), port, output);
+        send(&sender, Event::Output(result));
+    });
+}
+
+fn copy_input(mut port: UnixStream) {
+    thread::spawn(move || {
+        // A command need not read its input to the end, and QEMU may be gone.
+        let _ = io::copy(&mut io::stdin().lock(), &mut port);
+        let _ = port.shutdown(Shutdown::Write);
+        // If it closed as a whole, QEMU would drop what it has not read yet.
+        let _ = io::copy(&mut port, &mut io::sink());
+    });
+}
+
+/// A receiver that is gone has its outcome, and needs nothing more.
+fn send(sender: &Sender<Event>, event: Event) {
+    let _ = sender.send(event);
+}
+
+/// Version of QEMU, major and minor.
+fn version() -> Result<(u32, u32)> {
+    let output = Command::new(QEMU).arg("--version").output();
+    let output = output.with_context(|| format!("{QEMU}: make setup installs it"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    // QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)
+    let mut numbers = text
+        .split_whitespace()
+        .nth(3)
+        .unwrap_or_default()
+        .split('.')
+        .map_while(|number| number.parse().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) => Ok((major, minor)),
+        _ => anyhow::bail!("{QEMU} --version does not say its version: {text}"),
+    }
+}
+
+/// Of the standard input; all 0 if it is no terminal.
+fn terminal_size() -> TerminalSize {
+    let size = rustix::termios::tcgetwinsize(io::stdin());
+    size.map_or_else(
+        |_| TerminalSize::default(),
+        |size| TerminalSize {
+            rows: size.ws_row,
+            columns: size.ws_col,
+        },
+    )
+}
+
+fn random_uuid() -> Result<String> {
+    let path = "/proc/sys/kernel/random/uuid";
+    Ok(fs::read_to_string(path).context(path)?.trim().to_owned())
+}
+
+/// How QEMU can run guests here. KVM may look usable and still hang its guest, so
+/// only a guest that answered counts; the answer is kept until the host reboots.
+pub(crate) fn probe(artifacts: &Artifacts) -> Result<Accelerator> {
+    let usable = OpenOptions::new().read(true).write(true).open("/dev/kvm");
+    if usable.is_err() {
+        return Ok(Accelerator::Tcg);
+    }
+    let path = "/proc/sys/kernel/random/boot_id";
+    let boot_id = fs::read_to_string(path).context(path)?;
+    let answer = artifacts.cache.join(format!("accel-{}", boot_id.trim()));
+    if let Ok(known) = fs::read_to_string(&answer) {
+        return Ok(if known == "kvm" {
+            Accelerator::Kvm
+        } else {
+            Accelerator::Tcg
+        });
+    }
+    let trial = Machine {
+        accelerator: Accelerator::Kvm,
+        icount: None,
+        bz_image: artifacts.bz_image.clone(),
+        cpus: 2,
+        memory_mib: 512,
+        append: String::new(),
+        timeout: Some(PROBE),
+        terminal: false,
+        log: artifacts.new_log()?,
+    };
+    let outcome = trial.run(
+        Initramfs::new(artifacts, false)?,
+        vec!["true".to_owned()],
+        false,
+    );
+    // There is none if QEMU did not get as far as to open it.
+    let _ = fs::remove_file(&trial.log);
+    let works = matches!(outcome, Ok(Outcome::Ended { status: 0, .. }));
+    fs::write(&answer, if works { "kvm" } else { "tcg" })?;
+    Ok(if works {
+        Accelerator::Kvm
+    } else {
+        Accelerator::Tcg
+    })
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Boots the patched kernel and runs a command in it; see `--help`.
+
+mod artifacts;
+mod initramfs;
+mod kernel_log;
+mod machine;
+mod stream;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+use clap::builder::FalseyValueParser;
+use clap::Parser;
+
+use crate::artifacts::Artifacts;
+use crate::initramfs::Initramfs;
+use crate::machine::Accelerator;
+use crate::machine::Machine;
+use crate::machine::Outcome;
+
+/// The kernel log has reports, whatever the command's status.
+const KERNEL_COMPLAINED: u8 = 123;
+/// The run did not end in time.
+const TIMED_OUT: u8 = 124;
+/// Neither the command nor the kernel failed, but what runs them.
+const HARNESS_BROKE: u8 = 125;
+
+/// Boots the patched kernel in QEMU, with the module loaded, and runs COMMAND in
+/// it as root.
+///
+/// COMMAND's standard streams are those of this program, binary clean; its exit
+/// status is too, with 128 and its number for a signal.
+#[derive(Parser)]
+#[command(
+    name = "qemu/run",
+    after_help = "\
+Exit status other than COMMAND's own:
+  123  the kernel complained: warnings, lock order, leaks, a panic
+  124  timeout
+  125  the harness broke
+In each case stderr says why, and where the kernel log is."
+)]
+struct Arguments {
+    /// Use the debug kernel: KASAN, lockdep, kmemleak, fault injection
+    #[arg(long, env = "GO_SCHED_DEBUG", value_parser = FalseyValueParser::new())]
+    debug: bool,
+    /// Number of CPUs of the guest, 1 to 8
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+    cpus: u8,
+    /// Memory of the guest, in MiB
+    #[arg(long, default_value_t = 1024)]
+    memory: u32,
+    /// More arguments for the kernel's command line
+    #[arg(long, value_name = "ARGUMENTS", default_value = "")]
+    append: String,
+    /// Lay the contents of DIR over the guest's root directory; may be repeated
+    #[arg(long, value_name = "DIR")]
+    overlay: Vec<PathBuf>,
+    /// Seconds until the run is given up, the boot included; default: 900, with --debug 3600
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Do not load the module
+    #[arg(long)]
+    no_module: bool,
+    /// Give COMMAND this terminal, and no timeout
+    #[arg(long)]
+    terminal: bool,
+    /// COMMAND is a program of the host: take it along. For cargo, as a runner
+    #[arg(long)]
+    cargo_runner: bool,
+    /// How QEMU runs the guest; default: kvm if a trial run works with it
+    #[arg(long, env = "GO_SCHED_ACCEL")]
+    accel: Option<Accelerator>,
+    /// Have the guest's time follow its instructions, 2^SHIFT ns each, on one emulated CPU: a
+    /// busy host then does not show in what the guest measures
+    #[arg(long, value_name = "SHIFT", conflicts_with = "accel",
+          value_parser = clap::value_parser!(u8).range(0..=10))]
+    icount: Option<u8>,
+    /// The command to run and its arguments
+    #[arg(required = true, trailing_var_arg = true)]
+    command: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A failure to print leaves nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { HARNESS_BROKE } else { 0 });
+        }
+    };
+    let status = run(arguments).unwrap_or_else(|error| {
+        eprintln!("qemu/run: {error:#}");
+        HARNESS_BROKE
+    });
+    ExitCode::from(status)
+}
+
+fn run(mut arguments: Arguments) -> Result<u8> {
+    let artifacts = Artifacts::build(arguments.debug)?;
+    let mut initramfs = Initramfs::new(&artifacts, !arguments.no_module)?;
+    for directory in &arguments.overlay {
+        initramfs.add_overlay(directory)?;
+    }
+    if arguments.cargo_runner {
+        let program = PathBuf::from(&arguments.command[0]);
+        arguments.command[0] = initramfs.add_program(&program)?;
+    }
+    let timeout = match (arguments.timeout, arguments.debug) {
+        (Some(seconds), _) => Duration::from_secs(seconds),
+        (None, false) => Duration::from_secs(900),
+        (None, true) => Duration::from_secs(3600),
+    };
+    let machine = Machine {
+        accelerator: match (arguments.icount, arguments.accel) {
+            (Some(_), _) => Accelerator::Tcg,
+            (None, Some(accelerator)) => accelerator,
+            (None, None) => machine::probe(&artifacts)?,
+        },
+        icount: arguments.icount,
+        bz_image: artifacts.bz_image.clone(),
+        cpus: arguments.icount.map_or(arguments.cpus, |_| 1),
+        memory_mib: arguments.memory,
+        append: arguments.append,
+        timeout: (!arguments.terminal).then_some(timeout),
+        terminal: arguments.terminal,
+        log: artifacts.new_log()?,
+    };
+    let outcome = machine.run(initramfs, arguments.command, true)?;
+    let log = fs::read(&machine.log).with_context(|| machine.log.display().to_string())?;
+    let log = String::from_utf8_lossy(&log).replace('\r', "");
+
+    let (status, explanation) = judge(outcome, &log);
+    match explanation {
+        None => fs::remove_file(&machine.log)?,
+        Some(explanation) => eprintln!(
+            "\nqemu/run: {explanation}\nThe whole kernel log: {}",
+            machine.log.display()
+        ),
+    }
+    Ok(status)
+}
+
+/// The exit status, and unless it is the command's own, what to say about it.
+fn judge(outcome: Outcome, log: &str) -> (u8, Option<String>) {
+    let mut complaints = kernel_log::complaints(log);
+    match outcome {
+        Outcome::Ended { status, findings } => {
+            complaints.extend(findings);
+            if complaints.is_empty() {
+                return (status, None);
+            }
+            let explanation = format!(
+                "the kernel complained; the command itself ended with status {status}.\n{}",
+                complaints.join("\n")
+            );
+            (KERNEL_COMPLAINED, Some(explanation))
+        }
+        Outcome::TimedOut => {
+            let explanation = format!(
+                "timeout: the guest was ended. --timeout gives it more time.\n{}",
+                kernel_log::tail(log)
+            );
+            (TIMED_OUT, Some(explanation))
+        }
+        Outcome::NoVerdict(why) if complaints.is_empty() => {
+            let explanation = format!("the harness broke: {why}.\n{}", kernel_log::tail(log));
+            (HARNESS_BROKE, Some(explanation))
+        }
+        Outcome::NoVerdict(why) => {
+            let explanation = format!(
+                "the kernel complained, and {why}.\n{}",
+                complaints.join("\n")
+            );
+            (KERNEL_COMPLAINED, Some(explanation))
+        }
+    }
+}
