@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The binary interface: sizes, numbers, pointers, and the rule by which the
+//! structures grow.
+
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+
+use common::attr::Attr;
+use common::device::Device;
+use common::device::SELF;
+use common::state::assert_refused;
+use common::state::assert_unchanged;
+use common::worker::in_thread;
+use gosched::uapi::*;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::mman::mmap_anonymous;
+use nix::sys::mman::mprotect;
+use nix::sys::mman::munmap;
+use nix::sys::mman::MapFlags;
+use nix::sys::mman::ProtFlags;
+
+const PAGE: usize = 4096;
+
+/// A request on the calling thread, as words: of a structure at most a page
+/// long, and of the next byte.
+type Words = [u32; PAGE / 4 + 1];
+
+/// The three requests that take a structure, and the size of its first version.
+const REQUESTS: [(u32, u32); 3] = [
+    (GO_SCHED_SET, GO_SCHED_SET_SIZE_VER0),
+    (GO_SCHED_CLEAR, GO_SCHED_CLEAR_SIZE_VER0),
+    (GO_SCHED_GET, GO_SCHED_GET_SIZE_VER0),
+];
+
+/// A structure of `size` bytes that is valid for any request: no flags, the
+/// calling thread, priority 0.
+fn words(size: u32) -> Words {
+    let mut words = [0; PAGE / 4 + 1];
+    words[0] = size;
+    words
+}
+
+/// Two pages, the second of which is not mapped.
+struct Edge(NonNull<libc::c_void>);
+
+impl Edge {
+    fn new() -> Self {
+        let length = NonZeroUsize::new(2 * PAGE).expect("two pages are not none");
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: A new mapping is in nobody's way.
+        let start =
+            unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_PRIVATE) }.expect("memory");
+        // SAFETY: The second page has just been mapped, and nobody uses it.
+        unsafe { munmap(start.byte_add(PAGE), PAGE) }.expect("a mapped page");
+        Self(start)
+    }
+
+    /// Writes `words` so that `mapped` bytes of them fit, and returns where.
+    fn put(&self, words: &[u32], mapped: usize) -> usize {
+        let bytes = words.iter().flat_map(|word| word.to_ne_bytes());
+        // SAFETY: `mapped` is at most a page.
+        let start = unsafe { self.0.byte_add(PAGE - mapped) }.cast::<u8>();
+        for (i, byte) in bytes.take(mapped).enumerate() {
+            // SAFETY: The bytes from `start` to the end of the page are ours.
+            unsafe { start.add(i).write(byte) };
+        }
+        start.addr().get()
+    }
+
+    fn protect(&self, access: ProtFlags) {
+        // SAFETY: The page is ours, and only the kernel touches it from now on.
+        unsafe { mprotect(self.0, PAGE, access) }.expect("a mapped page");
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        // SAFETY: The first page is ours, and nobody refers to it any more.
+        unsafe { munmap(self.0, PAGE) }.expect("a mapped page");
+    }
+}
+
+/// Issues a request on memory that may not be there.
+fn request_at(device: &Device, request: u32, address: usize) -> Result<i32, Errno> {
+    // SAFETY: The addresses of this file are an `Edge`'s or nobody's.
+    unsafe { device.request(request, address) }
+}
+
+#[test]
+fn the_version_is_1() {
+    assert_eq!(GO_SCHED_ABI_VERSION, 1);
+    // SAFETY: The request takes no argument.
+    let version = unsafe { Device::open().request(GO_SCHED_VERSION, 0) };
+    assert_eq!(version, Ok(1));
+}
+
+#[test]
+fn the_numbers_are_fixed() {
+    assert_eq!(GO_SCHED_VERSION, 0xBC00);
+    assert_eq!(GO_SCHED_SET, 0xBC01);
+    assert_eq!(GO_SCHED_GET, 0xBC02);
+    assert_eq!(GO_SCHED_CLEAR, 0xBC03);
+    assert_eq!(GO_SCHED_LEVELS, 64);
+    assert_eq!(GO_SCHED_PRIO_NONE, -1);
+    assert_eq!(GO_SCHED_TARGET_PIDFD, 1);
+    assert_eq!(GO_SCHED_INHERIT, 2);
+}
+
+#[test]
+fn the_first_version_of_each_structure_is_no_longer_than_today() {
+    assert_eq!(GO_SCHED_SET_SIZE_VER0, 16);
+    assert_eq!(GO_SCHED_CLEAR_SIZE_VER0, 12);
+    assert_eq!(GO_SCHED_GET_SIZE_VER0, 40);
+    assert!(size_of::<go_sched_set>() >= 16);
+    assert!(size_of::<go_sched_clear>() >= 12);
+    assert!(size_of::<go_sched_get>() >= 40);
+}
+
+#[test]
+fn an_unknown_request_is_enotty() {
+    let device = Device::open();
+    let sized = (size_of::<go_sched_set>() as u32) << 16;
+    let unknown = [
+        0,
+        0xBC04,
+        0xBCFF,
+        0xBB01,
+        0xBD01,
+        GO_SCHED_SET | 1 << 30,
+        GO_SCHED_SET | sized,
+        u32::MAX,
+    ];
+    for request in unknown {
+        let mut words = words(GO_SCHED_SET_SIZE_VER0);
+        assert_refused(&device, SELF, Errno::ENOTTY, || {
+            device.request_on(request, &mut words)
+        });
+    }
+}
+
+#[test]
+fn a_structure_shorter_than_its_first_version_is_einval() {
+    let device = Device::open();
+    for (request, ver0) in REQUESTS {
+        for size in [0, 1, 4, 8, ver0 - 4, ver0 - 1] {
+            let mut words = words(size);
+            assert_refused(&device, SELF, Errno::EINVAL, || {
+                device.request_on(request, &mut words)
+            });
+        }
+    }
+}
+
+#[test]
+fn a_longer_structure_is_accepted_while_its_tail_is_zero() {
+    in_thread(|| {
+        let device = Device::open();
+        for (request, ver0) in REQUESTS {
+            for size in [ver0, ver0 + 1, ver0 + 8, 4095, 4096] {
+                let mut words = words(size);
+                assert_eq!(device.request_on(request, &mut words), Ok(0), "{size}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_longer_structure_with_anything_in_its_tail_is_e2big() {
+    let device = Device::open();
+    for (request, ver0) in REQUESTS {
+        for (size, odd) in [
+            (ver0 + 4, ver0),
+            (ver0 + 8, ver0 + 4),
+            (4096, ver0),
+            (4096, 2048),
+            (4096, 4092),
+        ] {
+            let mut words = words(size);
+            words[odd as usize / 4] = 1;
+            assert_refused(&device, SELF, Errno::E2BIG, || {
+                device.request_on(request, &mut words)
+            });
+        }
+    }
+}
+
+#[test]
+fn a_structure_longer_than_a_page_is_e2big() {
+    let device = Device::open();
+    for (request, _) in REQUESTS {
+        for size in [4097, 1 << 16, 1 << 31, u32::MAX] {
+            let mut words = words(size);
+            assert_refused(&device, SELF, Errno::E2BIG, || {
+                device.request_on(request, &mut words)
+            });
+        }
+    }
+}
+
+#[test]
+fn a_pointer_to_nowhere_is_efault() {
+    let device = Device::open();
+    let nowhere = [
+        0,
+        1,
+        usize::MAX,
+        usize::MAX - 3,
+        // The end of user space, the hole behind it, and the kernel's own.
+        0x7fff_ffff_f000,
+        0x8000_0000_0000,
+        0x8000_0000_0000_0000,
+        0xffff_8880_0000_0000,
+        0xffff_ffff_8100_0000,
+    ];
+    for (request, _) in REQUESTS {
+        for address in nowhere {
+            assert_refused(&device, SELF, Errno::EFAULT, || {
+                request_at(&device, request, address)
+            });
+        }
+    }
+}
+
+#[test]
+fn a_structure_that_is_not_all_there_is_efault() {
+    let device = Device::open();
+    let edge = Edge::new();
+    for (request, ver0) in REQUESTS {
+        // The size, which the kernel reads first, may be there or not.
+        for mapped in [0, 2, 4, 8, ver0 - 1] {
+            let address = edge.put(&words(ver0), mapped as usize);
+            assert_refused(&device, SELF, Errno::EFAULT, || {
+                request_at(&device, request, address)
+            });
+        }
+        let address = edge.put(&words(4096), 4095);
+        assert_refused(&device, SELF, Errno::EFAULT, || {
+            request_at(&device, request, address)
+        });
+    }
+}
+
+#[test]
+fn only_get_writes_to_its_structure() {
+    in_thread(|| {
+        let device = Device::open();
+        let edge = Edge::new();
+        for (request, ver0) in REQUESTS {
+            edge.protect(ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
+            let address = edge.put(&words(ver0), ver0 as usize);
+            edge.protect(ProtFlags::PROT_READ);
+            let result = request_at(&device, request, address);
+            if request == GO_SCHED_GET {
+                assert_eq!(result, Err(Errno::EFAULT));
+            } else {
+                assert_eq!(result, Ok(0));
+            }
+        }
+    });
+}
+
+#[test]
+fn an_unknown_flag_is_einval() {
+    let device = Device::open();
+    for (request, ver0) in REQUESTS {
+        let known = match request {
+            GO_SCHED_SET => GO_SCHED_TARGET_PIDFD | GO_SCHED_INHERIT,
+            _ => GO_SCHED_TARGET_PIDFD,
+        };
+        for flag in (0..u32::BITS).map(|bit| 1 << bit) {
+            if flag & known == 0 {
+                let mut words = words(ver0);
+                words[1] = flag;
+                assert_refused(&device, SELF, Errno::EINVAL, || {
+                    device.request_on(request, &mut words)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_priority_above_63_is_einval() {
+    let device = Device::open();
+    // The last is what a caller that took -1 for "none" would pass.
+    for prio in [
+        64,
+        65,
+        255,
+        256,
+        1 << 16,
+        i32::MAX as u32,
+        1 << 31,
+        u32::MAX,
+    ] {
+        assert_refused(&device, SELF, Errno::EINVAL, || {
+            device.try_set(SELF, prio, 0)
+        });
+    }
+}
+
+#[test]
+fn get_writes_as_much_as_it_was_given_and_no_more() {
+    in_thread(|| {
+        const CANARY: u32 = 0xA5A5_A5A5;
+        let device = Device::open();
+        device.set(SELF, 40);
+        let end = GO_SCHED_GET_SIZE_VER0 as usize / 4;
+
+        for size in [GO_SCHED_GET_SIZE_VER0, 4096] {
+            let mut words = words(size);
+            words[size as usize / 4..].fill(CANARY);
+            // What is only answered may hold anything before.
+            words[3..end].fill(CANARY);
+            assert_eq!(device.request_on(GO_SCHED_GET, &mut words), Ok(0));
+
+            assert_eq!(words[1..4], [0, 0, 40], "flags, target, priority");
+            assert!(words[4..end].iter().all(|word| *word == 0), "the base");
+            assert!(words[end..size as usize / 4].iter().all(|word| *word == 0));
+            assert!(words[size as usize / 4..]
+                .iter()
+                .all(|word| *word == CANARY));
+        }
+    });
+}
+
+#[test]
+fn get_leaves_the_target_as_it_was() {
+    let device = Device::open();
+    let tid = nix::unistd::gettid().as_raw();
+    let mut get = go_sched_get {
+        size: size_of::<go_sched_get>() as u32,
+        target: tid,
+        ..Default::default()
+    };
+    assert_eq!(device.request_on(GO_SCHED_GET, &mut get), Ok(0));
+    assert_eq!(get.target, tid);
+}
+
+#[test]
+fn clear_of_a_thread_without_a_priority_succeeds() {
+    in_thread(|| {
+        Attr::normal(3).apply(SELF);
+        let device = Device::open();
+        assert_unchanged(&device, SELF, || device.clear(SELF));
+    });
+}

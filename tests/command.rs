@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command `gosched`, end to end.
+
+use std::io::Read;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::thread;
+
+use common::attr::Attr;
+use common::child::become_user;
+use common::child::Child;
+use common::device::Device;
+use common::device::PublicDevice;
+use common::device::SELF;
+use common::state::assert_unchanged;
+use common::SAMPLE;
+use common::USER;
+use gosched::thread::Thread;
+use gosched::thread::ThreadId;
+use procfs::process::Process;
+use serde_json::Value;
+
+/// Above the largest thread id the kernel gives out.
+const NO_TID: &str = "4194304";
+
+fn gosched(arguments: &[&str]) -> Command {
+    let mut command = Command::new("gosched");
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs the command, which must end with `status`; returns what it wrote to
+/// standard output and standard error.
+#[track_caller]
+fn output(command: &mut Command, status: i32) -> (String, String) {
+    let Output {
+        status: ended,
+        stdout,
+        stderr,
+    } = command.output().expect("the guest has the command");
+    let [stdout, stderr] =
+        [stdout, stderr].map(|text| String::from_utf8(text).expect("the command writes text"));
+    assert_eq!(ended.code(), Some(status), "{command:?}: {stderr}");
+    (stdout, stderr)
+}
+
+/// Runs the command where that must succeed, without complaint.
+#[track_caller]
+fn succeeds(arguments: &[&str]) -> String {
+    let (stdout, stderr) = output(&mut gosched(arguments), 0);
+    assert_eq!(stderr, "", "{arguments:?}");
+    stdout
+}
+
+/// Runs the command where that must fail, which it must say in one sentence.
+#[track_caller]
+fn fails(command: &mut Command, status: i32) -> String {
+    let (stdout, stderr) = output(command, status);
+    assert_eq!(stdout, "", "{command:?}");
+    assert!(stderr.starts_with("gosched: "), "{command:?}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{command:?}: {stderr}");
+    stderr
+}
+
+#[track_caller]
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&succeeds(arguments)).expect("--json writes JSON")
+}
+
+/// A process of four threads, and their ids.
+fn threaded_process() -> (Child, Vec<i32>) {
+    let process = Child::sleeping(|| {
+        for _ in 0..3 {
+            thread::spawn(|| loop {
+                thread::park();
+            });
+        }
+    });
+    let tids: Vec<_> = Process::new(process.pid())
+        .and_then(|process| process.tasks())
+        .and_then(|tasks| tasks.map(|task| task.map(|task| task.tid)).collect())
+        .expect("/proc lists the threads");
+    assert_eq!(tids.len(), 4);
+    (process, tids)
+}
+
+#[test]
+fn set_get_and_clear_do_what_they_say() {
+    let device = Device::open();
+    let child = Child::sleeping(|| ());
+    let pid = child.pid();
+    let id = pid.to_string();
+
+    for prio in SAMPLE {
+        let said = succeeds(&["set", &prio.to_string(), &id]);
+        assert!(
+            said.starts_with(&format!("pid {id}'s new Go priority: {prio} (")),
+            "{said}"
+        );
+        assert_eq!(device.prio(pid), Some(prio));
+        let said = succeeds(&["get", &id]);
+        assert!(
+            said.starts_with(&format!("pid {id}'s current Go priority: {prio} (")),
+            "{said}"
+        );
+    }
+    let said = succeeds(&["clear", &id]);
+    assert_eq!(said, format!("pid {id}'s new Go priority: none\n"));
+    assert_eq!(device.prio(pid), None);
+}
+
+#[test]
+fn get_in_json_is_what_the_kernel_answers() {
+    let device = Device::open();
+    let child = Child::sleeping(|| Attr::batch(3).apply(SELF));
+    let pid = child.pid();
+    device.set_inherited(pid, 60);
+
+    let answer = json(&["get", "--json", &pid.to_string()]);
+    let thread = &answer[0];
+    assert_eq!(thread["tid"], pid);
+    assert_eq!(thread["priority"], 60);
+    assert_eq!(thread["band"], "rt");
+    assert_eq!(thread["inherit"], true);
+    assert_eq!(thread["current"]["policy"], "SCHED_RR");
+    assert_eq!(thread["current"]["rt_priority"], 13);
+    assert_eq!(thread["base"]["policy"], "SCHED_BATCH");
+    assert_eq!(thread["base"]["nice"], 3);
+
+    device.clear(pid);
+    let answer = json(&["get", "--json", &pid.to_string()]);
+    assert_eq!(answer[0]["priority"], Value::Null);
+}
+
+#[test]
+fn set_with_inherit_sets_the_flag_and_without_it_clears_it() {
+    let device = Device::open();
+    let child = Child::sleeping(|| ());
+    let id = child.pid().to_string();
+    succeeds(&["set", "--inherit", "20", &id]);
+    assert!(device.get(child.pid()).inherit);
+    succeeds(&["set", "20", &id]);
+    assert!(!device.get(child.pid()).inherit);
+}
+
+#[test]
+fn only_with_all_tasks_every_thread_of_a_process_is_meant() {
+    let device = Device::open();
+    let (process, tids) = threaded_process();
+    let id = process.pid().to_string();
+    let prios = || tids.iter().map(|tid| device.prio(*tid));
+
+    succeeds(&["set", "20", &id]);
+    assert_eq!(prios().filter(|prio| *prio == Some(20)).count(), 1);
+    assert_eq!(device.prio(process.pid()), Some(20));
+    succeeds(&["set", "-a", "40", &id]);
+    assert!(prios().all(|prio| prio == Some(40)));
+
+    let answer = json(&["get", "-a", "--json", &id]);
+    let mut answered: Vec<_> = answer
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|thread| thread["tid"].as_i64().unwrap() as i32)
+        .collect();
+    answered.sort_unstable();
+    assert_eq!(answered, tids);
+
+    succeeds(&["clear", "-a", &id]);
+    assert!(prios().all(|prio| prio.is_none()));
+}
+
+#[test]
+fn a_pid_with_an_inode_never_means_another_process() {
+    let device = Device::open();
+    let child = Child::sleeping(|| ());
+    let pid = child.pid();
+    let inode = inode_of(pid);
+
+    succeeds(&["set", "20", &format!("{pid}:{inode}")]);
+    assert_eq!(device.prio(pid), Some(20));
+    for verb in [
+        &["set", "21"][..],
+        &["set", "-a", "21"],
+        &["clear"],
+        &["get"],
+    ] {
+        let other = format!("{pid}:{}", inode + 1);
+        let arguments = [verb, &[other.as_str()]].concat();
+        assert_unchanged(&device, pid, || {
+            let said = fails(&mut gosched(&arguments), 1);
+            assert!(said.contains("in use again"), "{said}");
+        });
+    }
+}
+
+fn inode_of(pid: i32) -> u64 {
+    let id: ThreadId = pid.to_string().parse().expect("a process id");
+    let thread = Thread::open(id).expect("the process lives");
+    thread.inode().expect("the guest's kernel has pidfs")
+}
+
+#[test]
+fn run_starts_a_program_at_a_priority_that_all_it_starts_inherits() {
+    for script in [
+        "gosched get --json $$",
+        // Not the shell itself but one that it starts.
+        "sh -c 'gosched get --json $$; true'; true",
+    ] {
+        let answer = json(&["run", "50", "--", "sh", "-c", script]);
+        assert_eq!(answer[0]["priority"], 50, "{script}");
+        assert_eq!(answer[0]["inherit"], true, "{script}");
+        assert_eq!(answer[0]["current"]["rt_priority"], 3, "{script}");
+    }
+}
+
+#[test]
+fn run_passes_on_streams_and_status() {
+    let mut child = gosched(&["run", "20", "--", "sh", "-c", "cat; exit 42"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"through").unwrap();
+    let mut echo = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut echo)
+        .unwrap();
+    assert_eq!(echo, "through");
+    assert_eq!(child.wait().unwrap().code(), Some(42));
+}
+
+#[test]
+fn run_tells_its_own_failures_by_their_status() {
+    let said = fails(&mut gosched(&["run", "64", "--", "true"]), 125);
+    assert!(said.contains("64"), "{said}");
+    let said = fails(&mut gosched(&["run", "20", "--", "/dev/null"]), 126);
+    assert!(said.contains("/dev/null"), "{said}");
+    let said = fails(&mut gosched(&["run", "20", "--", "no-such-program"]), 127);
+    assert!(said.contains("no-such-program"), "{said}");
+}
+
+#[test]
+fn a_failure_has_status_1_and_says_which_thread() {
+    let said = fails(&mut gosched(&["set", "64", "1"]), 1);
+    assert!(said.contains("64"), "{said}");
+    for verb in [&["set", "20"][..], &["clear"], &["get"], &["get", "-a"]] {
+        let said = fails(&mut gosched(&[verb, &[NO_TID]].concat()), 1);
+        assert!(said.contains(NO_TID), "{said}");
+    }
+    // A kernel thread.
+    let said = fails(&mut gosched(&["set", "20", "2"]), 1);
+    assert!(said.contains("not permitted"), "{said}");
+}
+
+#[test]
+fn one_failure_does_not_keep_the_others_from_their_turn() {
+    let device = Device::open();
+    let children = [(); 2].map(|()| Child::sleeping(|| ()));
+    let [first, last] = children.each_ref().map(|child| child.pid().to_string());
+    let (stdout, stderr) = output(&mut gosched(&["set", "20", &first, NO_TID, &last]), 1);
+    assert_eq!(stdout.lines().count(), 2, "{stdout}");
+    assert!(stderr.contains(NO_TID), "{stderr}");
+    for child in &children {
+        assert_eq!(device.prio(child.pid()), Some(20));
+    }
+}
+
+#[test]
+fn a_user_is_told_what_he_lacks() {
+    let own = Child::sleeping(|| become_user(USER));
+    let id = own.pid().to_string();
+    let device = Device::open();
+    let as_user = |arguments: &[&str]| {
+        let mut command = gosched(arguments);
+        command.uid(USER).gid(USER);
+        command
+    };
+
+    assert_unchanged(&device, own.pid(), || {
+        let said = fails(&mut as_user(&["set", "20", &id]), 1);
+        assert!(
+            said.contains("no permission to open /dev/go_sched"),
+            "{said}"
+        );
+        fails(&mut as_user(&["run", "20", "--", "true"]), 125);
+        output(&mut as_user(&["check"]), 1);
+    });
+
+    let _public = PublicDevice::new();
+    output(&mut as_user(&["set", "20", &id]), 0);
+    assert_eq!(device.prio(own.pid()), Some(20));
+    assert_unchanged(&device, own.pid(), || {
+        let said = fails(&mut as_user(&["set", "33", &id]), 1);
+        assert!(said.contains("CAP_SYS_NICE"), "{said}");
+        fails(&mut as_user(&["run", "33", "--", "true"]), 125);
+    });
+    output(&mut as_user(&["check"]), 0);
+}
+
+#[test]
+fn check_finds_this_kernel_ready() {
+    succeeds(&["check"]);
+    let findings = json(&["check", "--json"]);
+    for finding in findings.as_array().unwrap() {
+        let verdict = finding["verdict"].as_str().unwrap();
+        assert!(matches!(verdict, "ok" | "warn"), "{finding}");
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `struct sched_attr` and the system calls around it.
+
+use std::sync::LazyLock;
+
+use go_sched_policy::Level;
+use go_sched_policy::Policy;
+use nix::errno::Errno;
+
+use crate::worker::in_thread;
+
+/// Default of the sysctl `sched_util_clamp_min_rt_default`: real-time threads
+/// get the fastest CPU.
+const UTIL_MIN_RT: u32 = 1024;
+
+/// The second version of the kernel's `struct sched_attr`; libc has the first.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attr {
+    /// The part libc knows.
+    pub v0: libc::sched_attr,
+    /// Lower clamp of the utilization, 0 to 1024.
+    pub util_min: u32,
+    /// Upper clamp of the utilization, 0 to 1024.
+    pub util_max: u32,
+}
+
+impl Attr {
+    fn new(policy: libc::c_int) -> Self {
+        Self {
+            v0: libc::sched_attr {
+                size: size_of::<Self>() as u32,
+                sched_policy: policy as u32,
+                sched_flags: 0,
+                sched_nice: 0,
+                sched_priority: 0,
+                sched_runtime: 0,
+                sched_deadline: 0,
+                sched_period: 0,
+            },
+            util_min: 0,
+            util_max: 0,
+        }
+    }
+
+    /// `SCHED_OTHER` at a nice value.
+    pub fn normal(nice: i32) -> Self {
+        Self::new(libc::SCHED_OTHER).nice(nice)
+    }
+
+    /// `SCHED_BATCH` at a nice value.
+    pub fn batch(nice: i32) -> Self {
+        Self::new(libc::SCHED_BATCH).nice(nice)
+    }
+
+    /// `SCHED_IDLE`.
+    pub fn idle() -> Self {
+        Self::new(libc::SCHED_IDLE)
+    }
+
+    /// `SCHED_FIFO` at a real-time priority.
+    pub fn fifo(priority: u32) -> Self {
+        Self::new(libc::SCHED_FIFO).priority(priority)
+    }
+
+    /// `SCHED_RR` at a real-time priority.
+    pub fn rr(priority: u32) -> Self {
+        Self::new(libc::SCHED_RR).priority(priority)
+    }
+
+    /// `SCHED_DEADLINE` with a bandwidth that fits beside others.
+    pub fn deadline() -> Self {
+        let mut attr = Self::new(libc::SCHED_DEADLINE);
+        attr.v0.sched_runtime = 1_000_000;
+        attr.v0.sched_deadline = 100_000_000;
+        attr.v0.sched_period = 100_000_000;
+        attr
+    }
+
+    /// A clamp of the utilization that leaves all else as it is.
+    pub fn utilization_only(min: u32, max: u32) -> Self {
+        let mut attr = Self::new(0).flags(libc::SCHED_FLAG_KEEP_ALL | libc::SCHED_FLAG_UTIL_CLAMP);
+        attr.util_min = min;
+        attr.util_max = max;
+        attr
+    }
+
+    /// What `sched_getattr(2)` must show for a level of the mapping, in a
+    /// thread whose attributes without a priority are `self` and that has not
+    /// asked for a clamp of its utilization.
+    pub fn mapped(self, level: &Level) -> Self {
+        let mut attr = self;
+        attr.v0.sched_policy = level.policy.number();
+        attr.v0.sched_nice = level.nice;
+        attr.v0.sched_priority = level.rt_priority;
+        (attr.v0.sched_runtime, attr.util_min) = match level.policy {
+            Policy::Idle => (default_slice_ns(), 0),
+            Policy::Normal => (level.slice_ns, 0),
+            Policy::RoundRobin => (0, UTIL_MIN_RT),
+        };
+        attr
+    }
+
+    /// Sets the nice value.
+    pub fn nice(mut self, nice: i32) -> Self {
+        self.v0.sched_nice = nice;
+        self
+    }
+
+    /// Sets the EEVDF slice, in nanoseconds.
+    pub fn slice_ns(mut self, slice_ns: u64) -> Self {
+        self.v0.sched_runtime = slice_ns;
+        self
+    }
+
+    /// Adds `SCHED_FLAG_RESET_ON_FORK`.
+    pub fn reset_on_fork(self) -> Self {
+        self.flags(libc::SCHED_FLAG_RESET_ON_FORK)
+    }
+
+    /// The scheduling policy, as the kernel's calls take it.
+    pub fn policy(&self) -> i32 {
+        self.v0.sched_policy as i32
+    }
+
+    fn flags(mut self, flags: libc::c_int) -> Self {
+        self.v0.sched_flags |= flags as u64;
+        self
+    }
+
+    fn priority(mut self, priority: u32) -> Self {
+        self.v0.sched_priority = priority;
+        self
+    }
+
+    /// Reads the attributes in force of a thread; 0 is the calling one.
+    #[track_caller]
+    pub fn of(tid: i32) -> Self {
+        let mut attr = Self::new(0);
+        // SAFETY: `attr` lives across the call and is as large as it says.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_sched_getattr,
+                tid,
+                &raw mut attr,
+                size_of::<Self>(),
+                0,
+            )
+        };
+        Errno::result(result).unwrap_or_else(|error| panic!("sched_getattr({tid}): {error}"));
+        attr
+    }
+
+    /// Puts the attributes in force with `sched_setattr(2)`.
+    pub fn try_apply(&self, tid: i32) -> Result<(), Errno> {
+        // SAFETY: `self` lives across the call, which only reads it.
+        let result =
+            unsafe { libc::syscall(libc::SYS_sched_setattr, tid, std::ptr::from_ref(self), 0) };
+        Errno::result(result).map(drop)
+    }
+
+    /// The same where a refusal is the test's failure.
+    #[track_caller]
+    pub fn apply(&self, tid: i32) {
+        self.try_apply(tid)
+            .unwrap_or_else(|error| panic!("sched_setattr({tid}, {self:?}): {error}"));
+    }
+}
+
+/// The slice of a thread that asked for none, in nanoseconds.
+static DEFAULT_SLICE_NS: LazyLock<u64> = LazyLock::new(|| {
+    in_thread(|| {
+        Attr::normal(0).apply(0);
+        Attr::of(0).v0.sched_runtime
+    })
+});
+
+/// Returns the slice of a thread that asked for none, in nanoseconds.
+pub fn default_slice_ns() -> u64 {
+    *DEFAULT_SLICE_NS
+}
+
+/// `sched_setscheduler(2)`.
+pub fn setscheduler(tid: i32, policy: libc::c_int, priority: i32) -> Result<(), Errno> {
+    let param = libc::sched_param {
+        sched_priority: priority,
+    };
+    // SAFETY: `param` lives across the call, which only reads it.
+    Errno::result(unsafe { libc::sched_setscheduler(tid, policy, &raw const param) }).map(drop)
+}
+
+/// `sched_setparam(2)`.
+pub fn setparam(tid: i32, priority: i32) -> Result<(), Errno> {
+    let param = libc::sched_param {
+        sched_priority: priority,
+    };
+    // SAFETY: `param` lives across the call, which only reads it.
+    Errno::result(unsafe { libc::sched_setparam(tid, &raw const param) }).map(drop)
+}
+
+/// `setpriority(2)` on one thread.
+pub fn setpriority(tid: i32, nice: i32) -> Result<(), Errno> {
+    // SAFETY: The call takes no pointer.
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, tid as libc::id_t, nice) };
+    Errno::result(result).map(drop)
+}
+
+/// `getpriority(2)` of one thread: the nice value.
+pub fn getpriority(tid: i32) -> i32 {
+    // SAFETY: The call takes no pointer.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, tid as libc::id_t) }
+}
+
+/// The timer slack of the calling thread, in nanoseconds.
+pub fn timer_slack_ns() -> i32 {
+    // SAFETY: The request takes no pointer.
+    unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) }
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Forked processes, for what no thread of the test can do: be another user,
+//! live in another namespace, die.
+
+use std::any::Any;
+use std::fs::File;
+use std::io::Read;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::panic::catch_unwind;
+use std::panic::AssertUnwindSafe;
+
+use nix::fcntl::OFlag;
+use nix::poll::poll;
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::poll::PollTimeout;
+use nix::sys::signal::kill;
+use nix::sys::signal::Signal;
+use nix::sys::wait::waitpid;
+use nix::sys::wait::WaitStatus;
+use nix::unistd::fork;
+use nix::unistd::pause;
+use nix::unistd::pipe2;
+use nix::unistd::setgroups;
+use nix::unistd::setresgid;
+use nix::unistd::setresuid;
+use nix::unistd::ForkResult;
+use nix::unistd::Gid;
+use nix::unistd::Pid;
+use nix::unistd::Uid;
+use rustix::process::pidfd_open;
+use rustix::process::PidfdFlags;
+use rustix::thread::capabilities;
+use rustix::thread::set_capabilities;
+use rustix::thread::set_keep_capabilities;
+use rustix::thread::CapabilitySet;
+
+use crate::DEADLINE;
+
+/// What a child writes when its job is done; anything else is its panic.
+const DONE: &[u8] = b"done";
+
+/// A forked process; it is killed when dropped.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    alive: bool,
+}
+
+impl Child {
+    /// Starts a process that runs `setup` and then sleeps until it is killed.
+    /// Returns when `setup` has ended, or panics as it did.
+    #[track_caller]
+    pub fn sleeping(setup: impl FnOnce()) -> Self {
+        let (child, mut report) = Self::spawn(setup, || loop {
+            pause();
+        });
+        child.await_report(&mut report);
+        child
+    }
+
+    /// Returns the process id.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
+    /// Kills the process and leaves it a zombie.
+    pub fn kill(&self) {
+        let pidfd = pidfd(self.pid(), 0);
+        kill(self.pid, Signal::SIGKILL).expect("the child has not been waited for");
+        await_readable(&pidfd, "the child to die");
+    }
+
+    /// Waits for the process to end and returns how it did.
+    #[track_caller]
+    pub fn wait(mut self) -> WaitStatus {
+        let pidfd = pidfd(self.pid(), 0);
+        await_readable(&pidfd, "the child to end");
+        self.alive = false;
+        waitpid(self.pid, None).expect("the child has not been waited for")
+    }
+
+    fn spawn(job: impl FnOnce(), then: impl FnOnce()) -> (Self, File) {
+        let (report, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        // SAFETY: Glibc lets the child of a threaded process use the heap, and
+        // the child takes no other lock that a thread of the parent may hold.
+        match unsafe { fork() }.expect("a process") {
+            ForkResult::Parent { child } => {
+                let child = Self {
+                    pid: child,
+                    alive: true,
+                };
+                (child, report.into())
+            }
+            ForkResult::Child => {
+                drop(report);
+                let result = catch_unwind(AssertUnwindSafe(job));
+                let message = match &result {
+                    Ok(()) => DONE,
+                    Err(panic) => panic_message(panic.as_ref()).as_bytes(),
+                };
+                let written = File::from(writer).write_all(message);
+                if result.is_ok() && written.is_ok() {
+                    then();
+                }
+                // SAFETY: Ends the process at once, so that nothing the parent
+                // has on its stack is dropped a second time.
+                unsafe { libc::_exit(i32::from(result.is_err())) }
+            }
+        }
+    }
+
+    #[track_caller]
+    fn await_report(&self, report: &mut File) {
+        await_readable(report, "the child's report");
+        let mut message = vec![0; 64 << 10];
+        let length = report.read(&mut message).expect("a pipe is readable");
+        let message = &message[..length];
+        assert!(
+            message == DONE,
+            "in the child: {}",
+            String::from_utf8_lossy(message)
+        );
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.alive {
+            // It may be dead already, which is as well.
+            let _ = kill(self.pid, Signal::SIGKILL);
+            let _ = waitpid(self.pid, None);
+        }
+    }
+}
+
+/// Runs `job` in a process of its own, or panics as it did.
+#[track_caller]
+pub fn in_child(job: impl FnOnce()) {
+    let (child, mut report) = Child::spawn(job, || ());
+    child.await_report(&mut report);
+    let status = child.wait();
+    assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
+}
+
+/// Makes the calling process a user's, for good.
+pub fn become_user(uid: u32) {
+    let (group, user) = (Gid::from_raw(uid), Uid::from_raw(uid));
+    setgroups(&[]).expect("root leaves its groups");
+    setresgid(group, group, group).expect("root changes the group");
+    setresuid(user, user, user).expect("root changes the user");
+}
+
+/// Makes the calling process a user's that keeps `CAP_SYS_NICE`.
+pub fn become_user_with_sys_nice(uid: u32) {
+    set_keep_capabilities(true).expect("root keeps its capabilities");
+    become_user(uid);
+    limit_capabilities(|_| CapabilitySet::SYS_NICE);
+}
+
+/// Takes `CAP_SYS_NICE` from the calling process.
+pub fn drop_sys_nice() {
+    limit_capabilities(|permitted| permitted - CapabilitySet::SYS_NICE);
+}
+
+/// Opens a pidfd that names a process or, with `PIDFD_THREAD`, a thread.
+#[track_caller]
+pub fn pidfd(tid: i32, flags: u32) -> OwnedFd {
+    let tid = rustix::process::Pid::from_raw(tid).expect("a thread id is positive");
+    pidfd_open(tid, PidfdFlags::from_bits_retain(flags))
+        .unwrap_or_else(|error| panic!("pidfd_open({tid}): {error}"))
+}
+
+fn limit_capabilities(kept: impl FnOnce(CapabilitySet) -> CapabilitySet) {
+    let mut sets = capabilities(None).expect("a process reads its capabilities");
+    sets.permitted = kept(sets.permitted);
+    sets.effective = sets.permitted;
+    set_capabilities(None, sets).expect("a process gives up capabilities");
+}
+
+#[track_caller]
+fn await_readable(fd: &impl AsFd, what: &str) {
+    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    let timeout = PollTimeout::try_from(DEADLINE).expect("the deadline fits");
+    let ready = poll(&mut fds, timeout).expect("poll");
+    assert_ne!(ready, 0, "waited {DEADLINE:?} for {what}");
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words")
+}

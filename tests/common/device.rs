@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The device by its bare requests, so that a test sees each error number.
+
+use std::fs;
+use std::fs::File;
+use std::fs::Permissions;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+
+use gosched::uapi;
+use nix::errno::Errno;
+
+/// The device's file.
+pub const PATH: &str = "/dev/go_sched";
+
+/// The calling thread, as a target.
+pub const SELF: i32 = 0;
+
+/// An open device.
+#[derive(Debug)]
+pub struct Device(File);
+
+/// What a thread has without its priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// The scheduling policy.
+    pub policy: i32,
+    /// Nice value, -20 to 19.
+    pub nice: i32,
+    /// Real-time priority, 1 to 99; 0 for other policies.
+    pub rt_priority: u32,
+    /// The slice asked for in nanoseconds; 0 is the default.
+    pub slice_ns: u64,
+}
+
+/// The answer of `GO_SCHED_GET`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The priority, 0 to 63, if the thread has one.
+    pub prio: Option<u32>,
+    /// Whether the thread's children start at it.
+    pub inherit: bool,
+    /// What the thread has without it.
+    pub base: Base,
+}
+
+impl Device {
+    /// Opens the device where that must succeed.
+    #[track_caller]
+    pub fn open() -> Self {
+        Self::try_open().unwrap_or_else(|error| panic!("{PATH}: {error}"))
+    }
+
+    /// Opens the device.
+    pub fn try_open() -> io::Result<Self> {
+        File::options().read(true).write(true).open(PATH).map(Self)
+    }
+
+    /// Issues any request with any argument.
+    ///
+    /// # Safety
+    ///
+    /// Where `argument` points to memory of this process, the request may read
+    /// and write it.
+    pub unsafe fn request(&self, request: u32, argument: usize) -> Result<i32, Errno> {
+        // SAFETY: The caller has promised it.
+        Errno::result(unsafe {
+            libc::ioctl(self.0.as_raw_fd(), libc::Ioctl::from(request), argument)
+        })
+    }
+
+    /// Issues a request on a structure.
+    pub fn request_on<T>(&self, request: u32, argument: &mut T) -> Result<i32, Errno> {
+        // SAFETY: The kernel stays inside the size a structure states, which is
+        // that of `T` or, in tests of the size, one up to which `T` is padded.
+        unsafe { self.request(request, std::ptr::from_mut(argument).addr()) }
+    }
+
+    /// `GO_SCHED_SET`.
+    pub fn try_set(&self, target: i32, prio: u32, flags: u32) -> Result<(), Errno> {
+        let mut set = uapi::go_sched_set {
+            size: size_of::<uapi::go_sched_set>() as u32,
+            flags,
+            target,
+            prio,
+        };
+        self.request_on(uapi::GO_SCHED_SET, &mut set).map(drop)
+    }
+
+    /// `GO_SCHED_CLEAR`.
+    pub fn try_clear(&self, target: i32, flags: u32) -> Result<(), Errno> {
+        let mut clear = uapi::go_sched_clear {
+            size: size_of::<uapi::go_sched_clear>() as u32,
+            flags,
+            target,
+        };
+        self.request_on(uapi::GO_SCHED_CLEAR, &mut clear).map(drop)
+    }
+
+    /// `GO_SCHED_GET`.
+    pub fn try_get(&self, target: i32, flags: u32) -> Result<Record, Errno> {
+        let mut get = uapi::go_sched_get {
+            size: size_of::<uapi::go_sched_get>() as u32,
+            flags,
+            target,
+            ..Default::default()
+        };
+        self.request_on(uapi::GO_SCHED_GET, &mut get)?;
+        Ok(Record {
+            prio: match get.prio {
+                uapi::GO_SCHED_PRIO_NONE => None,
+                prio => Some(prio.try_into().expect("GET answers a priority or NONE")),
+            },
+            inherit: get.flags & uapi::GO_SCHED_INHERIT != 0,
+            base: Base {
+                policy: get.base_policy as i32,
+                nice: get.base_nice,
+                rt_priority: get.base_rt_priority,
+                slice_ns: get.base_slice_ns,
+            },
+        })
+    }
+
+    /// Gives a thread a priority where that must succeed.
+    #[track_caller]
+    pub fn set(&self, tid: i32, prio: u32) {
+        self.try_set(tid, prio, 0)
+            .unwrap_or_else(|error| panic!("SET of {tid} to {prio}: {error}"));
+    }
+
+    /// The same for the thread and those it creates.
+    #[track_caller]
+    pub fn set_inherited(&self, tid: i32, prio: u32) {
+        self.try_set(tid, prio, uapi::GO_SCHED_INHERIT)
+            .unwrap_or_else(|error| panic!("inherited SET of {tid} to {prio}: {error}"));
+    }
+
+    /// Takes the priority of a thread away where that must succeed.
+    #[track_caller]
+    pub fn clear(&self, tid: i32) {
+        self.try_clear(tid, 0)
+            .unwrap_or_else(|error| panic!("CLEAR of {tid}: {error}"));
+    }
+
+    /// Reads what the kernel knows of a thread where that must succeed.
+    #[track_caller]
+    pub fn get(&self, tid: i32) -> Record {
+        self.try_get(tid, 0)
+            .unwrap_or_else(|error| panic!("GET of {tid}: {error}"))
+    }
+
+    /// Reads a thread's priority.
+    #[track_caller]
+    pub fn prio(&self, tid: i32) -> Option<u32> {
+        self.get(tid).prio
+    }
+}
+
+/// Opens the device to everybody for as long as it lives.
+#[derive(Debug)]
+pub struct PublicDevice(Permissions);
+
+impl PublicDevice {
+    /// Changes the mode of the device to 0666.
+    pub fn new() -> Self {
+        let before = fs::metadata(PATH).expect("the device exists").permissions();
+        fs::set_permissions(PATH, Permissions::from_mode(0o666)).expect("root changes the mode");
+        Self(before)
+    }
+}
+
+impl Default for PublicDevice {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for PublicDevice {
+    fn drop(&mut self) {
+        fs::set_permissions(PATH, self.0.clone()).expect("root changes the mode back");
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the guest tests share: the device, the scheduling attributes, and
+//! threads and processes to try them on.
+//!
+//! The tests of one program run one after the other, which `.cargo/config.toml`
+//! sees to. After the last, the harness searches the kernel's log.
+
+pub mod attr;
+pub mod child;
+pub mod device;
+pub mod module;
+pub mod spinner;
+pub mod state;
+pub mod worker;
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::sched::sched_setaffinity;
+use nix::sched::CpuSet;
+use nix::unistd::Pid;
+
+/// How long anything may take before the test fails: far above what a debug
+/// kernel needs under emulation.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The CPU of the thread that watches the others.
+pub const WATCHER_CPU: usize = 0;
+
+/// The CPU that threads under test compete for.
+pub const CONTESTED_CPU: usize = 1;
+
+/// An unprivileged user.
+pub const USER: u32 = 1000;
+
+/// Another one.
+pub const OTHER_USER: u32 = 1001;
+
+/// One priority of each band, its ends included.
+pub const SAMPLE: [u32; 8] = [0, 7, 15, 16, 32, 47, 48, 63];
+
+/// Tells helping threads to stop when it goes out of scope, a failure included:
+/// otherwise a scope would wait for them for ever.
+#[derive(Debug)]
+pub struct StopOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Ties the calling thread to one CPU.
+pub fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    set.set(cpu).expect("the CPU number is in range");
+    sched_setaffinity(Pid::from_raw(0), &set)
+        .unwrap_or_else(|error| panic!("cannot run on CPU {cpu}, the tests need two: {error}"));
+}
+
+/// Waits until `condition` holds, for what the kernel announces in no way.
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed() < DEADLINE,
+            "{what}: not so after {DEADLINE:?}"
+        );
+        thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Threads that want a CPU all the time.
+
+use std::hint::spin_loop;
+use std::os::unix::thread::JoinHandleExt;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
+use std::sync::Arc;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::time::clock_gettime;
+use nix::time::ClockId;
+use nix::unistd::gettid;
+
+use crate::attr::Attr;
+use crate::pin;
+
+const PAUSED: u8 = 0;
+const SPINNING: u8 = 1;
+const ENDING: u8 = 2;
+
+/// Above all priorities under test, and below the kernel's stop threads.
+const RT_PRIORITY_ABOVE_ALL: u32 = 98;
+
+/// A thread that spins on one CPU while it is told to; it ends when dropped.
+#[derive(Debug)]
+pub struct Spinner {
+    tid: i32,
+    state: Arc<AtomicU8>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Spinner {
+    /// Starts a thread on `cpu`, sleeping.
+    pub fn paused(cpu: usize) -> Self {
+        let state = Arc::new(AtomicU8::new(PAUSED));
+        let (sender, tid) = channel();
+        let thread = thread::spawn({
+            let state = Arc::clone(&state);
+            move || {
+                pin(cpu);
+                sender
+                    .send(gettid().as_raw())
+                    .expect("the test waits for the thread id");
+                loop {
+                    match state.load(Ordering::Relaxed) {
+                        PAUSED => thread::park(),
+                        SPINNING => spin_loop(),
+                        _ => return,
+                    }
+                }
+            }
+        });
+        Self {
+            tid: tid.recv().expect("the thread starts"),
+            state,
+            thread: Some(thread),
+        }
+    }
+
+    /// Starts a thread on `cpu`, spinning.
+    pub fn spinning(cpu: usize) -> Self {
+        let spinner = Self::paused(cpu);
+        spinner.spin();
+        spinner
+    }
+
+    /// Returns the thread's id.
+    pub fn tid(&self) -> i32 {
+        self.tid
+    }
+
+    /// Lets the thread spin.
+    pub fn spin(&self) {
+        self.enter(SPINNING);
+    }
+
+    /// Lets the thread sleep, as soon as it gets the CPU to do so.
+    pub fn pause(&self) {
+        self.enter(PAUSED);
+    }
+
+    /// Returns the CPU time the thread has had.
+    pub fn cpu_time(&self) -> Duration {
+        let thread = self.thread().as_pthread_t();
+        let mut clock = 0;
+        // SAFETY: The thread has not been joined, and `clock` outlives the call.
+        let error = unsafe { libc::pthread_getcpuclockid(thread, &raw mut clock) };
+        assert_eq!(error, 0, "the CPU clock of a living thread");
+        clock_gettime(ClockId::from_raw(clock))
+            .expect("the CPU clock of a living thread")
+            .into()
+    }
+
+    fn enter(&self, state: u8) {
+        self.state.store(state, Ordering::Relaxed);
+        self.thread().thread().unpark();
+    }
+
+    fn thread(&self) -> &JoinHandle<()> {
+        self.thread.as_ref().expect("the thread is not joined")
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.enter(ENDING);
+        // Other spinners may keep it from the CPU it needs to end on. This is
+        // refused only when it has ended already.
+        let _ = Attr::fifo(RT_PRIORITY_ABOVE_ALL).try_apply(self.tid);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("a spinner does not panic");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a thread's scheduling is at one moment.
+
+use std::fmt::Debug;
+
+use nix::errno::Errno;
+
+use crate::attr::getpriority;
+use crate::attr::Attr;
+use crate::device::Device;
+use crate::device::Record;
+
+/// All that can be read of a thread's scheduling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The attributes in force.
+    pub attr: Attr,
+    /// The nice value as `getpriority(2)` has it.
+    pub nice: i32,
+    /// The device's answer.
+    pub record: Record,
+}
+
+impl State {
+    /// Reads the state of a thread; 0 is the calling one.
+    #[track_caller]
+    pub fn of(device: &Device, tid: i32) -> Self {
+        Self {
+            attr: Attr::of(tid),
+            nice: getpriority(tid),
+            record: device.get(tid),
+        }
+    }
+}
+
+/// Runs `action`, which must leave the thread's scheduling as it was.
+#[track_caller]
+pub fn assert_unchanged<R>(device: &Device, tid: i32, action: impl FnOnce() -> R) -> R {
+    let before = State::of(device, tid);
+    let result = action();
+    assert_eq!(State::of(device, tid), before, "thread {tid} was changed");
+    result
+}
+
+/// Runs `action`, which must fail with `error` and change nothing.
+#[track_caller]
+pub fn assert_refused<R: Debug>(
+    device: &Device,
+    tid: i32,
+    error: Errno,
+    action: impl FnOnce() -> Result<R, Errno>,
+) {
+    let result = assert_unchanged(device, tid, action);
+    assert_eq!(result.err(), Some(error));
+}

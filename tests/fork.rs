@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What new threads and processes start with.
+
+use std::fs;
+use std::fs::File;
+use std::io::Read;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use common::attr::timer_slack_ns;
+use common::attr::Attr;
+use common::child::in_child;
+use common::child::Child;
+use common::device::Device;
+use common::device::SELF;
+use common::state::State;
+use common::worker::in_thread;
+use common::worker::Worker;
+use common::StopOnDrop;
+use common::SAMPLE;
+use go_sched_policy::TABLE;
+use gosched::uapi::GO_SCHED_INHERIT;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::gettid;
+use nix::unistd::pipe2;
+
+/// A thread's scheduling, and its timer slack in nanoseconds, which is 0 while
+/// the policy is a real-time one.
+type Start = (State, u64);
+
+/// How a child comes into being.
+#[derive(Clone, Copy, Debug)]
+enum Birth {
+    Thread,
+    Fork,
+    /// By way of vfork(2), with another program.
+    Exec,
+}
+
+const BIRTHS: [Birth; 3] = [Birth::Thread, Birth::Fork, Birth::Exec];
+
+fn start_of(tid: i32) -> Start {
+    let slack = fs::read_to_string(format!("/proc/{tid}/timerslack_ns"))
+        .expect("/proc has the timer slack of each thread");
+    let slack = slack.trim().parse().expect("the timer slack is a number");
+    (State::of(&Device::open(), tid), slack)
+}
+
+/// Starts a child of the calling thread and returns what it started with.
+fn child_of_caller(birth: Birth) -> Start {
+    match birth {
+        Birth::Thread => start_of(Worker::spawn().tid()),
+        Birth::Fork => start_of(Child::sleeping(|| ()).pid()),
+        Birth::Exec => with_program(&mut Command::new("cat"), start_of),
+    }
+}
+
+/// Starts a program that lasts as long as its standard input, and looks at it.
+fn with_program<R>(program: &mut Command, look: impl FnOnce(i32) -> R) -> R {
+    let mut child = program
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the guest has the program");
+    let result = look(child.id() as i32);
+    drop(child.stdin.take());
+    assert!(child.wait().expect("the child is ours").success());
+    result
+}
+
+/// Bases that a child could inherit wrongly, each in its own way.
+fn bases() -> [Attr; 7] {
+    [
+        Attr::normal(0),
+        Attr::normal(7).slice_ns(10_000_000),
+        Attr::normal(-7),
+        Attr::batch(3),
+        Attr::idle(),
+        Attr::fifo(9),
+        Attr::rr(9),
+    ]
+}
+
+#[test]
+fn a_child_starts_as_if_its_parent_had_no_priority() {
+    for base in bases() {
+        for birth in BIRTHS {
+            in_thread(move || {
+                let device = Device::open();
+                base.apply(SELF);
+                let expected = child_of_caller(birth);
+                assert_eq!(expected.0.record.prio, None);
+                for prio in SAMPLE {
+                    device.set(SELF, prio);
+                    let start = child_of_caller(birth);
+                    assert_eq!(start, expected, "{birth:?} of {base:?} at {prio}");
+                    assert_eq!(device.prio(SELF), Some(prio), "the parent keeps it");
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn the_timer_slack_of_an_rt_priority_is_0_and_its_childrens_is_not() {
+    in_thread(|| {
+        let device = Device::open();
+        let ordinary = timer_slack_ns();
+        assert!(ordinary > 0);
+        device.set(SELF, 50);
+        assert_eq!(timer_slack_ns(), 0);
+        assert_eq!(in_thread(timer_slack_ns), ordinary);
+        device.set_inherited(SELF, 50);
+        in_thread(move || {
+            assert_eq!(timer_slack_ns(), 0);
+            Device::open().clear(SELF);
+            assert_eq!(timer_slack_ns(), ordinary);
+        });
+        device.clear(SELF);
+        assert_eq!(timer_slack_ns(), ordinary);
+    });
+}
+
+#[test]
+fn with_inherit_a_child_starts_as_its_parent_is() {
+    for base in bases() {
+        for birth in BIRTHS {
+            in_thread(move || {
+                let device = Device::open();
+                base.apply(SELF);
+                for prio in SAMPLE {
+                    device.set_inherited(SELF, prio);
+                    let mine = State::of(&device, SELF);
+                    assert!(mine.record.inherit);
+                    let (start, _) = child_of_caller(birth);
+                    assert_eq!(start, mine, "{birth:?} of {base:?} at {prio}");
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn with_inherit_so_do_the_childrens_children() {
+    for birth in BIRTHS {
+        in_thread(move || {
+            let device = Device::open();
+            for prio in SAMPLE {
+                device.set_inherited(SELF, prio);
+                let expected = start_of(gettid().as_raw());
+                in_child(|| {
+                    thread::spawn(move || assert_eq!(child_of_caller(birth), expected))
+                        .join()
+                        .unwrap();
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn an_inherited_priority_is_the_childs_own() {
+    in_thread(|| {
+        let device = Device::open();
+        let base = State::of(&device, SELF);
+        for prio in SAMPLE {
+            device.set_inherited(SELF, prio);
+            let mine = State::of(&device, SELF);
+            in_child(|| {
+                device.clear(SELF);
+                assert_eq!(State::of(&device, SELF), base);
+                device.set(SELF, 20);
+            });
+            assert_eq!(State::of(&device, SELF), mine);
+            device.clear(SELF);
+        }
+    });
+}
+
+#[test]
+fn reset_on_fork_overrides_inherit() {
+    for base in bases().map(Attr::reset_on_fork) {
+        for birth in BIRTHS {
+            in_thread(move || {
+                let device = Device::open();
+                base.apply(SELF);
+                let expected = child_of_caller(birth);
+                assert_eq!(expected.0.record.prio, None);
+                for prio in SAMPLE {
+                    device.set(SELF, prio);
+                    assert_eq!(child_of_caller(birth), expected, "{birth:?} of {base:?}");
+                    device.set_inherited(SELF, prio);
+                    assert_eq!(child_of_caller(birth), expected, "{birth:?} of {base:?}");
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn a_priority_survives_exec_with_and_without_inherit() {
+    let device = Device::open();
+    for prio in SAMPLE {
+        for flags in [0, GO_SCHED_INHERIT] {
+            let mut program = Command::new("cat");
+            // SAFETY: Between fork and exec glibc allows the two system calls
+            // that the closure makes.
+            unsafe {
+                program.pre_exec(move || {
+                    let device = Device::try_open()?;
+                    Ok(device.try_set(SELF, prio, flags)?)
+                })
+            };
+            let record = with_program(&mut program, |pid| device.get(pid));
+            assert_eq!(record.prio, Some(prio));
+            assert_eq!(record.inherit, flags == GO_SCHED_INHERIT);
+        }
+    }
+}
+
+#[test]
+fn the_thread_that_calls_exec_brings_its_own_priority() {
+    let device = Device::open();
+    let (stdin, to_program) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let (from_program, stdout) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let child = Child::sleeping(|| {
+        Device::open().set(SELF, 50);
+        thread::spawn(move || {
+            Device::open().set(SELF, 20);
+            let error = Command::new("cat").stdin(stdin).stdout(stdout).exec();
+            panic!("exec of cat: {error}");
+        });
+    });
+
+    // An echo comes from the new program, so exec is over.
+    let mut to_program = File::from(to_program);
+    to_program.write_all(b"?").unwrap();
+    let mut echo = [0];
+    File::from(from_program).read_exact(&mut echo).unwrap();
+    assert_eq!(device.prio(child.pid()), Some(20));
+}
+
+#[test]
+fn thousands_of_children_start_and_end_at_all_priorities() {
+    const CHILDREN: u32 = 130;
+    thread::scope(|scope| {
+        for prio in SAMPLE {
+            scope.spawn(move || {
+                let device = Device::open();
+                device.set_inherited(SELF, prio);
+                for _ in 0..CHILDREN {
+                    in_child(|| assert_eq!(device.prio(SELF), Some(prio)));
+                    thread::scope(|scope| {
+                        scope.spawn(|| assert_eq!(device.prio(SELF), Some(prio)));
+                    });
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_child_of_a_thread_being_changed_starts_with_one_of_its_priorities() {
+    const CHILDREN: u32 = 300;
+    let parent = Worker::spawn();
+    let tid = parent.tid();
+    let device = Device::open();
+    let base = State::of(&device, tid);
+    let done = AtomicBool::new(false);
+
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in (0..).take_while(|_| !done.load(Ordering::Relaxed)) {
+                device.set_inherited(tid, i * 37 % 64);
+                if i % 5 == 0 {
+                    device.clear(tid);
+                }
+            }
+        });
+        let _stop = StopOnDrop(&done);
+        for _ in 0..CHILDREN {
+            let (child, _) = parent.run(|| child_of_caller(Birth::Thread));
+            assert_eq!(child.record.base, base.record.base);
+            let expected = match child.record.prio {
+                Some(prio) => base.attr.mapped(&TABLE[prio as usize]),
+                None => base.attr,
+            };
+            assert_eq!(child.attr, expected);
+        }
+    });
+}
+
+#[test]
+fn a_thread_may_end_while_it_is_being_changed() {
+    const THREADS: u32 = 1000;
+    let (sender, tids) = channel();
+    let changer = thread::spawn(move || {
+        let device = Device::open();
+        let mut ended = 0;
+        for tid in tids {
+            for prio in SAMPLE {
+                match device.try_set(tid, prio, 0) {
+                    Ok(()) => (),
+                    Err(Errno::ESRCH) => ended += 1,
+                    Err(error) => panic!("SET of {tid}: {error}"),
+                }
+            }
+        }
+        ended
+    });
+    for _ in 0..THREADS {
+        let sender = sender.clone();
+        thread::spawn(move || sender.send(gettid().as_raw()).unwrap())
+            .join()
+            .unwrap();
+    }
+    drop(sender);
+    assert!(changer.join().unwrap() > 0, "no thread ended meanwhile");
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The last writer wins: whoever changes a thread's scheduling by another call
+//! ends its priority, and what he wrote is the new base.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use common::attr::setparam;
+use common::attr::setpriority;
+use common::attr::setscheduler;
+use common::attr::Attr;
+use common::device::Base;
+use common::device::Device;
+use common::device::SELF;
+use common::pin;
+use common::spinner::Spinner;
+use common::state::assert_refused;
+use common::state::State;
+use common::worker::Worker;
+use common::StopOnDrop;
+use common::CONTESTED_CPU;
+use common::SAMPLE;
+use go_sched_policy::TABLE;
+use nix::errno::Errno;
+
+/// Gives a new thread a base and a priority, lets `write` change it otherwise,
+/// and checks that this is its new base and in force, for all bands.
+#[track_caller]
+fn assert_wins(base: Attr, expected: Base, write: fn()) {
+    let device = Device::open();
+    for prio in SAMPLE {
+        for inherit in [false, true] {
+            let worker = Worker::spawn();
+            let tid = worker.tid();
+            base.apply(tid);
+            if inherit {
+                device.set_inherited(tid, prio);
+            } else {
+                device.set(tid, prio);
+            }
+            worker.run(write);
+
+            let state = State::of(&device, tid);
+            assert_eq!(state.record.prio, None, "after {prio}");
+            assert!(!state.record.inherit, "after {prio}");
+            assert_eq!(state.record.base, expected, "after {prio}");
+            assert_eq!(state.attr.policy(), expected.policy, "after {prio}");
+            assert_eq!(state.nice, expected.nice, "after {prio}");
+            assert_eq!(state.attr.v0.sched_priority, expected.rt_priority);
+
+            // And it is a base like any other.
+            device.set(tid, prio);
+            assert_eq!(device.get(tid).base, expected, "after {prio}");
+            device.clear(tid);
+            assert_eq!(State::of(&device, tid), state, "after {prio}");
+        }
+    }
+}
+
+const ORDINARY: Base = Base {
+    policy: libc::SCHED_OTHER,
+    nice: 0,
+    rt_priority: 0,
+    slice_ns: 0,
+};
+
+#[test]
+fn sched_setattr_wins() {
+    let base = ORDINARY;
+    assert_wins(Attr::normal(0), base, || Attr::normal(0).apply(SELF));
+    let base = Base {
+        policy: libc::SCHED_BATCH,
+        nice: 3,
+        slice_ns: 5_000_000,
+        ..ORDINARY
+    };
+    assert_wins(Attr::rr(9), base, || {
+        Attr::batch(3).slice_ns(5_000_000).apply(SELF);
+    });
+    let base = Base {
+        policy: libc::SCHED_FIFO,
+        rt_priority: 7,
+        ..ORDINARY
+    };
+    assert_wins(Attr::normal(0), base, || Attr::fifo(7).apply(SELF));
+}
+
+#[test]
+fn sched_setattr_to_what_is_in_force_wins_as_well() {
+    let device = Device::open();
+    for prio in SAMPLE {
+        let worker = Worker::spawn();
+        device.set(worker.tid(), prio);
+        let in_force = Attr::of(worker.tid());
+        in_force.apply(worker.tid());
+        let record = device.get(worker.tid());
+        assert_eq!(record.prio, None, "after {prio}");
+        assert_eq!(record.base.policy, in_force.policy(), "after {prio}");
+        // The other policies do not use the nice value, and leave it alone.
+        let nice = match in_force.policy() {
+            libc::SCHED_OTHER => in_force.v0.sched_nice,
+            _ => 0,
+        };
+        assert_eq!(record.base.nice, nice, "after {prio}");
+    }
+}
+
+#[test]
+fn sched_setscheduler_wins() {
+    let base = Base {
+        policy: libc::SCHED_RR,
+        rt_priority: 3,
+        ..ORDINARY
+    };
+    assert_wins(Attr::normal(0), base, || {
+        setscheduler(SELF, libc::SCHED_RR, 3).unwrap();
+    });
+    let base = Base {
+        policy: libc::SCHED_IDLE,
+        ..ORDINARY
+    };
+    assert_wins(Attr::normal(0), base, || {
+        setscheduler(SELF, libc::SCHED_IDLE, 0).unwrap();
+    });
+}
+
+#[test]
+fn sched_setparam_wins_and_keeps_the_policy_of_the_base() {
+    let base = Base {
+        policy: libc::SCHED_FIFO,
+        rt_priority: 8,
+        ..ORDINARY
+    };
+    assert_wins(Attr::fifo(2), base, || setparam(SELF, 8).unwrap());
+    assert_wins(Attr::normal(0), ORDINARY, || setparam(SELF, 0).unwrap());
+}
+
+#[test]
+fn setpriority_wins_and_keeps_the_policy_of_the_base() {
+    let base = Base {
+        nice: -4,
+        ..ORDINARY
+    };
+    assert_wins(Attr::normal(2), base, || setpriority(SELF, -4).unwrap());
+    let base = Base {
+        policy: libc::SCHED_RR,
+        nice: 6,
+        rt_priority: 12,
+        ..ORDINARY
+    };
+    assert_wins(Attr::rr(12), base, || setpriority(SELF, 6).unwrap());
+    let base = Base {
+        policy: libc::SCHED_BATCH,
+        nice: 6,
+        slice_ns: 5_000_000,
+        ..ORDINARY
+    };
+    assert_wins(Attr::batch(1).slice_ns(5_000_000), base, || {
+        setpriority(SELF, 6).unwrap();
+    });
+}
+
+#[test]
+fn sched_setattr_to_deadline_wins() {
+    let device = Device::open();
+    for prio in SAMPLE {
+        let worker = Worker::spawn();
+        device.set(worker.tid(), prio);
+        Attr::deadline().apply(worker.tid());
+        let record = device.get(worker.tid());
+        assert_eq!(record.prio, None, "after {prio}");
+        assert_eq!(record.base.policy, libc::SCHED_DEADLINE, "after {prio}");
+        Attr::normal(0).apply(worker.tid());
+    }
+}
+
+#[test]
+fn a_change_of_the_utilization_clamp_alone_keeps_the_priority() {
+    let device = Device::open();
+    for prio in SAMPLE {
+        let worker = Worker::spawn();
+        device.set_inherited(worker.tid(), prio);
+        let before = State::of(&device, worker.tid());
+
+        Attr::utilization_only(100, 900).apply(worker.tid());
+        let after = State::of(&device, worker.tid());
+        assert_eq!((after.attr.util_min, after.attr.util_max), (100, 900));
+        assert_eq!(after.record, before.record);
+        assert_eq!(after.attr.v0, before.attr.v0);
+
+        device.clear(worker.tid());
+        assert_eq!(Attr::of(worker.tid()).util_min, 100);
+    }
+}
+
+#[test]
+fn a_refused_change_keeps_the_priority() {
+    let device = Device::open();
+    for prio in SAMPLE {
+        let worker = Worker::spawn();
+        let tid = worker.tid();
+        device.set_inherited(tid, prio);
+        // No policy 77, no real-time priority 0 or 100, no SCHED_OTHER with one.
+        for (policy, priority) in [
+            (77, 0),
+            (libc::SCHED_RR, 0),
+            (libc::SCHED_FIFO, 100),
+            (libc::SCHED_OTHER, 1),
+        ] {
+            assert_refused(&device, tid, Errno::EINVAL, || {
+                setscheduler(tid, policy, priority)
+            });
+        }
+        // A deadline thread must be free to run on any CPU.
+        worker.run(|| pin(CONTESTED_CPU));
+        assert_refused(&device, tid, Errno::EPERM, || {
+            Attr::deadline().try_apply(tid)
+        });
+    }
+}
+
+#[test]
+fn writers_at_the_same_time_leave_what_one_of_them_wrote() {
+    const ROUNDS: u32 = 2000;
+    let device = Device::open();
+    let spinner = Spinner::spinning(CONTESTED_CPU);
+    let tid = spinner.tid();
+    let before = State::of(&device, tid);
+    let done = AtomicBool::new(false);
+
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let _stop = StopOnDrop(&done);
+            let device = Device::open();
+            for i in 0..ROUNDS {
+                device.set(tid, i * 37 % 64);
+            }
+        });
+        scope.spawn(|| {
+            let device = Device::open();
+            while !done.load(Ordering::Relaxed) {
+                device.clear(tid);
+            }
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                Attr::normal(0).apply(tid);
+                setpriority(tid, 0).unwrap();
+            }
+        });
+    });
+
+    let State { attr, record, .. } = State::of(&device, tid);
+    assert_eq!(record.base, ORDINARY);
+    assert_eq!(
+        attr,
+        match record.prio {
+            Some(prio) => before.attr.mapped(&TABLE[prio as usize]),
+            None => before.attr,
+        }
+    );
+    device.clear(tid);
+    assert_eq!(State::of(&device, tid), before);
+}

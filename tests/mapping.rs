@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a priority puts in force, and that nothing of it is left afterwards.
+
+use common::attr::default_slice_ns;
+use common::attr::getpriority;
+use common::attr::setpriority;
+use common::attr::Attr;
+use common::device::Base;
+use common::device::Device;
+use common::device::SELF;
+use common::spinner::Spinner;
+use common::state::assert_refused;
+use common::state::State;
+use common::worker::in_thread;
+use common::worker::Worker;
+use common::CONTESTED_CPU;
+use common::SAMPLE;
+use go_sched_policy::TABLE;
+use nix::errno::Errno;
+
+/// The bases a thread may have, as put in force and as the device reports them.
+fn bases() -> Vec<(Attr, Base)> {
+    let base = |policy, nice, rt_priority, slice_ns| Base {
+        policy,
+        nice,
+        rt_priority,
+        slice_ns,
+    };
+    const SLICE: u64 = 10_000_000;
+    let mut bases = vec![
+        (Attr::idle(), base(libc::SCHED_IDLE, 0, 0, 0)),
+        (Attr::fifo(1), base(libc::SCHED_FIFO, 0, 1, 0)),
+        (Attr::fifo(99), base(libc::SCHED_FIFO, 0, 99, 0)),
+        (Attr::rr(1), base(libc::SCHED_RR, 0, 1, 0)),
+        (Attr::rr(50), base(libc::SCHED_RR, 0, 50, 0)),
+        (
+            Attr::normal(3).slice_ns(SLICE),
+            base(libc::SCHED_OTHER, 3, 0, SLICE),
+        ),
+        (
+            Attr::batch(-3).slice_ns(SLICE),
+            base(libc::SCHED_BATCH, -3, 0, SLICE),
+        ),
+    ];
+    for nice in [-20, -7, 0, 7, 19] {
+        bases.push((Attr::normal(nice), base(libc::SCHED_OTHER, nice, 0, 0)));
+        bases.push((Attr::batch(nice), base(libc::SCHED_BATCH, nice, 0, 0)));
+    }
+    bases
+}
+
+/// What `sched_getattr(2)` must show at a priority, in a thread that showed
+/// `base` before.
+fn mapped(base: Attr, prio: u32) -> Attr {
+    base.mapped(&TABLE[prio as usize])
+}
+
+#[test]
+fn every_priority_puts_its_row_of_the_table_in_force() {
+    let device = Device::open();
+    let worker = Worker::spawn();
+    let tid = worker.tid();
+    let base = State::of(&device, tid);
+
+    // Up, down, and across all bands.
+    let up = 0..64;
+    let down = (0..64).rev();
+    let across = (0..64).map(|i| i * 37 % 64);
+    for prio in up.chain(down).chain(across) {
+        device.set(tid, prio);
+        assert_eq!(Attr::of(tid), mapped(base.attr, prio), "priority {prio}");
+        let record = device.get(tid);
+        assert_eq!(record.prio, Some(prio));
+        assert_eq!(record.base, base.record.base, "priority {prio}");
+    }
+    device.clear(tid);
+    assert_eq!(State::of(&device, tid), base);
+}
+
+#[test]
+fn clear_restores_every_base_exactly() {
+    for (attr, base) in bases() {
+        for attr in [attr, attr.reset_on_fork()] {
+            in_thread(move || {
+                let device = Device::open();
+                attr.apply(SELF);
+                let before = State::of(&device, SELF);
+                assert_eq!(before.record.prio, None);
+                assert_eq!(before.record.base, base, "{attr:?}");
+
+                for prio in SAMPLE {
+                    device.set(SELF, prio);
+                    assert_eq!(device.get(SELF).base, base, "{attr:?} at {prio}");
+                    assert_eq!(Attr::of(SELF), mapped(before.attr, prio));
+                    device.clear(SELF);
+                    assert_eq!(State::of(&device, SELF), before, "{attr:?} after {prio}");
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn the_base_is_the_one_before_the_first_of_many_priorities() {
+    for (attr, base) in bases() {
+        in_thread(move || {
+            let device = Device::open();
+            attr.apply(SELF);
+            let before = State::of(&device, SELF);
+            for prio in SAMPLE.into_iter().chain(SAMPLE.into_iter().rev()) {
+                device.set(SELF, prio);
+                device.set(SELF, prio);
+                assert_eq!(device.get(SELF).base, base, "{attr:?} at {prio}");
+            }
+            device.clear(SELF);
+            assert_eq!(State::of(&device, SELF), before, "{attr:?}");
+        });
+    }
+}
+
+#[test]
+fn the_nice_value_under_a_base_that_does_not_use_it_survives() {
+    for attr in [Attr::rr(5), Attr::fifo(5), Attr::idle()] {
+        in_thread(move || {
+            let device = Device::open();
+            setpriority(SELF, 5).unwrap();
+            attr.apply(SELF);
+            assert_eq!(getpriority(SELF), 5);
+            for prio in SAMPLE {
+                device.set(SELF, prio);
+                assert_eq!(device.get(SELF).base.nice, 5, "{attr:?} at {prio}");
+            }
+            device.clear(SELF);
+            assert_eq!(getpriority(SELF), 5, "{attr:?}");
+        });
+    }
+}
+
+#[test]
+fn the_default_slice_returns_after_every_band() {
+    in_thread(|| {
+        let device = Device::open();
+        for prio in SAMPLE {
+            Attr::normal(0).slice_ns(20_000_000).apply(SELF);
+            device.set(SELF, prio);
+            device.clear(SELF);
+            assert_eq!(Attr::of(SELF).v0.sched_runtime, 20_000_000);
+            Attr::normal(0).apply(SELF);
+            device.set(SELF, prio);
+            device.clear(SELF);
+            assert_eq!(Attr::of(SELF).v0.sched_runtime, default_slice_ns());
+            assert_eq!(device.get(SELF).base.slice_ns, 0);
+        }
+    });
+}
+
+#[test]
+fn a_running_thread_is_mapped_and_restored_like_a_sleeping_one() {
+    let device = Device::open();
+    // Two, so that one of them is always queued and not running.
+    let spinners = [
+        Spinner::spinning(CONTESTED_CPU),
+        Spinner::spinning(CONTESTED_CPU),
+    ];
+    let before = spinners.each_ref().map(|one| State::of(&device, one.tid()));
+
+    for prio in 0..64 {
+        for (spinner, before) in spinners.iter().zip(&before) {
+            device.set(spinner.tid(), prio);
+            assert_eq!(Attr::of(spinner.tid()), mapped(before.attr, prio));
+        }
+    }
+    for (spinner, before) in spinners.iter().zip(&before) {
+        device.clear(spinner.tid());
+        assert_eq!(State::of(&device, spinner.tid()), *before);
+    }
+}
+
+#[test]
+fn a_deadline_thread_is_ebusy() {
+    in_thread(|| {
+        let device = Device::open();
+        Attr::deadline().apply(SELF);
+        for prio in SAMPLE {
+            assert_refused(&device, SELF, Errno::EBUSY, || {
+                device.try_set(SELF, prio, 0)
+            });
+        }
+        Attr::normal(0).apply(SELF);
+        device.set(SELF, 40);
+        assert_eq!(device.prio(SELF), Some(40));
+    });
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who may give a thread which priority: whoever `sched_setattr(2)` would let do
+//! the same to the thread's base.
+
+use std::io::ErrorKind;
+use std::ops::RangeInclusive;
+
+use common::attr::Attr;
+use common::child::become_user;
+use common::child::become_user_with_sys_nice;
+use common::child::drop_sys_nice;
+use common::child::in_child;
+use common::child::Child;
+use common::device::Device;
+use common::device::PublicDevice;
+use common::device::PATH;
+use common::device::SELF;
+use common::state::assert_refused;
+use common::state::assert_unchanged;
+use common::worker::Worker;
+use common::OTHER_USER;
+use common::SAMPLE;
+use common::USER;
+use go_sched_policy::LEVELS;
+use go_sched_policy::TABLE;
+use gosched::uapi::GO_SCHED_INHERIT;
+use nix::errno::Errno;
+use nix::sched::unshare;
+use nix::sched::CloneFlags;
+use nix::sys::resource::setrlimit;
+use nix::sys::resource::Resource;
+use nix::unistd::gettid;
+
+/// Runs `job` as root and then `then` as a user, in one process.
+fn as_user(job: impl FnOnce(), then: impl FnOnce(&Device)) {
+    let _public = PublicDevice::new();
+    in_child(|| {
+        job();
+        become_user(USER);
+        then(&Device::open());
+    });
+}
+
+/// Tries all priorities on the calling thread, from its base and from each
+/// priority that may be had: just those of `allowed` must be.
+#[track_caller]
+fn assert_allowed(device: &Device, allowed: &[RangeInclusive<u32>]) {
+    let base = device.get(SELF).base;
+    let may = |prio: &u32| allowed.iter().any(|range| range.contains(prio));
+
+    for prio in 0..LEVELS {
+        if may(&prio) {
+            device.set(SELF, prio);
+            assert_eq!(device.prio(SELF), Some(prio));
+            for refused in (0..LEVELS).filter(|prio| !may(prio)) {
+                assert_refused(device, SELF, Errno::EPERM, || {
+                    device.try_set(SELF, refused, 0)
+                });
+            }
+            device.clear(SELF);
+            let record = device.get(SELF);
+            assert_eq!((record.prio, record.base), (None, base), "after {prio}");
+        } else {
+            assert_refused(device, SELF, Errno::EPERM, || device.try_set(SELF, prio, 0));
+        }
+    }
+}
+
+#[test]
+fn root_may_give_any_priority_to_anybody() {
+    let device = Device::open();
+    let child = Child::sleeping(|| become_user(USER));
+    for prio in 0..LEVELS {
+        device.set(SELF, prio);
+        device.set(child.pid(), prio);
+        assert_eq!(device.prio(SELF), Some(prio));
+        assert_eq!(device.prio(child.pid()), Some(prio));
+    }
+    device.clear(SELF);
+    device.clear(child.pid());
+}
+
+#[test]
+fn a_user_lowers_his_thread_and_brings_it_back_to_its_base() {
+    as_user(|| (), |device| assert_allowed(device, &[0..=32]));
+}
+
+#[test]
+fn a_user_stays_below_the_nice_value_of_the_base() {
+    as_user(
+        || Attr::normal(5).apply(SELF),
+        |device| assert_allowed(device, &[0..=27]),
+    );
+    as_user(
+        || Attr::batch(-5).apply(SELF),
+        |device| assert_allowed(device, &[0..=37]),
+    );
+}
+
+#[test]
+fn a_user_stays_below_the_rt_priority_of_the_base() {
+    as_user(
+        || Attr::rr(4).apply(SELF),
+        |device| assert_allowed(device, &[0..=32, 48..=51]),
+    );
+    // SCHED_RR is another policy than SCHED_FIFO, which takes a privilege.
+    as_user(
+        || Attr::fifo(4).apply(SELF),
+        |device| assert_allowed(device, &[0..=32]),
+    );
+}
+
+#[test]
+fn a_user_with_an_idle_base_stays_below_its_weight() {
+    let plain = 3 << 10;
+    let lighter = TABLE[..16].partition_point(|level| level.weight <= plain) as u32;
+    assert!((1..16).contains(&lighter), "{lighter}");
+    as_user(
+        || Attr::idle().apply(SELF),
+        |device| assert_allowed(device, &[0..=lighter - 1]),
+    );
+}
+
+#[test]
+fn rlimit_nice_lets_a_user_raise_his_thread() {
+    as_user(
+        || setrlimit(Resource::RLIMIT_NICE, 25, 25).unwrap(),
+        |device| assert_allowed(device, &[0..=37]),
+    );
+}
+
+#[test]
+fn rlimit_nice_lets_a_user_leave_an_idle_base() {
+    as_user(
+        || {
+            setrlimit(Resource::RLIMIT_NICE, 20, 20).unwrap();
+            Attr::idle().apply(SELF);
+        },
+        |device| {
+            for prio in 16..=32 {
+                device.set(SELF, prio);
+            }
+            assert_refused(device, SELF, Errno::EPERM, || device.try_set(SELF, 33, 0));
+        },
+    );
+}
+
+#[test]
+fn rlimit_rtprio_lets_a_user_raise_his_thread() {
+    as_user(
+        || setrlimit(Resource::RLIMIT_RTPRIO, 4, 4).unwrap(),
+        |device| assert_allowed(device, &[0..=32, 48..=51]),
+    );
+}
+
+#[test]
+fn cap_sys_nice_lets_a_user_do_all_that_root_does() {
+    let _public = PublicDevice::new();
+    let other = Worker::spawn();
+    let others = other.tid();
+    in_child(|| {
+        become_user_with_sys_nice(USER);
+        let device = Device::open();
+        assert_allowed(&device, &[0..=63]);
+        for prio in SAMPLE {
+            device.set(others, prio);
+        }
+        device.clear(others);
+    });
+}
+
+#[test]
+fn root_without_cap_sys_nice_is_a_user() {
+    in_child(|| {
+        drop_sys_nice();
+        assert_allowed(&Device::open(), &[0..=32]);
+    });
+}
+
+#[test]
+fn root_of_a_user_namespace_is_a_user() {
+    as_user(
+        || (),
+        |device| {
+            unshare(CloneFlags::CLONE_NEWUSER).unwrap();
+            assert_allowed(device, &[0..=32]);
+        },
+    );
+}
+
+#[test]
+fn a_user_may_not_touch_the_thread_of_another() {
+    let device = Device::open();
+    let root = Worker::spawn();
+    let other = Child::sleeping(|| become_user(OTHER_USER));
+
+    for target in [root.tid(), other.pid()] {
+        for managed in [None, Some(5), Some(50)] {
+            match managed {
+                Some(prio) => device.set(target, prio),
+                None => device.clear(target),
+            }
+            as_user(
+                || (),
+                |device| {
+                    for prio in SAMPLE {
+                        assert_refused(device, target, Errno::EPERM, || {
+                            device.try_set(target, prio, 0)
+                        });
+                    }
+                    assert_refused(device, target, Errno::EPERM, || device.try_clear(target, 0));
+                    assert_eq!(device.prio(target), managed, "anybody may read");
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn a_user_may_lower_his_other_threads_and_processes() {
+    as_user(
+        || (),
+        |device| {
+            let thread = Worker::spawn();
+            let process = Child::sleeping(|| ());
+            for target in [thread.tid(), process.pid()] {
+                device.set(target, 3);
+                device.set(target, 32);
+                assert_refused(device, target, Errno::EPERM, || {
+                    device.try_set(target, 33, 0)
+                });
+                device.clear(target);
+            }
+        },
+    );
+}
+
+#[test]
+fn a_user_may_give_back_what_root_gave_him_but_not_take_it_again() {
+    for raised in [33, 47, 48, 63] {
+        as_user(
+            || Device::open().set(SELF, raised),
+            |device| {
+                for prio in 33..LEVELS {
+                    assert_refused(device, SELF, Errno::EPERM, || device.try_set(SELF, prio, 0));
+                }
+                device.set(SELF, 32);
+                assert_refused(device, SELF, Errno::EPERM, || {
+                    device.try_set(SELF, raised, 0)
+                });
+                device.clear(SELF);
+                assert_refused(device, SELF, Errno::EPERM, || {
+                    device.try_set(SELF, raised, 0)
+                });
+            },
+        );
+    }
+}
+
+#[test]
+fn a_user_may_bring_back_what_root_lowered() {
+    for lowered in [0, 15, 16] {
+        as_user(
+            || Device::open().set(SELF, lowered),
+            |device| assert_allowed(device, &[0..=32]),
+        );
+        as_user(
+            || Device::open().set(SELF, lowered),
+            |device| {
+                device.clear(SELF);
+                assert_eq!(device.prio(SELF), None);
+            },
+        );
+    }
+}
+
+#[test]
+fn reset_on_fork_is_no_obstacle_and_stays() {
+    as_user(
+        || Attr::normal(0).reset_on_fork().apply(SELF),
+        |device| assert_allowed(device, &[0..=32]),
+    );
+}
+
+#[test]
+fn inheritance_takes_no_privilege_of_its_own() {
+    as_user(
+        || (),
+        |device| {
+            device.set_inherited(SELF, 20);
+            assert_refused(device, SELF, Errno::EPERM, || {
+                device.try_set(SELF, 33, GO_SCHED_INHERIT)
+            });
+            device.set(SELF, 20);
+            assert!(!device.get(SELF).inherit);
+        },
+    );
+}
+
+#[test]
+fn the_device_is_roots_until_its_mode_is_changed() {
+    in_child(|| {
+        become_user(USER);
+        let error = Device::try_open().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{PATH}");
+    });
+}
+
+#[test]
+fn an_open_device_carries_no_privilege() {
+    let device = Device::open();
+    let root = gettid().as_raw();
+    in_child(|| {
+        become_user(USER);
+        device.set(SELF, 32);
+        assert_refused(&device, SELF, Errno::EPERM, || device.try_set(SELF, 33, 0));
+        assert_unchanged(&device, root, || {
+            assert_eq!(device.try_set(root, 20, 0), Err(Errno::EPERM));
+        });
+    });
+}
