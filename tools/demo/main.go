@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//go:build linux && amd64
+
+// Demo shows what Go priorities do for a Go service. Request handlers, two
+// background workers and a garbage collector's marking share one CPU, each on
+// a thread locked with runtime.LockOSThread: first without priorities, then
+// with those that the gosched command sets, under the same load. It exits with
+// 1 when the kernel does not report what the mapping says, or nothing changed.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"time"
+)
+
+var phaseNames = [phases]string{"before", "after"}
+
+func main() {
+	duration := flag.Duration("duration", 6*time.Second, "length of each of the two phases")
+	asJSON := flag.Bool("json", false, "print the report as JSON")
+	flag.Parse()
+	if flag.NArg() > 0 || *duration < time.Second {
+		fmt.Fprintln(os.Stderr, "demo: takes no arguments, and -duration is at least 1s")
+		os.Exit(2)
+	}
+	r, err := run(*duration)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(2)
+	}
+	if *asJSON {
+		encoder := json.NewEncoder(os.Stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(r)
+	} else {
+		r.print(os.Stdout)
+	}
+	if err != nil || len(r.Failures) > 0 {
+		os.Exit(1)
+	}
+}
+
+func run(duration time.Duration) (*report, error) {
+	cpu, err := pinProcess()
+	if err != nil {
+		return nil, err
+	}
+	// A thread gives up its P when it blocks in the kernel. With more Ps than
+	// threads it finds an idle one on return and never waits for another
+	// thread to yield one.
+	runtime.GOMAXPROCS(16)
+	// A collection stops all goroutines and so makes each wait for the least
+	// urgent thread. The workload allocates next to nothing.
+	debug.SetGCPercent(-1)
+
+	table, err := mapping()
+	if err != nil {
+		return nil, err
+	}
+	w, err := startWorkload()
+	if err != nil {
+		return nil, err
+	}
+	r := &report{CPU: cpu, PhaseSeconds: duration.Seconds()}
+	for _, t := range w.threads {
+		r.Threads = append(r.Threads, threadReport{TID: t.tid, Role: t.role.name})
+	}
+	bases, err := r.readStates()
+	if err != nil {
+		return nil, err
+	}
+	for phase := range phaseNames {
+		for i, t := range w.threads {
+			p := &r.Threads[i].Phases[phase]
+			r.Threads[i].Base = bases[i]
+			p.SetPrio, p.Mapped = t.role.prios[phase], bases[i].Kernel
+			if p.SetPrio == none {
+				continue
+			}
+			p.Mapped = table[p.SetPrio]
+			if _, err := gosched("set", strconv.Itoa(p.SetPrio), strconv.Itoa(t.tid)); err != nil {
+				return nil, err
+			}
+		}
+		if err := r.runPhase(w, phase, duration); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := gosched("clear", "-a", strconv.Itoa(os.Getpid())); err != nil {
+		return nil, err
+	}
+	cleared, err := r.readStates()
+	if err != nil {
+		return nil, err
+	}
+	w.stop()
+	for i := range cleared {
+		r.Threads[i].Cleared = cleared[i]
+	}
+	r.summarize(w.threads)
+	r.judge()
+	return r, nil
+}
+
+// runPhase puts the workload under load and records what each thread got.
+func (r *report) runPhase(w *workload, phase int, duration time.Duration) error {
+	start := now()
+	used := make([]time.Duration, len(w.threads))
+	for i, t := range w.threads {
+		used[i] = cpuTime(t.tid)
+	}
+	times := arrivals(start, duration)
+	goal := w.handled.Load() + int64(len(times))
+	w.phase.Store(int32(phase))
+	w.schedule <- times
+	// Lines and no cursor movement, as the guest's stderr is not a terminal.
+	nextReport := start
+	// Requests that still wait when the time is up belong to the phase.
+	for now() < start+duration || w.handled.Load() < goal {
+		elapsed := now() - start
+		if now() >= nextReport {
+			fmt.Fprintf(os.Stderr, "Phase %q: %.0f of %.0f s\n", phaseNames[phase], elapsed.Seconds(), duration.Seconds())
+			nextReport += 2 * time.Second
+		}
+		if elapsed > 5*duration {
+			return errors.New("the requests take far longer than the phase: " +
+				"try again when this machine is less busy")
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
+	w.phase.Store(notRecording)
+	elapsed := now() - start
+	for i, t := range w.threads {
+		r.Threads[i].Phases[phase].CPU = 100 * float64(cpuTime(t.tid)-used[i]) / float64(elapsed)
+	}
+	states, err := r.readStates()
+	for i, s := range states {
+		r.Threads[i].Phases[phase].state = s
+	}
+	return err
+}
+
+// readStates returns the state of each thread, in the order of the report.
+func (r *report) readStates() ([]state, error) {
+	var tids []int
+	for _, t := range r.Threads {
+		tids = append(tids, t.TID)
+	}
+	prios, err := goPrios(tids...)
+	if err != nil {
+		return nil, err
+	}
+	var states []state
+	for _, tid := range tids {
+		params, err := readParams(tid)
+		if err != nil {
+			return nil, err
+		}
+		states = append(states, state{prios[tid], params})
+	}
+	return states, nil
+}
+
+// summarize reads the samples of threads that have ended.
+func (r *report) summarize(threads []*thread) {
+	for phase := range r.Requests {
+		var all []time.Duration
+		for i, t := range threads {
+			r.Threads[i].Phases[phase].Wakes = summarize(t.wakes[phase])
+			all = append(all, t.latencies[phase]...)
+		}
+		r.Requests[phase] = summarize(all)
+	}
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//go:build linux && amd64
+
+package main
+
+import (
+	"compress/flate"
+	"crypto/sha256"
+	"encoding/binary"
+	"io"
+	"math/rand"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// requestRate is the mean number of requests a second.
+	requestRate = 100
+	// serviceTime is the processor time one request needs. At requestRate the
+	// handlers need 2.5% of a CPU, a few times that of an emulated one. That is
+	// below their fair share: what they wait for is the scheduler's choice.
+	serviceTime = 250 * time.Microsecond
+	// burst is the processor time a background thread uses between two naps.
+	burst = 5 * time.Millisecond
+	// nap is how long it then sleeps, only to time the wake-up afterwards.
+	nap = time.Millisecond
+)
+
+// The phases of the comparison; outside them nothing is recorded.
+const (
+	before = iota
+	after
+	phases
+	notRecording
+)
+
+// none in place of a Go priority: the thread has none.
+const none = -1
+
+// role is what threads do, and their Go priority in each phase.
+type role struct {
+	name    string
+	prios   [phases]int
+	threads int
+	body    func(*workload, *thread)
+}
+
+var roles = []role{
+	// It stands for clients on other machines, which the contention here does
+	// not slow down: it is above all else in both phases.
+	{"load gen", [phases]int{52, 52}, 1, (*workload).generate},
+	{"handler", [phases]int{none, 50}, 2, (*workload).handle},
+	{"background", [phases]int{none, 24}, 2, (*workload).compact},
+	{"gc", [phases]int{none, 8}, 1, (*workload).mark},
+}
+
+// thread is a goroutine locked to its kernel thread. The samples are written by
+// that thread alone and may be read once it has ended.
+type thread struct {
+	role      role
+	tid       int
+	wakes     [phases][]time.Duration // From the event to running.
+	latencies [phases][]time.Duration // Handlers: from the intended send time to the answer.
+}
+
+// workload is a small server with its background work, all on one CPU.
+type workload struct {
+	threads  []*thread
+	schedule chan []time.Duration // The send times of one phase.
+	handled  atomic.Int64         // Requests answered.
+	phase    atomic.Int32
+	stopping atomic.Bool
+	ended    chan struct{} // One message from each thread that ends.
+	// The requests travel through a pipe and a handler waits in read(2) on its
+	// own thread. Channels and the netpoller would have a thread of the runtime
+	// wake it; that one has no Go priority and competes with the background
+	// work, so its wait would be measured and not the handler's.
+	reader, writer int
+}
+
+// startWorkload returns when all threads run.
+func startWorkload() (*workload, error) {
+	w := &workload{schedule: make(chan []time.Duration), ended: make(chan struct{})}
+	w.phase.Store(notRecording)
+	var pipe [2]int
+	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("pipe2", err)
+	}
+	w.reader, w.writer = pipe[0], pipe[1]
+	started := make(chan *thread)
+	for _, r := range roles {
+		for i := 0; i < r.threads; i++ {
+			go func(r role) {
+				runtime.LockOSThread()
+				t := &thread{role: r, tid: syscall.Gettid()}
+				started <- t
+				r.body(w, t)
+				w.ended <- struct{}{}
+			}(r)
+			w.threads = append(w.threads, <-started)
+		}
+	}
+	return w, nil
+}
+
+// stop ends all threads, after which their samples may be read.
+func (w *workload) stop() {
+	w.stopping.Store(true)
+	close(w.schedule)
+	for range w.threads {
+		<-w.ended
+	}
+}
+
+// arrivals draws the send times of one phase. The fixed seed gives each phase
+// the same load.
+func arrivals(start, duration time.Duration) []time.Duration {
+	random := rand.New(rand.NewSource(1))
+	var times []time.Duration
+	for at := 0.0; ; {
+		at += random.ExpFloat64() / requestRate
+		offset := time.Duration(at * float64(time.Second))
+		if offset >= duration {
+			return times
+		}
+		times = append(times, start+offset)
+	}
+}
+
+func (w *workload) recordWake(t *thread, event time.Duration) {
+	if p := w.phase.Load(); p != notRecording {
+		t.wakes[p] = append(t.wakes[p], now()-event)
+	}
+}
+
+// request is written and read whole: it is shorter than PIPE_BUF, and all are
+// of one size.
+type request [16]byte
+
+func (w *workload) generate(t *thread) {
+	// The handlers end when they see the end of the pipe.
+	defer syscall.Close(w.writer)
+	var r request
+	for times := range w.schedule {
+		for _, at := range times {
+			sleepUntil(at)
+			w.recordWake(t, at)
+			binary.LittleEndian.PutUint64(r[:8], uint64(at))
+			binary.LittleEndian.PutUint64(r[8:], uint64(now()))
+			if _, err := syscall.Write(w.writer, r[:]); err != nil {
+				panic(err)
+			}
+		}
+	}
+}
+
+func (w *workload) handle(t *thread) {
+	var r request
+	page := make([]byte, 1024)
+	for {
+		n, err := syscall.Read(w.reader, r[:])
+		if err == syscall.EINTR {
+			continue
+		}
+		if n != len(r) {
+			return
+		}
+		w.recordWake(t, time.Duration(binary.LittleEndian.Uint64(r[8:])))
+		for end := cpuTime(t.tid) + serviceTime; cpuTime(t.tid) < end; {
+			sum := sha256.Sum256(page)
+			copy(page, sum[:])
+		}
+		// From the intended time: a late load generator hides no latency.
+		intended := time.Duration(binary.LittleEndian.Uint64(r[:8]))
+		p := w.phase.Load()
+		t.latencies[p] = append(t.latencies[p], now()-intended)
+		w.handled.Add(1)
+	}
+}
+
+// burn repeats step, with a short sleep now and then.
+func (w *workload) burn(t *thread, step func()) {
+	for !w.stopping.Load() {
+		for end := cpuTime(t.tid) + burst; cpuTime(t.tid) < end; {
+			step()
+		}
+		expiry := now() + nap
+		sleepUntil(expiry)
+		w.recordWake(t, expiry)
+	}
+}
+
+// compact compresses blocks, like the compaction of a database.
+func (w *workload) compact(t *thread) {
+	random := rand.New(rand.NewSource(1))
+	block := make([]byte, 4096)
+	for i := range block {
+		block[i] = "acgt"[random.Intn(4)]
+	}
+	compressor, err := flate.NewWriter(io.Discard, flate.DefaultCompression)
+	if err != nil {
+		panic(err)
+	}
+	w.burn(t, func() {
+		compressor.Reset(io.Discard)
+		compressor.Write(block)
+		compressor.Close()
+	})
+}
+
+// mark links objects at random and follows the links from a root, like the
+// mark phase of a garbage collector.
+func (w *workload) mark(t *thread) {
+	type object struct {
+		links  [2]int32
+		marked bool
+	}
+	random := rand.New(rand.NewSource(1))
+	heap := make([]object, 4096)
+	grey := make([]int32, 0, 2*len(heap))
+	w.burn(t, func() {
+		for i := range heap {
+			heap[i] = object{links: [2]int32{random.Int31n(4096), random.Int31n(4096)}}
+		}
+		for grey = append(grey[:0], 0); len(grey) > 0; {
+			o := &heap[grey[len(grey)-1]]
+			grey = grey[:len(grey)-1]
+			if !o.marked {
+				o.marked = true
+				grey = append(grey, o.links[0], o.links[1])
+			}
+		}
+	})
+}
