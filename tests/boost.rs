@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Priority inheritance: a thread that holds a lock which a more urgent one waits
+//! for runs as that one does, whatever becomes of its own priority meanwhile.
+
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+
+use common::attr::Attr;
+use common::device::Device;
+use common::eventually;
+use common::worker::Pending;
+use common::worker::Worker;
+use go_sched_policy::TABLE;
+use procfs::process::Process;
+
+/// A mutex whose holder inherits the priority of who waits for it; std's does not.
+struct PiMutex(UnsafeCell<libc::pthread_mutex_t>);
+
+// SAFETY: POSIX lets any thread call the functions below on one mutex.
+unsafe impl Send for PiMutex {}
+// SAFETY: As above.
+unsafe impl Sync for PiMutex {}
+
+impl PiMutex {
+    fn new() -> Arc<Self> {
+        let mutex = Arc::new(Self(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER)));
+        let mut attr = MaybeUninit::uninit();
+        // SAFETY: The first call initializes `attr` for the others, and nobody
+        // uses the mutex yet.
+        unsafe {
+            assert_eq!(libc::pthread_mutexattr_init(attr.as_mut_ptr()), 0);
+            let inherit = libc::PTHREAD_PRIO_INHERIT;
+            assert_eq!(
+                libc::pthread_mutexattr_setprotocol(attr.as_mut_ptr(), inherit),
+                0
+            );
+            assert_eq!(libc::pthread_mutex_init(mutex.0.get(), attr.as_ptr()), 0);
+        }
+        mutex
+    }
+
+    fn lock(&self) {
+        // SAFETY: `new` has initialized the mutex, which does not move.
+        assert_eq!(unsafe { libc::pthread_mutex_lock(self.0.get()) }, 0);
+    }
+
+    fn unlock(&self) {
+        // SAFETY: `new` has initialized the mutex, which does not move.
+        assert_eq!(unsafe { libc::pthread_mutex_unlock(self.0.get()) }, 0);
+    }
+}
+
+/// A thread that holds a lock, and one that waits for it.
+struct Contention {
+    mutex: Arc<PiMutex>,
+    holder: Worker,
+    waiter: Worker,
+    waiting: Pending<()>,
+}
+
+impl Contention {
+    /// The waiter has priority `prio`, the holder none, and is boosted.
+    fn new(device: &Device, prio: u32) -> Self {
+        let mutex = PiMutex::new();
+        let [holder, waiter] = [(); 2].map(|()| Worker::spawn());
+        let held = Arc::clone(&mutex);
+        holder.run(move || held.lock());
+        device.set(waiter.tid(), prio);
+        let wanted = Arc::clone(&mutex);
+        let waiting = waiter.start(move || {
+            wanted.lock();
+            wanted.unlock();
+        });
+        let new = Self {
+            mutex,
+            holder,
+            waiter,
+            waiting,
+        };
+        eventually("the holder is boosted", || new.runs_as() == as_rt(prio));
+        new
+    }
+
+    /// The kernel's priority of the holder, as in `/proc/PID/stat`.
+    fn runs_as(&self) -> i64 {
+        let task = Process::myself().and_then(|me| me.task_from_tid(self.holder.tid()));
+        task.and_then(|task| task.stat())
+            .expect("the holder lives")
+            .priority
+    }
+
+    /// Lets the holder release the lock, and the waiter have it.
+    fn end(self) -> Worker {
+        let mutex = self.mutex;
+        self.holder.run(move || mutex.unlock());
+        self.waiting.wait();
+        self.holder
+    }
+}
+
+/// What `/proc/PID/stat` has for a thread of the rt band: -1 less its real-time
+/// priority (proc_pid_stat(5)).
+fn as_rt(prio: u32) -> i64 {
+    -1 - i64::from(TABLE[prio as usize].rt_priority)
+}
+
+/// The policy and its parameters, without what a boost adds.
+fn own_parameters(tid: i32) -> (i32, i32, u32) {
+    let attr = Attr::of(tid);
+    (attr.policy(), attr.v0.sched_nice, attr.v0.sched_priority)
+}
+
+#[test]
+fn a_boosted_thread_stays_boosted_at_all_priorities_below() {
+    let device = Device::open();
+    let contention = Contention::new(&device, 50);
+    let tid = contention.holder.tid();
+    for prio in [5, 40, 15, 49, 16, 0, 32] {
+        device.set(tid, prio);
+        assert_eq!(contention.runs_as(), as_rt(50), "at {prio}");
+        let level = &TABLE[prio as usize];
+        let expected = (level.policy.number() as i32, level.nice, level.rt_priority);
+        assert_eq!(own_parameters(tid), expected, "at {prio}");
+    }
+    let holder = contention.end();
+    assert_eq!(own_parameters(holder.tid()), (libc::SCHED_OTHER, 0, 0));
+    assert_eq!(device.prio(holder.tid()), Some(32));
+}
+
+#[test]
+fn a_priority_above_the_boost_takes_effect_at_once() {
+    let device = Device::open();
+    let contention = Contention::new(&device, 50);
+    device.set(contention.holder.tid(), 60);
+    assert_eq!(contention.runs_as(), as_rt(60));
+    device.set(contention.holder.tid(), 10);
+    assert_eq!(contention.runs_as(), as_rt(50));
+    contention.end();
+}
+
+#[test]
+fn clear_gives_a_boosted_thread_its_base_and_leaves_it_the_boost() {
+    let device = Device::open();
+    let contention = Contention::new(&device, 63);
+    let tid = contention.holder.tid();
+    device.set(tid, 20);
+    device.clear(tid);
+    assert_eq!(contention.runs_as(), as_rt(63));
+    assert_eq!(own_parameters(tid), (libc::SCHED_OTHER, 0, 0));
+    contention.end();
+}
+
+#[test]
+fn a_new_priority_of_the_waiter_reaches_the_holder() {
+    let device = Device::open();
+    let contention = Contention::new(&device, 50);
+    device.set(contention.holder.tid(), 10);
+    for prio in [55, 63, 52] {
+        device.set(contention.waiter.tid(), prio);
+        assert_eq!(contention.runs_as(), as_rt(prio));
+    }
+    contention.end();
+}
