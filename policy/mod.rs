@@ -20,6 +20,9 @@
 /// How many Go priorities there are; `GO_SCHED_LEVELS` of the ABI.
 pub const LEVELS: u32 = 64;
 
+/// Version of the mapping, raised when a priority comes to mean something else.
+pub const VERSION: u32 = 1;
+
 /// The lowest priority of [`Band::Fair`].
 const FAIR_FIRST: u32 = 16;
 
@@ -181,6 +184,11 @@ pub struct Level {
 /// The parameters of all Go priorities, by priority.
 pub static TABLE: [Level; LEVELS as usize] = table();
 
+/// FNV-1a (64 bits) of [`TABLE`]: of policy, nice value, real-time priority, slice
+/// and weight of each priority in turn, as little-endian 64-bit numbers. Tells
+/// whether two builds mean the same.
+pub const HASH: u64 = hash(&table());
+
 const _: () = assert!(
     is_sound(&TABLE),
     "each Go priority must be in range and above the last"
@@ -238,6 +246,32 @@ const fn table() -> [Level; LEVELS as usize] {
             None => return table,
         };
     }
+}
+
+const fn hash(table: &[Level; LEVELS as usize]) -> u64 {
+    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+
+    let mut hash = OFFSET_BASIS;
+    let mut i = 0;
+    while i < table.len() {
+        let level = &table[i];
+        let numbers = [
+            level.policy.number() as u64,
+            level.nice as u64,
+            level.rt_priority as u64,
+            level.slice_ns,
+            level.weight as u64,
+        ];
+        let mut byte = 0;
+        while byte < numbers.len() * 8 {
+            hash ^= numbers[byte / 8] >> (byte % 8 * 8) & 0xff;
+            hash = hash.wrapping_mul(PRIME);
+            byte += 1;
+        }
+        i += 1;
+    }
+    hash
 }
 
 const fn is_sound(table: &[Level; LEVELS as usize]) -> bool {
@@ -378,6 +412,14 @@ mod tests {
             assert!(level.nice == 0 || level.policy != Policy::RoundRobin);
             assert!(level.rt_priority == 0 || level.policy == Policy::RoundRobin);
         }
+    }
+
+    #[test]
+    fn a_mapping_with_another_hash_has_another_version() {
+        assert_eq!((VERSION, HASH), (1, 0x3f17_1407_0d21_7c2b));
+        let mut table = TABLE;
+        table[32].slice_ns += 1;
+        assert_ne!(hash(&table), HASH);
     }
 
     #[test]
