@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * /dev/go_sched: one scheduling priority per thread, 0 to 63, higher = more
- * urgent. This file is the whole ABI; every binding is generated from it.
+ * /dev/go_sched and go_set_schedprio(2): one scheduling priority per thread, 0 to
+ * 63, higher = more urgent. This file is the whole ABI; every binding is generated
+ * from it.
+ *
+ * A thread's priority is changed by SET and the system call, by a store to its
+ * slot of the hint page, and ended by CLEAR, sched_setattr(2), setpriority(2) and
+ * their relatives. The last of these to happen wins.
  *
  * Extension rule. Each structure starts with its own size in bytes, set by the
  * caller. New fields go at the end, and zero always means "as before":
@@ -29,6 +34,16 @@
 
 /* Reported in place of a priority: the thread has none. */
 #define GO_SCHED_PRIO_NONE	(-1)
+
+/*
+ * long go_set_schedprio(pid_t pid, unsigned int prio, unsigned int flags) is
+ * GO_SCHED_SET as a system call: @pid is its target, @flags its flags.
+ *
+ * Errors: those of GO_SCHED_SET; EOPNOTSUPP while no mapping is registered, ENOSYS
+ * on a kernel without go_sched. The number is far outside the range that Linux
+ * has assigned.
+ */
+#define GO_SCHED_NR_SET_SCHEDPRIO	1000
 
 /*
  * How the member "target" names a thread.
@@ -91,6 +106,16 @@ struct go_sched_clear {
  * @base_slice_ns: out: EEVDF slice, in nanoseconds, it asked for with
  *	sched_setattr(2); 0 is the kernel's default
  *
+ * @applied: out: the priority in force, or GO_SCHED_PRIO_NONE. Other than @prio
+ *	while a hint is not yet seen, or the thread is held below the rt band
+ *	because it ran away
+ * @ceiling: out: the priority up to which the thread may be moved without
+ *	privilege, see struct go_sched_ceiling
+ * @ceiling_granted: out: 1 if @ceiling was set, 0 if it follows the base
+ * @slot: out: the slot of the hint page the thread is bound to, counted from the
+ *	start of that page, or -1
+ *
+ * @prio is what the last change asked for, a hint already lowered to the ceiling.
  * The parameters in force are the business of sched_getattr(2). The kernel
  * writes the smaller of @size and the size it knows.
  */
@@ -104,37 +129,198 @@ struct go_sched_get {
 	__u32 base_rt_priority;
 	__u32 reserved;
 	__u64 base_slice_ns;
+	__s32 applied;
+	__s32 ceiling;
+	__u32 ceiling_granted;
+	__s32 slot;
 };
 
 #define GO_SCHED_GET_SIZE_VER0		40
+
+/**
+ * struct go_sched_ceiling - argument of GO_SCHED_CEILING
+ * @size: sizeof(struct go_sched_ceiling)
+ * @flags: GO_SCHED_TARGET_PIDFD
+ * @target: the thread, see GO_SCHED_TARGET_PIDFD
+ * @ceiling: 0 to GO_SCHED_LEVELS - 1, or GO_SCHED_PRIO_NONE for the thread's own
+ *
+ * Up to its ceiling a thread may be moved by everybody who has its user id, and
+ * by its hint. Its own is the highest priority that asks for no more than its base
+ * and its RLIMIT_NICE and RLIMIT_RTPRIO give it; under SCHED_OTHER at nice 0, that
+ * is 32. Raising it above the present one takes CAP_SYS_NICE. Threads it creates
+ * have the same ceiling, unless SCHED_FLAG_RESET_ON_FORK is set.
+ *
+ * A priority above the new ceiling that was allowed by the old one falls to it.
+ */
+struct go_sched_ceiling {
+	__u32 size;
+	__u32 flags;
+	__s32 target;
+	__s32 ceiling;
+};
+
+#define GO_SCHED_CEILING_SIZE_VER0	16
+
+/* Bytes of one slot of the hint page. */
+#define GO_SCHED_SLOT_SIZE		64
+
+/* Bytes of hint pages that one open file has at most. */
+#define GO_SCHED_HINT_MAX_SIZE		(1 << 20)
+
+/* In the bytes of a slot: no priority. */
+#define GO_SCHED_HINT_NONE		0xff
+
+/**
+ * struct go_sched_slot - one slot of the hint page
+ * @wanted: the priority its thread shall have, 0 to GO_SCHED_LEVELS - 1; what is
+ *	above the thread's ceiling is lowered to it. GO_SCHED_HINT_NONE: what
+ *	GO_SCHED_SET said last, or the base. Other values are ignored. Any
+ *	thread that has the page mapped may store here; binding starts it at
+ *	GO_SCHED_HINT_NONE
+ * @applied: written by the kernel while a thread is bound: the priority in force,
+ *	or GO_SCHED_HINT_NONE. It never reads this
+ * @reserved: 0
+ * @gstatus: for the program: state of the goroutine, reported when a priority is
+ *	traced
+ * @goid: for the program: id of the goroutine, reported likewise
+ * @unused: for the program
+ *
+ * mmap(2) of /dev/go_sched, shared, gives up to GO_SCHED_HINT_MAX_SIZE bytes of
+ * slots; slot n is at byte n * GO_SCHED_SLOT_SIZE of the file. All mappings of one
+ * open file show the same slots. They outlive its close(2).
+ *
+ * The scheduler reads @wanted of the thread that runs: when it is about to
+ * switch, on the tick, and when another thread wakes up on its CPU. It acts on a
+ * value that differs from the one it saw last: storing the same value again
+ * does not undo a GO_SCHED_SET or sched_setattr(2) in between.
+ */
+struct go_sched_slot {
+	__u8 wanted;
+	__u8 applied;
+	__u8 reserved[2];
+	__u32 gstatus;
+	__u64 goid;
+	__u8 unused[48];
+};
+
+/**
+ * struct go_sched_bind - argument of GO_SCHED_BIND
+ * @size: sizeof(struct go_sched_bind)
+ * @flags: 0
+ * @slot: number of the slot in this open file
+ *
+ * Binds the calling thread. GO_SCHED_UNBIND, through any open file, ends it, and
+ * so do execve(2), the end of the thread, and the unloading of the module.
+ * munmap(2) and close(2) do not: the last value stays in force. Nothing inherits a
+ * binding.
+ */
+struct go_sched_bind {
+	__u32 size;
+	__u32 flags;
+	__u32 slot;
+};
+
+#define GO_SCHED_BIND_SIZE_VER0		12
+
+/* Why a thread's scheduling was changed last. */
+#define GO_SCHED_CAUSE_NONE		0	/* it never was */
+#define GO_SCHED_CAUSE_IOCTL		1	/* a request of /dev/go_sched */
+#define GO_SCHED_CAUSE_SYSCALL		2	/* go_set_schedprio(2) */
+#define GO_SCHED_CAUSE_HINT		3	/* a store to its slot, or its end */
+#define GO_SCHED_CAUSE_FORK		4	/* inherited */
+#define GO_SCHED_CAUSE_EXTERNAL		5	/* sched_setattr(2) and relatives */
+#define GO_SCHED_CAUSE_UNREGISTER	6	/* the mapping went away */
+#define GO_SCHED_CAUSE_REGISTER		7	/* the mapping came, or was replaced */
+#define GO_SCHED_CAUSE_RUNAWAY		8	/* it ran away, or slept after that */
+
+/**
+ * struct go_sched_stats - argument and answer of GO_SCHED_STATS
+ * @size: sizeof(struct go_sched_stats)
+ * @flags: in: GO_SCHED_TARGET_PIDFD; out: 0
+ * @target: the thread, see GO_SCHED_TARGET_PIDFD; not changed
+ * @last_cause: out: GO_SCHED_CAUSE_* of the last change
+ * @applies: out: how often its scheduling was changed
+ * @clamps: out: how often a hint was above the ceiling
+ * @skips: out: how often acting on a hint was put off: another CPU was changing
+ *	the thread, it waited for a mutex with priority inheritance, or it was to be
+ *	lowered while preempted inside the kernel
+ * @runaways: out: how often it was taken out of the rt band for using up its
+ *	budget without sleeping
+ *
+ * All count from the thread's first priority, binding or ceiling.
+ */
+struct go_sched_stats {
+	__u32 size;
+	__u32 flags;
+	__s32 target;
+	__u32 last_cause;
+	__u64 applies;
+	__u64 clamps;
+	__u64 skips;
+	__u64 runaways;
+};
+
+#define GO_SCHED_STATS_SIZE_VER0	48
+
+/**
+ * struct go_sched_class_info - argument and answer of GO_SCHED_CLASS_INFO
+ * @size: sizeof(struct go_sched_class_info)
+ * @flags: in and out: 0
+ * @version: out: version of the mapping in force
+ * @budget_ms: out: CPU time in milliseconds that a thread may use in the rt band,
+ *	within one second and without sleeping, if it got there through a granted
+ *	ceiling; 0 is no limit
+ * @hash: out: FNV-1a of the mapping in force, see policy/mod.rs
+ */
+struct go_sched_class_info {
+	__u32 size;
+	__u32 flags;
+	__u32 version;
+	__u32 budget_ms;
+	__u64 hash;
+};
+
+#define GO_SCHED_CLASS_INFO_SIZE_VER0	24
 
 #define GO_SCHED_IOC_MAGIC		0xBC
 
 /*
  * GO_SCHED_VERSION takes no argument and returns GO_SCHED_ABI_VERSION.
+ * GO_SCHED_UNBIND takes none and returns 0, also for a thread that is not bound.
  *
- * GO_SCHED_SET, GO_SCHED_CLEAR and GO_SCHED_GET take a pointer to the structure
- * of the same name and return 0. CLEAR of a thread without a priority succeeds.
+ * The others take a pointer to the structure of the same name and return 0. CLEAR
+ * of a thread without a priority succeeds.
  *
  * Errors:
  *  E2BIG       the structure is longer than the kernel knows, and its tail is
  *              not zero; or it is longer than a page
  *  EBADF       @target is not a pidfd (with GO_SCHED_TARGET_PIDFD)
- *  EBUSY       SET: the thread is SCHED_DEADLINE
+ *  EBUSY       SET, BIND: the thread is SCHED_DEADLINE.
+ *              SET, BIND, CEILING: a sched_ext scheduler runs all threads.
+ *              BIND: the slot or the thread is bound already
  *  EFAULT      the pointer is bad
- *  EINVAL      priority above GO_SCHED_LEVELS - 1, unknown flag, size below
- *              ..._SIZE_VER0, or negative thread id
+ *  EINVAL      priority or ceiling above GO_SCHED_LEVELS - 1, unknown flag, size
+ *              below ..._SIZE_VER0, or negative thread id.
+ *              BIND: the slot is beyond what has been mapped of this file
  *  ENOMEM      no memory for the thread's record
  *  ENOTTY      unknown request
- *  EOPNOTSUPP  SET: no mapping is registered with the scheduler
- *  EPERM       SET, CLEAR: sched_setattr(2) would refuse the caller the same
- *              parameters, judged against the thread's base; or the thread is
- *              a kernel thread
+ *  EOPNOTSUPP  SET, BIND, CEILING: no mapping is registered with the scheduler
+ *  EPERM       SET: above the ceiling, or not a thread of the caller's user, and
+ *              sched_setattr(2) would refuse the caller the same parameters as
+ *              well, judged against the thread's base.
+ *              CLEAR: neither a thread of the caller's user nor CAP_SYS_NICE.
+ *              CEILING: the same, or above the present one without CAP_SYS_NICE.
+ *              The thread is a kernel thread
  *  ESRCH       no such thread, or it is exiting
  */
 #define GO_SCHED_VERSION	_IO(GO_SCHED_IOC_MAGIC, 0x00)
 #define GO_SCHED_SET		_IO(GO_SCHED_IOC_MAGIC, 0x01)
 #define GO_SCHED_GET		_IO(GO_SCHED_IOC_MAGIC, 0x02)
 #define GO_SCHED_CLEAR		_IO(GO_SCHED_IOC_MAGIC, 0x03)
+#define GO_SCHED_CEILING	_IO(GO_SCHED_IOC_MAGIC, 0x04)
+#define GO_SCHED_BIND		_IO(GO_SCHED_IOC_MAGIC, 0x05)
+#define GO_SCHED_UNBIND		_IO(GO_SCHED_IOC_MAGIC, 0x06)
+#define GO_SCHED_STATS		_IO(GO_SCHED_IOC_MAGIC, 0x07)
+#define GO_SCHED_CLASS_INFO	_IO(GO_SCHED_IOC_MAGIC, 0x08)
 
 #endif /* _UAPI_GO_SCHED_H */

@@ -4,16 +4,39 @@
 pub const GO_SCHED_ABI_VERSION: u32 = 1;
 pub const GO_SCHED_LEVELS: u32 = 64;
 pub const GO_SCHED_PRIO_NONE: i32 = -1;
+pub const GO_SCHED_NR_SET_SCHEDPRIO: u32 = 1000;
 pub const GO_SCHED_TARGET_PIDFD: u32 = 1;
 pub const GO_SCHED_INHERIT: u32 = 2;
 pub const GO_SCHED_SET_SIZE_VER0: u32 = 16;
 pub const GO_SCHED_CLEAR_SIZE_VER0: u32 = 12;
 pub const GO_SCHED_GET_SIZE_VER0: u32 = 40;
+pub const GO_SCHED_CEILING_SIZE_VER0: u32 = 16;
+pub const GO_SCHED_SLOT_SIZE: u32 = 64;
+pub const GO_SCHED_HINT_MAX_SIZE: u32 = 1048576;
+pub const GO_SCHED_HINT_NONE: u32 = 255;
+pub const GO_SCHED_BIND_SIZE_VER0: u32 = 12;
+pub const GO_SCHED_CAUSE_NONE: u32 = 0;
+pub const GO_SCHED_CAUSE_IOCTL: u32 = 1;
+pub const GO_SCHED_CAUSE_SYSCALL: u32 = 2;
+pub const GO_SCHED_CAUSE_HINT: u32 = 3;
+pub const GO_SCHED_CAUSE_FORK: u32 = 4;
+pub const GO_SCHED_CAUSE_EXTERNAL: u32 = 5;
+pub const GO_SCHED_CAUSE_UNREGISTER: u32 = 6;
+pub const GO_SCHED_CAUSE_REGISTER: u32 = 7;
+pub const GO_SCHED_CAUSE_RUNAWAY: u32 = 8;
+pub const GO_SCHED_STATS_SIZE_VER0: u32 = 48;
+pub const GO_SCHED_CLASS_INFO_SIZE_VER0: u32 = 24;
 pub const GO_SCHED_IOC_MAGIC: u32 = 188;
 pub const GO_SCHED_VERSION: u32 = 48128;
 pub const GO_SCHED_SET: u32 = 48129;
 pub const GO_SCHED_GET: u32 = 48130;
 pub const GO_SCHED_CLEAR: u32 = 48131;
+pub const GO_SCHED_CEILING: u32 = 48132;
+pub const GO_SCHED_BIND: u32 = 48133;
+pub const GO_SCHED_UNBIND: u32 = 48134;
+pub const GO_SCHED_STATS: u32 = 48135;
+pub const GO_SCHED_CLASS_INFO: u32 = 48136;
+pub type __u8 = ::core::ffi::c_uchar;
 pub type __s32 = ::core::ffi::c_int;
 pub type __u32 = ::core::ffi::c_uint;
 pub type __u64 = ::core::ffi::c_ulonglong;
@@ -65,10 +88,14 @@ pub struct go_sched_get {
     pub base_rt_priority: __u32,
     pub reserved: __u32,
     pub base_slice_ns: __u64,
+    pub applied: __s32,
+    pub ceiling: __s32,
+    pub ceiling_granted: __u32,
+    pub slot: __s32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of go_sched_get"][::core::mem::size_of::<go_sched_get>() - 40usize];
+    ["Size of go_sched_get"][::core::mem::size_of::<go_sched_get>() - 56usize];
     ["Alignment of go_sched_get"][::core::mem::align_of::<go_sched_get>() - 8usize];
     ["Offset of field: go_sched_get::size"][::core::mem::offset_of!(go_sched_get, size) - 0usize];
     ["Offset of field: go_sched_get::flags"][::core::mem::offset_of!(go_sched_get, flags) - 4usize];
@@ -85,4 +112,131 @@ const _: () = {
         [::core::mem::offset_of!(go_sched_get, reserved) - 28usize];
     ["Offset of field: go_sched_get::base_slice_ns"]
         [::core::mem::offset_of!(go_sched_get, base_slice_ns) - 32usize];
+    ["Offset of field: go_sched_get::applied"]
+        [::core::mem::offset_of!(go_sched_get, applied) - 40usize];
+    ["Offset of field: go_sched_get::ceiling"]
+        [::core::mem::offset_of!(go_sched_get, ceiling) - 44usize];
+    ["Offset of field: go_sched_get::ceiling_granted"]
+        [::core::mem::offset_of!(go_sched_get, ceiling_granted) - 48usize];
+    ["Offset of field: go_sched_get::slot"][::core::mem::offset_of!(go_sched_get, slot) - 52usize];
+};
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct go_sched_ceiling {
+    pub size: __u32,
+    pub flags: __u32,
+    pub target: __s32,
+    pub ceiling: __s32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of go_sched_ceiling"][::core::mem::size_of::<go_sched_ceiling>() - 16usize];
+    ["Alignment of go_sched_ceiling"][::core::mem::align_of::<go_sched_ceiling>() - 4usize];
+    ["Offset of field: go_sched_ceiling::size"]
+        [::core::mem::offset_of!(go_sched_ceiling, size) - 0usize];
+    ["Offset of field: go_sched_ceiling::flags"]
+        [::core::mem::offset_of!(go_sched_ceiling, flags) - 4usize];
+    ["Offset of field: go_sched_ceiling::target"]
+        [::core::mem::offset_of!(go_sched_ceiling, target) - 8usize];
+    ["Offset of field: go_sched_ceiling::ceiling"]
+        [::core::mem::offset_of!(go_sched_ceiling, ceiling) - 12usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct go_sched_slot {
+    pub wanted: __u8,
+    pub applied: __u8,
+    pub reserved: [__u8; 2usize],
+    pub gstatus: __u32,
+    pub goid: __u64,
+    pub unused: [__u8; 48usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of go_sched_slot"][::core::mem::size_of::<go_sched_slot>() - 64usize];
+    ["Alignment of go_sched_slot"][::core::mem::align_of::<go_sched_slot>() - 8usize];
+    ["Offset of field: go_sched_slot::wanted"]
+        [::core::mem::offset_of!(go_sched_slot, wanted) - 0usize];
+    ["Offset of field: go_sched_slot::applied"]
+        [::core::mem::offset_of!(go_sched_slot, applied) - 1usize];
+    ["Offset of field: go_sched_slot::reserved"]
+        [::core::mem::offset_of!(go_sched_slot, reserved) - 2usize];
+    ["Offset of field: go_sched_slot::gstatus"]
+        [::core::mem::offset_of!(go_sched_slot, gstatus) - 4usize];
+    ["Offset of field: go_sched_slot::goid"][::core::mem::offset_of!(go_sched_slot, goid) - 8usize];
+    ["Offset of field: go_sched_slot::unused"]
+        [::core::mem::offset_of!(go_sched_slot, unused) - 16usize];
+};
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct go_sched_bind {
+    pub size: __u32,
+    pub flags: __u32,
+    pub slot: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of go_sched_bind"][::core::mem::size_of::<go_sched_bind>() - 12usize];
+    ["Alignment of go_sched_bind"][::core::mem::align_of::<go_sched_bind>() - 4usize];
+    ["Offset of field: go_sched_bind::size"][::core::mem::offset_of!(go_sched_bind, size) - 0usize];
+    ["Offset of field: go_sched_bind::flags"]
+        [::core::mem::offset_of!(go_sched_bind, flags) - 4usize];
+    ["Offset of field: go_sched_bind::slot"][::core::mem::offset_of!(go_sched_bind, slot) - 8usize];
+};
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct go_sched_stats {
+    pub size: __u32,
+    pub flags: __u32,
+    pub target: __s32,
+    pub last_cause: __u32,
+    pub applies: __u64,
+    pub clamps: __u64,
+    pub skips: __u64,
+    pub runaways: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of go_sched_stats"][::core::mem::size_of::<go_sched_stats>() - 48usize];
+    ["Alignment of go_sched_stats"][::core::mem::align_of::<go_sched_stats>() - 8usize];
+    ["Offset of field: go_sched_stats::size"]
+        [::core::mem::offset_of!(go_sched_stats, size) - 0usize];
+    ["Offset of field: go_sched_stats::flags"]
+        [::core::mem::offset_of!(go_sched_stats, flags) - 4usize];
+    ["Offset of field: go_sched_stats::target"]
+        [::core::mem::offset_of!(go_sched_stats, target) - 8usize];
+    ["Offset of field: go_sched_stats::last_cause"]
+        [::core::mem::offset_of!(go_sched_stats, last_cause) - 12usize];
+    ["Offset of field: go_sched_stats::applies"]
+        [::core::mem::offset_of!(go_sched_stats, applies) - 16usize];
+    ["Offset of field: go_sched_stats::clamps"]
+        [::core::mem::offset_of!(go_sched_stats, clamps) - 24usize];
+    ["Offset of field: go_sched_stats::skips"]
+        [::core::mem::offset_of!(go_sched_stats, skips) - 32usize];
+    ["Offset of field: go_sched_stats::runaways"]
+        [::core::mem::offset_of!(go_sched_stats, runaways) - 40usize];
+};
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct go_sched_class_info {
+    pub size: __u32,
+    pub flags: __u32,
+    pub version: __u32,
+    pub budget_ms: __u32,
+    pub hash: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of go_sched_class_info"][::core::mem::size_of::<go_sched_class_info>() - 24usize];
+    ["Alignment of go_sched_class_info"][::core::mem::align_of::<go_sched_class_info>() - 8usize];
+    ["Offset of field: go_sched_class_info::size"]
+        [::core::mem::offset_of!(go_sched_class_info, size) - 0usize];
+    ["Offset of field: go_sched_class_info::flags"]
+        [::core::mem::offset_of!(go_sched_class_info, flags) - 4usize];
+    ["Offset of field: go_sched_class_info::version"]
+        [::core::mem::offset_of!(go_sched_class_info, version) - 8usize];
+    ["Offset of field: go_sched_class_info::budget_ms"]
+        [::core::mem::offset_of!(go_sched_class_info, budget_ms) - 12usize];
+    ["Offset of field: go_sched_class_info::hash"]
+        [::core::mem::offset_of!(go_sched_class_info, hash) - 16usize];
 };

@@ -17,11 +17,16 @@ pub use self::bindings::*;
 )]
 mod bindings;
 
-// The tool passes the structures of the first version and no longer ones.
+// The tool passes the structures of the first version, but for the one that grew.
 const _: () = {
     assert!(size_of::<go_sched_set>() == GO_SCHED_SET_SIZE_VER0 as usize);
-    assert!(size_of::<go_sched_get>() == GO_SCHED_GET_SIZE_VER0 as usize);
+    assert!(size_of::<go_sched_get>() == GO_SCHED_GET_SIZE_VER0 as usize + size_of::<[i32; 4]>());
     assert!(size_of::<go_sched_clear>() == GO_SCHED_CLEAR_SIZE_VER0 as usize);
+    assert!(size_of::<go_sched_ceiling>() == GO_SCHED_CEILING_SIZE_VER0 as usize);
+    assert!(size_of::<go_sched_bind>() == GO_SCHED_BIND_SIZE_VER0 as usize);
+    assert!(size_of::<go_sched_stats>() == GO_SCHED_STATS_SIZE_VER0 as usize);
+    assert!(size_of::<go_sched_class_info>() == GO_SCHED_CLASS_INFO_SIZE_VER0 as usize);
+    assert!(size_of::<go_sched_slot>() == GO_SCHED_SLOT_SIZE as usize);
     assert!(GO_SCHED_LEVELS == LEVELS);
 };
 
@@ -42,5 +47,10 @@ mod tests {
         assert_eq!(GO_SCHED_SET, opcode::none(0xbc, 1));
         assert_eq!(GO_SCHED_GET, opcode::none(0xbc, 2));
         assert_eq!(GO_SCHED_CLEAR, opcode::none(0xbc, 3));
+        assert_eq!(GO_SCHED_CEILING, opcode::none(0xbc, 4));
+        assert_eq!(GO_SCHED_BIND, opcode::none(0xbc, 5));
+        assert_eq!(GO_SCHED_UNBIND, opcode::none(0xbc, 6));
+        assert_eq!(GO_SCHED_STATS, opcode::none(0xbc, 7));
+        assert_eq!(GO_SCHED_CLASS_INFO, opcode::none(0xbc, 8));
     }
 }
