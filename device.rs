@@ -9,49 +9,64 @@ use core::mem::size_of;
 use kernel::{
     go_sched,
     miscdevice::MiscDevice,
-    page::PAGE_SIZE,
+    mm::VmaNew,
+    page::{Page, PAGE_SIZE},
     prelude::*,
     task::Task,
+    time::NSEC_PER_MSEC,
     types::ARef,
     uaccess::{UserPtr, UserSlice},
 };
 
-use crate::uapi;
+use crate::{hint::HintFile, uapi};
 
-/// The device. An open file has no state: every request names its thread.
+/// The device. All that an open file has of its own is its hint pages.
 pub(crate) struct Device;
 
 #[vtable]
 impl MiscDevice for Device {
-    type Ptr = ();
+    type Ptr = Pin<KBox<HintFile>>;
 
-    fn open() -> Result {
-        Ok(())
+    fn open() -> Result<Self::Ptr> {
+        KBox::pin_init(HintFile::new(), GFP_KERNEL)
     }
 
-    fn ioctl(_file: (), request: u32, arg: usize) -> Result<isize> {
+    fn mmap(file: Pin<&HintFile>, vma: &VmaNew) -> Result {
+        file.mmap(vma)
+    }
+
+    fn fault(file: Pin<&HintFile>, page: usize) -> Result<Page> {
+        file.page(page)
+    }
+
+    fn ioctl(file: Pin<&HintFile>, request: u32, arg: usize) -> Result<isize> {
         match request {
-            uapi::GO_SCHED_VERSION => Ok(uapi::GO_SCHED_ABI_VERSION as isize),
-            uapi::GO_SCHED_SET => set(read_arg(arg)?),
-            uapi::GO_SCHED_GET => get(read_arg(arg)?, arg),
-            uapi::GO_SCHED_CLEAR => clear(read_arg(arg)?),
-            _ => Err(ENOTTY),
+            uapi::GO_SCHED_VERSION => return Ok(uapi::GO_SCHED_ABI_VERSION as isize),
+            uapi::GO_SCHED_SET => set(read_arg(arg)?)?,
+            uapi::GO_SCHED_GET => get(read_arg(arg)?, arg)?,
+            uapi::GO_SCHED_CLEAR => clear(read_arg(arg)?)?,
+            uapi::GO_SCHED_CEILING => set_ceiling(read_arg(arg)?)?,
+            uapi::GO_SCHED_BIND => bind(&file, read_arg(arg)?)?,
+            uapi::GO_SCHED_UNBIND => go_sched::unbind(),
+            uapi::GO_SCHED_STATS => stats(read_arg(arg)?, arg)?,
+            uapi::GO_SCHED_CLASS_INFO => class_info(read_arg(arg)?, arg)?,
+            _ => return Err(ENOTTY),
         }
+        Ok(0)
     }
 }
 
-fn set(arg: uapi::go_sched_set) -> Result<isize> {
+fn set(arg: uapi::go_sched_set) -> Result {
     check_flags(
         arg.flags,
         uapi::GO_SCHED_TARGET_PIDFD | uapi::GO_SCHED_INHERIT,
     )?;
 
     let inherit = arg.flags & uapi::GO_SCHED_INHERIT != 0;
-    go_sched::set(&*find_task(arg.flags, arg.target)?, arg.prio, inherit)?;
-    Ok(0)
+    go_sched::set(&*find_task(arg.flags, arg.target)?, arg.prio, inherit)
 }
 
-fn get(arg: uapi::go_sched_get, answer: UserPtr) -> Result<isize> {
+fn get(arg: uapi::go_sched_get, answer: UserPtr) -> Result {
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
     let state = go_sched::get(&*find_task(arg.flags, arg.target)?)?;
@@ -63,28 +78,79 @@ fn get(arg: uapi::go_sched_get, answer: UserPtr) -> Result<isize> {
             0
         },
         target: arg.target,
-        prio: state
-            .prio
-            .map_or(uapi::GO_SCHED_PRIO_NONE, |prio| prio as i32),
+        prio: or_none(state.prio),
         base_policy: state.base.policy,
         base_nice: state.base.nice,
         base_rt_priority: state.base.rt_priority,
         reserved: 0,
         base_slice_ns: state.base.slice_ns,
+        applied: or_none(state.applied),
+        ceiling: state.ceiling as i32,
+        ceiling_granted: state.ceiling_granted.into(),
+        slot: or_none(state.slot),
     };
 
-    // A caller that knows a longer structure sent zeroes beyond this one, and keeps them.
-    UserSlice::new(answer, size_of::<uapi::go_sched_get>())
-        .writer()
-        .write(&filled)?;
-    Ok(0)
+    UserSlice::new(answer, arg.size as usize).write_struct(&filled)
 }
 
-fn clear(arg: uapi::go_sched_clear) -> Result<isize> {
+fn clear(arg: uapi::go_sched_clear) -> Result {
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
-    go_sched::clear(&*find_task(arg.flags, arg.target)?)?;
-    Ok(0)
+    go_sched::clear(&*find_task(arg.flags, arg.target)?)
+}
+
+fn set_ceiling(arg: uapi::go_sched_ceiling) -> Result {
+    check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
+
+    let ceiling = match arg.ceiling {
+        uapi::GO_SCHED_PRIO_NONE => None,
+        ceiling => Some(ceiling.try_into()?),
+    };
+    go_sched::set_ceiling(&*find_task(arg.flags, arg.target)?, ceiling)
+}
+
+fn bind(file: &HintFile, arg: uapi::go_sched_bind) -> Result {
+    check_flags(arg.flags, 0)?;
+
+    file.bind(arg.slot)
+}
+
+fn stats(arg: uapi::go_sched_stats, answer: UserPtr) -> Result {
+    check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
+
+    let stats = go_sched::stats(&*find_task(arg.flags, arg.target)?)?;
+    let filled = uapi::go_sched_stats {
+        size: arg.size,
+        flags: 0,
+        target: arg.target,
+        last_cause: stats.last_cause,
+        applies: stats.applies,
+        clamps: stats.clamps,
+        skips: stats.skips,
+        runaways: stats.runaways,
+    };
+
+    UserSlice::new(answer, arg.size as usize).write_struct(&filled)
+}
+
+fn class_info(arg: uapi::go_sched_class_info, answer: UserPtr) -> Result {
+    check_flags(arg.flags, 0)?;
+
+    let info = go_sched::class_info()?;
+    let filled = uapi::go_sched_class_info {
+        size: arg.size,
+        flags: 0,
+        version: info.version,
+        budget_ms: (info.budget_ns / NSEC_PER_MSEC as u64) as u32,
+        hash: info.hash,
+    };
+
+    UserSlice::new(answer, arg.size as usize).write_struct(&filled)
+}
+
+/// The number that the ABI has for a priority or a slot, or for none.
+fn or_none(number: Option<u32>) -> i32 {
+    number.map_or(uapi::GO_SCHED_PRIO_NONE, |number| number as i32)
 }
 
 /// Reads a structure by the extension rule of the ABI.

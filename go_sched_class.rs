@@ -2,18 +2,21 @@
 
 //! Go priorities: one number per thread, 0 to 63, higher = more urgent.
 //!
-//! Gives the scheduler the meaning of the numbers, and user space `/dev/go_sched` to set them.
+//! Gives the scheduler the meaning of the numbers, and user space `/dev/go_sched` to set them, to
+//! store hints, and to say how far threads may move by themselves.
 
 use kernel::{
     c_str,
     go_sched::{Class, Level, Params, Registration},
     miscdevice::MiscDeviceRegistration,
     prelude::*,
+    time::NSEC_PER_MSEC,
 };
 
 use crate::device::Device;
 
 mod device;
+mod hint;
 pub mod policy;
 mod uapi;
 
@@ -25,7 +28,19 @@ module! {
     license: "GPL",
 }
 
-static CLASS: Class = Class::new(&levels());
+kernel::module_param! {
+    static BUDGET_MS: Uint = 200, name: "budget_ms", type: "uint", ops: param_ops_uint,
+        permissions: 0o444, description:
+            "CPU time in milliseconds that a thread may use within a second, without sleeping, at an rt priority that it has through a granted ceiling; 0: no limit";
+    static HANDOVER: Bool = false, name: "handover", type: "bool", ops: param_ops_bool,
+        permissions: 0o644, description:
+            "Leave the mapping in force on unload, for the next module to replace";
+}
+
+/// The window of the budget in milliseconds: no more than this counts.
+const WINDOW_MS: u64 = 1000;
+
+static CLASS: Class = Class::new(&levels(), policy::VERSION, policy::HASH);
 
 const fn levels() -> [Level; policy::LEVELS as usize] {
     let mut levels = [Level {
@@ -60,12 +75,17 @@ const fn levels() -> [Level; policy::LEVELS as usize] {
 /// when the class does.
 struct GoSchedClass {
     _device: Pin<KBox<MiscDeviceRegistration<Device>>>,
-    _class: Registration,
+    class: Registration,
 }
 
 impl kernel::Module for GoSchedClass {
     fn init(module: &'static ThisModule) -> Result<Self> {
-        let class = Registration::new(&CLASS)?;
+        let budget_ms = u64::from(BUDGET_MS.get());
+        if budget_ms > WINDOW_MS {
+            pr_err!("budget_ms is {budget_ms}, but must be 0 to {WINDOW_MS}\n");
+            return Err(EINVAL);
+        }
+        let class = Registration::new(&CLASS.with_budget(budget_ms * NSEC_PER_MSEC as u64))?;
         let device = KBox::pin_init(
             MiscDeviceRegistration::register(module, c_str!("go_sched")),
             GFP_KERNEL,
@@ -73,7 +93,15 @@ impl kernel::Module for GoSchedClass {
 
         Ok(Self {
             _device: device,
-            _class: class,
+            class,
         })
+    }
+}
+
+impl Drop for GoSchedClass {
+    fn drop(&mut self) {
+        if HANDOVER.get() {
+            self.class.hand_over();
+        }
     }
 }

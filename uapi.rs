@@ -2,7 +2,7 @@
 
 //! The ABI of `/dev/go_sched`, generated from `uapi/go_sched.h`.
 
-use core::mem::size_of;
+use core::mem::{offset_of, size_of};
 
 use kernel::types::{AsBytes, FromBytes};
 
@@ -39,21 +39,64 @@ macro_rules! abi_struct {
 abi_struct!(go_sched_set, GO_SCHED_SET_SIZE_VER0);
 abi_struct!(go_sched_get, GO_SCHED_GET_SIZE_VER0);
 abi_struct!(go_sched_clear, GO_SCHED_CLEAR_SIZE_VER0);
+abi_struct!(go_sched_ceiling, GO_SCHED_CEILING_SIZE_VER0);
+abi_struct!(go_sched_bind, GO_SCHED_BIND_SIZE_VER0);
+abi_struct!(go_sched_stats, GO_SCHED_STATS_SIZE_VER0);
+abi_struct!(go_sched_class_info, GO_SCHED_CLASS_INFO_SIZE_VER0);
 
 // SAFETY: The fields fill the structure, see below, so that all its bytes are initialized.
 unsafe impl AsBytes for go_sched_get {}
+// SAFETY: As above.
+unsafe impl AsBytes for go_sched_stats {}
+// SAFETY: As above.
+unsafe impl AsBytes for go_sched_class_info {}
 
 const _: () = {
     // The fields add up to the size: there are no holes.
     assert!(size_of::<go_sched_set>() == size_of::<[u32; 4]>());
-    assert!(size_of::<go_sched_get>() == size_of::<[u32; 8]>() + size_of::<u64>());
+    assert!(size_of::<go_sched_get>() == size_of::<[u32; 12]>() + size_of::<u64>());
     assert!(size_of::<go_sched_clear>() == size_of::<[u32; 3]>());
+    assert!(size_of::<go_sched_ceiling>() == size_of::<[u32; 4]>());
+    assert!(size_of::<go_sched_bind>() == size_of::<[u32; 3]>());
+    assert!(size_of::<go_sched_stats>() == size_of::<[u32; 4]>() + size_of::<[u64; 4]>());
+    assert!(size_of::<go_sched_class_info>() == size_of::<[u32; 4]>() + size_of::<u64>());
 
-    // No structure has grown yet: no caller knows a shorter one.
+    // These have not grown yet: no caller knows a shorter one.
     assert!(size_of::<go_sched_set>() == GO_SCHED_SET_SIZE_VER0 as usize);
-    assert!(size_of::<go_sched_get>() == GO_SCHED_GET_SIZE_VER0 as usize);
     assert!(size_of::<go_sched_clear>() == GO_SCHED_CLEAR_SIZE_VER0 as usize);
+    assert!(size_of::<go_sched_ceiling>() == GO_SCHED_CEILING_SIZE_VER0 as usize);
+    assert!(size_of::<go_sched_bind>() == GO_SCHED_BIND_SIZE_VER0 as usize);
+    assert!(size_of::<go_sched_stats>() == GO_SCHED_STATS_SIZE_VER0 as usize);
+    assert!(size_of::<go_sched_class_info>() == GO_SCHED_CLASS_INFO_SIZE_VER0 as usize);
 
-    assert!(GO_SCHED_LEVELS as usize == kernel::go_sched::LEVELS);
+    // The numbers that the scheduler has as well.
     assert!(GO_SCHED_LEVELS == crate::policy::LEVELS);
+    assert!(GO_SCHED_LEVELS == kernel::bindings::GO_SCHED_LEVELS);
+    assert!(GO_SCHED_NR_SET_SCHEDPRIO == kernel::bindings::__NR_go_set_schedprio);
+    assert!(GO_SCHED_TARGET_PIDFD == kernel::bindings::GO_SCHED_TARGET_PIDFD);
+    assert!(GO_SCHED_INHERIT == kernel::bindings::GO_SCHED_INHERIT);
+    assert!(GO_SCHED_HINT_NONE == kernel::bindings::GO_SCHED_HINT_NONE);
+    assert!(GO_SCHED_SLOT_SIZE as usize == size_of::<kernel::bindings::go_sched_slot>());
+    assert!(size_of::<go_sched_slot>() == size_of::<kernel::bindings::go_sched_slot>());
+    assert!(
+        offset_of!(go_sched_slot, wanted) == offset_of!(kernel::bindings::go_sched_slot, wanted)
+    );
+    assert!(
+        offset_of!(go_sched_slot, applied) == offset_of!(kernel::bindings::go_sched_slot, applied)
+    );
+    assert!(
+        offset_of!(go_sched_slot, gstatus) == offset_of!(kernel::bindings::go_sched_slot, gstatus)
+    );
+    assert!(offset_of!(go_sched_slot, goid) == offset_of!(kernel::bindings::go_sched_slot, goid));
+    assert!(GO_SCHED_CAUSE_NONE == kernel::bindings::go_sched_cause_GO_SCHED_CAUSE_NONE);
+    assert!(GO_SCHED_CAUSE_IOCTL == kernel::bindings::go_sched_cause_GO_SCHED_CAUSE_IOCTL);
+    assert!(GO_SCHED_CAUSE_SYSCALL == kernel::bindings::go_sched_cause_GO_SCHED_CAUSE_SYSCALL);
+    assert!(GO_SCHED_CAUSE_HINT == kernel::bindings::go_sched_cause_GO_SCHED_CAUSE_HINT);
+    assert!(GO_SCHED_CAUSE_FORK == kernel::bindings::go_sched_cause_GO_SCHED_CAUSE_FORK);
+    assert!(GO_SCHED_CAUSE_EXTERNAL == kernel::bindings::go_sched_cause_GO_SCHED_CAUSE_EXTERNAL);
+    assert!(
+        GO_SCHED_CAUSE_UNREGISTER == kernel::bindings::go_sched_cause_GO_SCHED_CAUSE_UNREGISTER
+    );
+    assert!(GO_SCHED_CAUSE_REGISTER == kernel::bindings::go_sched_cause_GO_SCHED_CAUSE_REGISTER);
+    assert!(GO_SCHED_CAUSE_RUNAWAY == kernel::bindings::go_sched_cause_GO_SCHED_CAUSE_RUNAWAY);
 };
