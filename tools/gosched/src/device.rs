@@ -18,9 +18,10 @@ use rustix::process::Pid;
 
 use crate::error::OpenError;
 use crate::error::RequestError;
-use crate::sched::Params;
-use crate::sched::SchedPolicy;
 use crate::uapi;
+use crate::ClassInfo;
+use crate::Stats;
+use crate::Status;
 
 /// The thread a request is about.
 #[derive(Clone, Copy, Debug)]
@@ -66,18 +67,6 @@ impl Children {
             Self::Inherit => uapi::GO_SCHED_INHERIT,
         }
     }
-}
-
-/// What the kernel has on record for a thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// The priority asked for, if the thread has one.
-    pub prio: Option<GoPrio>,
-    /// Where its children start.
-    pub children: Children,
-    /// The scheduling parameters it has without its priority. The slice is 0
-    /// when it has asked for none.
-    pub base: Params,
 }
 
 /// The open device.
@@ -127,10 +116,13 @@ impl Device {
         // SAFETY: uapi/go_sched.h pairs this request with this structure.
         let request = unsafe { ioctl::Setter::<{ uapi::GO_SCHED_SET }, _>::new(set) };
         // SAFETY: The request reads the structure alone.
-        Ok(unsafe { ioctl::ioctl(&self.0, request) }?)
+        unsafe { ioctl::ioctl(&self.0, request) }.map_err(|errno| match self.get(target) {
+            Ok(status) => RequestError::of_set(errno, prio, &status),
+            Err(error) => error,
+        })
     }
 
-    /// Reads the priority and the base of the target.
+    /// Reads the priority, the ceiling and the base of the target.
     ///
     /// # Errors
     ///
@@ -166,25 +158,65 @@ impl Device {
         // SAFETY: The request reads the structure alone.
         Ok(unsafe { ioctl::ioctl(&self.0, request) }?)
     }
-}
 
-impl From<uapi::go_sched_get> for Status {
-    fn from(get: uapi::go_sched_get) -> Self {
-        Self {
-            // GO_SCHED_PRIO_NONE is negative.
-            prio: u32::try_from(get.prio).ok().and_then(GoPrio::new),
-            children: if get.flags & uapi::GO_SCHED_INHERIT == 0 {
-                Children::StartAtBase
-            } else {
-                Children::Inherit
-            },
-            base: Params {
-                policy: SchedPolicy::from_number(get.base_policy),
-                nice: get.base_nice,
-                rt_priority: get.base_rt_priority,
-                slice_ns: get.base_slice_ns,
-            },
-        }
+    /// Grants the target a ceiling, or gives it back the one of its base: up to
+    /// that, whoever has its user id may move it. A priority above it that took
+    /// the old ceiling falls to the new one.
+    ///
+    /// # Errors
+    ///
+    /// See [`RequestError`]; after an error nothing has changed.
+    pub fn set_ceiling(
+        &self,
+        target: Target<'_>,
+        ceiling: Option<GoPrio>,
+    ) -> Result<(), RequestError> {
+        let argument = uapi::go_sched_ceiling {
+            size: size_of::<uapi::go_sched_ceiling>() as u32,
+            flags: target.flags(),
+            target: target.number(),
+            ceiling: ceiling.map_or(uapi::GO_SCHED_PRIO_NONE, |prio| prio.get() as i32),
+        };
+        // SAFETY: uapi/go_sched.h pairs this request with this structure.
+        let request = unsafe { ioctl::Setter::<{ uapi::GO_SCHED_CEILING }, _>::new(argument) };
+        // SAFETY: The request reads the structure alone.
+        unsafe { ioctl::ioctl(&self.0, request) }.map_err(RequestError::of_ceiling)
+    }
+
+    /// Reads what has happened to the target's scheduling.
+    ///
+    /// # Errors
+    ///
+    /// See [`RequestError`].
+    pub fn stats(&self, target: Target<'_>) -> Result<Stats, RequestError> {
+        let mut stats = uapi::go_sched_stats {
+            size: size_of::<uapi::go_sched_stats>() as u32,
+            flags: target.flags(),
+            target: target.number(),
+            ..Default::default()
+        };
+        // SAFETY: uapi/go_sched.h pairs this request with this structure.
+        let request = unsafe { ioctl::Updater::<{ uapi::GO_SCHED_STATS }, _>::new(&mut stats) };
+        // SAFETY: The request writes no more of the structure than its `size`.
+        unsafe { ioctl::ioctl(&self.0, request) }?;
+        Ok(Stats::from(stats))
+    }
+
+    /// Reads which mapping is in force.
+    ///
+    /// # Errors
+    ///
+    /// See [`RequestError`].
+    pub fn class_info(&self) -> Result<ClassInfo, RequestError> {
+        let mut info = uapi::go_sched_class_info {
+            size: size_of::<uapi::go_sched_class_info>() as u32,
+            ..Default::default()
+        };
+        // SAFETY: uapi/go_sched.h pairs this request with this structure.
+        let request = unsafe { ioctl::Updater::<{ uapi::GO_SCHED_CLASS_INFO }, _>::new(&mut info) };
+        // SAFETY: The request writes no more of the structure than its `size`.
+        unsafe { ioctl::ioctl(&self.0, request) }?;
+        Ok(ClassInfo::from(info))
     }
 }
 
@@ -209,36 +241,5 @@ unsafe impl Ioctl for Version {
     unsafe fn output_from_ptr(out: IoctlOutput, _: *mut c_void) -> rustix::io::Result<u32> {
         // Never negative: that would have been an error.
         Ok(out as u32)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_without_priority_is_none() {
-        let get = uapi::go_sched_get {
-            prio: uapi::GO_SCHED_PRIO_NONE,
-            ..Default::default()
-        };
-        assert_eq!(Status::from(get).prio, None);
-    }
-
-    #[test]
-    fn an_answer_keeps_priority_children_and_base() {
-        let status = Status::from(uapi::go_sched_get {
-            flags: uapi::GO_SCHED_INHERIT,
-            prio: 0,
-            base_policy: 3,
-            base_nice: -5,
-            base_slice_ns: 1_000_000,
-            ..Default::default()
-        });
-        assert_eq!(status.prio, Some(GoPrio::MIN));
-        assert_eq!(status.children, Children::Inherit);
-        assert_eq!(status.base.policy.to_string(), "SCHED_BATCH");
-        assert_eq!(status.base.nice, -5);
-        assert_eq!(status.base.slice_ns, 1_000_000);
     }
 }

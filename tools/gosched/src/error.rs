@@ -4,11 +4,13 @@
 
 use std::io;
 
+use go_sched_policy::GoPrio;
 use procfs::ProcError;
 use rustix::io::Errno;
 
 use crate::uapi::GO_SCHED_ABI_VERSION;
 use crate::Device;
+use crate::Status;
 
 /// Why [`Device::open`] failed.
 #[derive(Debug, thiserror::Error)]
@@ -68,15 +70,39 @@ pub enum RequestError {
     /// The target does not exist, or is exiting.
     #[error("no such thread, or it is exiting")]
     NoSuchThread,
-    /// `sched_setattr(2)` would refuse the caller the same parameters.
+    /// The priority is above the thread's ceiling, and `sched_setattr(2)` would
+    /// refuse the caller the same parameters.
     #[error(
-        "not permitted: one's own threads may be lowered, and raised again to where they started; \
-         for more, or for others' threads, be root or have CAP_SYS_NICE, RLIMIT_NICE or RLIMIT_RTPRIO"
+        "not permitted: {prio} is above the thread's ceiling, {ceiling}; unless it is a kernel thread, \
+         root raises that with \"gosched ceiling {prio} PID\", and CAP_SYS_NICE, RLIMIT_NICE or \
+         RLIMIT_RTPRIO lift it",
+        prio = prio.get(),
+        ceiling = ceiling.get()
+    )]
+    AboveCeiling {
+        /// The priority asked for.
+        prio: GoPrio,
+        /// The ceiling of the thread.
+        ceiling: GoPrio,
+    },
+    /// The thread is not the caller's to change.
+    #[error(
+        "not permitted: the thread is another user's, which takes CAP_SYS_NICE, \
+         or the kernel's own, which has no Go priority"
     )]
     NotPermitted,
+    /// The ceiling is not the caller's to change.
+    #[error(
+        "not permitted: to raise a ceiling be root or have CAP_SYS_NICE; \
+         without it, only that of one's own threads may be lowered, and that of kernel threads never"
+    )]
+    CeilingNotPermitted,
     /// The thread is `SCHED_DEADLINE`.
     #[error("the thread is SCHED_DEADLINE, which has no Go priority: change its policy first, see chrt(1)")]
     Deadline,
+    /// A `sched_ext` scheduler has taken over.
+    #[error("a sched_ext scheduler runs all threads, and knows no Go priorities: end it first")]
+    SchedExt,
     /// No mapping is registered with the scheduler.
     #[error("the scheduler has no mapping of Go priorities: load the module go_sched_class again")]
     NoMapping,
@@ -88,12 +114,32 @@ pub enum RequestError {
     Os(io::Error),
 }
 
+impl RequestError {
+    /// Tells apart, by what is known of the thread now, why it could not get
+    /// `prio`. It may have changed since, which makes no more than the words wrong.
+    pub(crate) fn of_set(errno: Errno, prio: GoPrio, status: &Status) -> Self {
+        let ceiling = status.ceiling.prio;
+        match errno {
+            Errno::PERM if prio > ceiling => Self::AboveCeiling { prio, ceiling },
+            Errno::BUSY if status.base.policy.is_deadline() => Self::Deadline,
+            other => other.into(),
+        }
+    }
+
+    pub(crate) fn of_ceiling(errno: Errno) -> Self {
+        match errno {
+            Errno::PERM => Self::CeilingNotPermitted,
+            other => other.into(),
+        }
+    }
+}
+
 impl From<Errno> for RequestError {
     fn from(errno: Errno) -> Self {
         match errno {
             Errno::SRCH => Self::NoSuchThread,
             Errno::PERM | Errno::ACCESS => Self::NotPermitted,
-            Errno::BUSY => Self::Deadline,
+            Errno::BUSY => Self::SchedExt,
             Errno::OPNOTSUPP => Self::NoMapping,
             Errno::BADF => Self::NotAPidfd,
             other => Self::Os(other.into()),
@@ -166,6 +212,7 @@ pub enum ParseIdError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::uapi;
 
     #[test]
     fn a_missing_device_says_how_to_load_the_module() {
@@ -183,10 +230,41 @@ mod tests {
     #[test]
     fn a_refusal_is_told_by_its_meaning() {
         assert!(matches!(Errno::PERM.into(), RequestError::NotPermitted));
-        assert!(matches!(Errno::BUSY.into(), RequestError::Deadline));
+        assert!(matches!(Errno::BUSY.into(), RequestError::SchedExt));
         assert!(matches!(Errno::OPNOTSUPP.into(), RequestError::NoMapping));
         assert!(matches!(Errno::SRCH.into(), RequestError::NoSuchThread));
         assert!(matches!(Errno::BADF.into(), RequestError::NotAPidfd));
         assert!(matches!(Errno::INVAL.into(), RequestError::Os(_)));
+    }
+
+    /// A thread at nice 0 whose ceiling is 32, but for its policy.
+    fn status(policy: i32) -> Status {
+        Status::from(uapi::go_sched_get {
+            base_policy: policy as u32,
+            ceiling: 32,
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn a_priority_above_the_ceiling_is_refused_with_how_to_raise_it() {
+        let refused = |prio| {
+            let prio = GoPrio::new(prio).expect("a priority");
+            RequestError::of_set(Errno::PERM, prio, &status(libc::SCHED_OTHER))
+        };
+        assert!(matches!(refused(32), RequestError::NotPermitted));
+        let words = refused(33).to_string();
+        assert!(
+            words.contains("33 is above the thread's ceiling, 32"),
+            "{words}"
+        );
+        assert!(words.contains("\"gosched ceiling 33 PID\""), "{words}");
+    }
+
+    #[test]
+    fn a_busy_thread_is_a_deadline_thread_or_another_scheduler_s() {
+        let busy = |policy| RequestError::of_set(Errno::BUSY, GoPrio::MIN, &status(policy));
+        assert!(matches!(busy(libc::SCHED_DEADLINE), RequestError::Deadline));
+        assert!(matches!(busy(libc::SCHED_OTHER), RequestError::SchedExt));
     }
 }

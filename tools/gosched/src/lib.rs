@@ -33,11 +33,16 @@
 
 pub use go_sched_policy as policy;
 
+pub use self::answer::Cause;
+pub use self::answer::Ceiling;
+pub use self::answer::ClassInfo;
+pub use self::answer::Stats;
+pub use self::answer::Status;
 pub use self::device::Children;
 pub use self::device::Device;
-pub use self::device::Status;
 pub use self::device::Target;
 
+mod answer;
 mod device;
 pub mod error;
 pub mod sched;

@@ -31,6 +31,11 @@ impl SchedPolicy {
         self.0
     }
 
+    /// Whether this is `SCHED_DEADLINE`.
+    pub const fn is_deadline(self) -> bool {
+        self.0 as i32 == libc::SCHED_DEADLINE
+    }
+
     /// Whether threads of this policy have a real-time priority.
     pub const fn is_rt(self) -> bool {
         matches!(self.0 as i32, libc::SCHED_FIFO | libc::SCHED_RR)

@@ -43,9 +43,20 @@ pub(crate) enum Verb {
     /// Give threads a priority
     Set(Set),
     /// Show the priority of threads, what the kernel makes of it, and their base
+    #[command(after_help = "\
+The priority in force is shown where it is another: a hint is still to be seen by
+the scheduler, or the thread is held below 48 because it ran away. The last change
+is what made the kernel reschedule it last: ioctl, syscall, hint, fork, external
+(nice, chrt and their like), register, unregister (of the module), or runaway.")]
     Get(ThreadArgs),
     /// Take the priority of threads away, which returns them to their base
     Clear(ThreadArgs),
+    /// Say up to where threads may be moved without privilege
+    #[command(after_help = "\
+Up to its ceiling a thread may be moved by everybody who has its user id, and by
+its hint. Raising it takes root. What a thread starts has the same ceiling. A
+priority above the new ceiling that the old one allowed falls to it.")]
+    Ceiling(Ceiling),
     /// Run a command at a priority, which all it starts inherits
     #[command(after_help = "\
 Exit status: that of COMMAND, or
@@ -73,6 +84,16 @@ pub(crate) struct Set {
     /// 0..63, higher = more urgent
     #[arg(value_name = "PRIO", allow_negative_numbers = true)]
     pub(crate) prio: Prio,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Ceiling {
+    /// 0..63, higher = more urgent; or "none": what the base of each thread allows
+    #[arg(value_name = "PRIO", allow_negative_numbers = true)]
+    pub(crate) prio: CeilingPrio,
 
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
@@ -125,6 +146,21 @@ impl FromStr for Prio {
             .and_then(GoPrio::new)
             .map(Self)
             .ok_or(PrioError::OutOfRange(number))
+    }
+}
+
+/// A ceiling as the user writes it; nothing is the one of the thread's base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CeilingPrio(pub(crate) Option<GoPrio>);
+
+impl FromStr for CeilingPrio {
+    type Err = PrioError;
+
+    fn from_str(text: &str) -> Result<Self, PrioError> {
+        match text {
+            "none" => Ok(Self(None)),
+            number => number.parse().map(|Prio(prio)| Self(Some(prio))),
+        }
     }
 }
 
@@ -190,5 +226,12 @@ mod tests {
             "high".parse::<Prio>(),
             Err(PrioError::NotANumber("high".to_owned()))
         );
+    }
+
+    #[test]
+    fn a_ceiling_is_a_priority_or_none() {
+        assert_eq!("63".parse(), Ok(CeilingPrio(Some(GoPrio::MAX))));
+        assert_eq!("none".parse(), Ok(CeilingPrio(None)));
+        assert_eq!("64".parse::<CeilingPrio>(), Err(PrioError::OutOfRange(64)));
     }
 }

@@ -14,9 +14,12 @@ use gosched::error::OpenError;
 use gosched::error::RequestError;
 use gosched::policy::level;
 use gosched::policy::GoPrio;
+use gosched::policy::HASH;
+use gosched::policy::VERSION;
 use gosched::sched::Params;
 use gosched::uapi::GO_SCHED_ABI_VERSION;
 use gosched::Children;
+use gosched::ClassInfo;
 use gosched::Device;
 use gosched::Target;
 use procfs::ConfigSetting;
@@ -101,11 +104,17 @@ pub(crate) fn check(json: bool) -> Result<ExitCode, Failure> {
                 "abi",
                 format!("version {GO_SCHED_ABI_VERSION} on both sides"),
             ),
+            mapping(device.class_info()),
             hook(&device),
         ]),
         Err(error) => findings.extend(not_open(&error)),
     }
-    findings.extend([limits::fair_server(), limits::quota(), limits::autogroup()]);
+    findings.extend([
+        limits::sched_ext(),
+        limits::fair_server(),
+        limits::quota(),
+        limits::autogroup(),
+    ]);
 
     if json {
         print_json(&findings)?;
@@ -206,10 +215,10 @@ fn device() -> Finding {
 }
 
 /// What remains to be told of the device when it did not open.
-fn not_open(error: &OpenError) -> [Finding; 3] {
+fn not_open(error: &OpenError) -> [Finding; 4] {
     let skip = |check| Finding::skip(check, "needs the open device");
     match error {
-        OpenError::NotLoaded => [skip("access"), skip("abi"), skip("hook")],
+        OpenError::NotLoaded => [skip("access"), skip("abi"), skip("mapping"), skip("hook")],
         OpenError::VersionMismatch { .. } | OpenError::NotTheDevice => [
             Finding::ok("access", format!("this user may open {}", Device::PATH)),
             Finding::fail(
@@ -217,6 +226,7 @@ fn not_open(error: &OpenError) -> [Finding; 3] {
                 error.to_string(),
                 "load the module that came with this program",
             ),
+            skip("mapping"),
             skip("hook"),
         ],
         OpenError::NotPermitted => [
@@ -226,13 +236,40 @@ fn not_open(error: &OpenError) -> [Finding; 3] {
                 "run as root, or have root grant access to it with chmod(1)",
             ),
             skip("abi"),
+            skip("mapping"),
             skip("hook"),
         ],
         _ => [
             Finding::fail("access", error.to_string(), "see the kernel log, dmesg(1)"),
             skip("abi"),
+            skip("mapping"),
             skip("hook"),
         ],
+    }
+}
+
+/// Whether priorities mean to the kernel what `gosched map` says.
+fn mapping(info: Result<ClassInfo, RequestError>) -> Finding {
+    const CHECK: &str = "mapping";
+
+    match info {
+        Ok(info) if (info.version, info.hash) == (VERSION, HASH) => Finding::ok(
+            CHECK,
+            format!("version {VERSION}, hash {HASH:016x} on both sides"),
+        ),
+        Ok(ClassInfo { version, hash, .. }) => Finding::warn(
+            CHECK,
+            format!(
+                "the kernel uses version {version}, hash {hash:016x}, and not the one of this \
+                 program, version {VERSION}, hash {HASH:016x}: \"gosched map\" shows the latter"
+            ),
+            "load the module that came with this program",
+        ),
+        Err(error) => Finding::warn(
+            CHECK,
+            format!("unknown which one the kernel uses: {error}"),
+            "load the module that came with this program",
+        ),
     }
 }
 
@@ -289,6 +326,23 @@ mod tests {
     fn another_abi_fails_abi_alone() {
         let findings = not_open(&OpenError::VersionMismatch { module: 2 });
         let verdicts = findings.map(|finding| finding.verdict.label());
-        assert_eq!(verdicts, ["ok", "FAIL", "skip"]);
+        assert_eq!(verdicts, ["ok", "FAIL", "skip", "skip"]);
+    }
+
+    #[test]
+    fn another_mapping_than_the_program_s_is_told_by_both_hashes() {
+        let mut info = ClassInfo {
+            version: VERSION,
+            hash: HASH,
+            budget_ms: 0,
+        };
+        assert_eq!(mapping(Ok(info)).verdict.label(), "ok");
+        info.hash ^= 1;
+        let finding = mapping(Ok(info));
+        assert_eq!(finding.verdict.label(), "warn");
+        for hash in [HASH, info.hash] {
+            let hash = format!("{hash:016x}");
+            assert!(finding.detail.contains(&hash), "{}", finding.detail);
+        }
     }
 }

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Verb::Set(set) => threads::set(set, args.json),
         Verb::Get(threads) => threads::get(threads, args.json),
         Verb::Clear(threads) => threads::clear(threads, args.json),
+        Verb::Ceiling(ceiling) => threads::ceiling(ceiling, args.json),
         Verb::Run(run) => return run::run(run),
         Verb::Map => map::map(args.json),
         Verb::Check => check::check(args.json),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched set`, `get` and `clear`.
+//! `gosched set`, `get`, `clear` and `ceiling`.
 
 use std::fmt::Display;
 use std::io;
@@ -9,15 +9,18 @@ use std::process::ExitCode;
 
 use gosched::error::FindError;
 use gosched::error::RequestError;
+use gosched::policy::GoPrio;
 use gosched::sched::Params;
 use gosched::thread::Thread;
 use gosched::thread::ThreadId;
 use gosched::thread::Threads;
+use gosched::Cause;
 use gosched::Children;
 use gosched::Device;
 use gosched::Status;
 use serde::Serialize;
 
+use crate::args::Ceiling;
 use crate::args::Set;
 use crate::args::ThreadArgs;
 use crate::complain;
@@ -31,7 +34,7 @@ pub(crate) fn set(set: Set, json: bool) -> Result<ExitCode, Failure> {
     } else {
         Children::StartAtBase
     };
-    for_threads(&set.threads, json, Shown::New, |device, thread| {
+    for_threads(&set.threads, json, Shown::NewPrio, |device, thread| {
         device.set(thread.target(), set.prio.0, children)
     })
 }
@@ -41,18 +44,39 @@ pub(crate) fn get(threads: ThreadArgs, json: bool) -> Result<ExitCode, Failure> 
 }
 
 pub(crate) fn clear(threads: ThreadArgs, json: bool) -> Result<ExitCode, Failure> {
-    for_threads(&threads, json, Shown::New, |device, thread| {
+    for_threads(&threads, json, Shown::NewPrio, |device, thread| {
         device.clear(thread.target())
     })
+}
+
+pub(crate) fn ceiling(ceiling: Ceiling, json: bool) -> Result<ExitCode, Failure> {
+    for_threads(
+        &ceiling.threads,
+        json,
+        Shown::NewCeiling,
+        |device, thread| device.set_ceiling(thread.target(), ceiling.prio.0),
+    )
 }
 
 /// What to print of a thread.
 #[derive(Clone, Copy)]
 enum Shown {
     /// The priority it has now, because of us.
-    New,
+    NewPrio,
+    /// The ceiling it has now, because of us.
+    NewCeiling,
     /// All there is to know.
     Current,
+}
+
+/// All there is to know of a thread.
+#[derive(Clone, Copy)]
+struct Facts {
+    status: Status,
+    /// The scheduling parameters in force.
+    current: Params,
+    /// Why they were changed last.
+    last_change: Option<Cause>,
 }
 
 /// One thread of the JSON answer.
@@ -63,7 +87,14 @@ enum Answer {
         tid: i32,
         priority: Option<u32>,
         band: Option<&'static str>,
+        /// The priority in force.
+        applied: Option<u32>,
         inherit: bool,
+        ceiling: u32,
+        ceiling_granted: bool,
+        /// Of the hint page.
+        slot: Option<u32>,
+        last_change: Option<Cause>,
         current: Params,
         base: Params,
     },
@@ -109,11 +140,9 @@ fn for_threads(
         } else {
             match Thread::open(*id)
                 .map_err(ThreadError::from)
-                .and_then(|thread| {
-                    let (status, current) = work(&thread)?;
-                    Ok((thread, status, current))
-                }) {
-                Ok((thread, status, current)) => sink.show(&thread, status, current)?,
+                .and_then(|thread| Ok((work(&thread)?, thread)))
+            {
+                Ok((facts, thread)) => sink.show(&thread, &facts)?,
                 Err(error) => sink.fail(id, &error),
             }
         }
@@ -123,7 +152,7 @@ fn for_threads(
 
 fn for_all_threads(
     id: ThreadId,
-    work: impl Fn(&Thread) -> Result<(Status, Params), ThreadError>,
+    work: impl Fn(&Thread) -> Result<Facts, ThreadError>,
     sink: &mut Sink,
 ) -> io::Result<()> {
     let threads = match Threads::of(id) {
@@ -145,7 +174,7 @@ fn for_all_threads(
             }
         };
         match work(&thread) {
-            Ok((status, current)) => sink.show(&thread, status, current)?,
+            Ok(facts) => sink.show(&thread, &facts)?,
             // It ended before its turn.
             Err(ThreadError::Request(RequestError::NoSuchThread)) => continue,
             Err(error) => sink.fail(&thread.tid(), &error),
@@ -158,12 +187,16 @@ fn for_all_threads(
     Ok(())
 }
 
-fn read(device: &Device, thread: &Thread) -> Result<(Status, Params), ThreadError> {
+fn read(device: &Device, thread: &Thread) -> Result<Facts, ThreadError> {
     // The parameters can only be had by id. The device answers by pidfd, which
     // proves that the thread was still there and the id its own.
     let current = Params::in_force(thread.tid());
     let status = device.get(thread.target())?;
-    Ok((status, current?))
+    Ok(Facts {
+        status,
+        current: current?,
+        last_change: device.stats(thread.target())?.last_cause,
+    })
 }
 
 /// Where answers go: to standard output at once, or collected for JSON.
@@ -174,17 +207,23 @@ struct Sink {
 }
 
 impl Sink {
-    fn show(&mut self, thread: &Thread, status: Status, current: Params) -> io::Result<()> {
+    fn show(&mut self, thread: &Thread, facts: &Facts) -> io::Result<()> {
         let tid = thread.tid().as_raw_nonzero().get();
         let Some(answers) = &mut self.json else {
-            return print(&mut io::stdout().lock(), tid, status, current, self.shown);
+            return print(&mut io::stdout().lock(), tid, facts, self.shown);
         };
+        let status = &facts.status;
         answers.push(Answer::Thread {
             tid,
-            priority: status.prio.map(|prio| prio.get()),
+            priority: status.prio.map(GoPrio::get),
             band: status.prio.map(|prio| prio.band().name()),
+            applied: status.applied.map(GoPrio::get),
             inherit: status.children == Children::Inherit,
-            current,
+            ceiling: status.ceiling.prio.get(),
+            ceiling_granted: status.ceiling.granted,
+            slot: status.slot,
+            last_change: facts.last_change,
+            current: facts.current,
             base: status.base,
         });
         Ok(())
@@ -213,53 +252,79 @@ impl Sink {
     }
 }
 
-fn print(
-    out: &mut impl Write,
-    tid: i32,
-    status: Status,
-    current: Params,
-    shown: Shown,
-) -> io::Result<()> {
-    let prio = match status.prio {
-        Some(prio) => format!("{} ({})", prio.get(), prio.band().name()),
-        None => "none".to_owned(),
-    };
+fn print(out: &mut impl Write, tid: i32, facts: &Facts, shown: Shown) -> io::Result<()> {
+    let status = &facts.status;
+    let prio = words(status.prio);
     let inherit = match status.children {
         Children::Inherit => ", inherited by what it starts",
         Children::StartAtBase => "",
     };
+    let ceiling = words(Some(status.ceiling.prio));
+    let granted = if status.ceiling.granted {
+        ", granted"
+    } else {
+        ""
+    };
     match shown {
-        Shown::New => writeln!(out, "pid {tid}'s new Go priority: {prio}{inherit}"),
+        Shown::NewPrio => writeln!(out, "pid {tid}'s new Go priority: {prio}{inherit}"),
+        Shown::NewCeiling => writeln!(out, "pid {tid}'s new ceiling: {ceiling}{granted}"),
         Shown::Current => {
             writeln!(out, "pid {tid}'s current Go priority: {prio}{inherit}")?;
-            writeln!(out, "pid {tid}'s current scheduling: {current}")?;
-            writeln!(out, "pid {tid}'s base scheduling: {}", status.base)
+            if status.applied != status.prio {
+                let applied = words(status.applied);
+                writeln!(out, "pid {tid}'s Go priority in force: {applied}")?;
+            }
+            writeln!(out, "pid {tid}'s current scheduling: {}", facts.current)?;
+            writeln!(out, "pid {tid}'s base scheduling: {}", status.base)?;
+            writeln!(out, "pid {tid}'s ceiling: {ceiling}{granted}")?;
+            match facts.last_change {
+                Some(cause) => writeln!(out, "pid {tid}'s last change: {cause}"),
+                None => writeln!(out, "pid {tid}'s last change: none"),
+            }
         }
+    }
+}
+
+fn words(prio: Option<GoPrio>) -> String {
+    match prio {
+        Some(prio) => format!("{} ({})", prio.get(), prio.band().name()),
+        None => "none".to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use gosched::policy::GoPrio;
     use gosched::sched::SchedPolicy;
+    use gosched::uapi;
 
     use super::*;
 
-    fn printed(status: Status, shown: Shown) -> String {
-        let current = Params {
-            policy: SchedPolicy::from_number(2),
-            nice: 0,
-            rt_priority: 13,
-            slice_ns: 0,
+    fn printed(status: Status, last_change: u32, shown: Shown) -> String {
+        let facts = Facts {
+            status,
+            current: Params {
+                policy: SchedPolicy::from_number(2),
+                nice: 0,
+                rt_priority: 13,
+                slice_ns: 0,
+            },
+            last_change: Cause::from_number(last_change),
         };
         let mut out = Vec::new();
-        print(&mut out, 123, status, current, shown).expect("a vector takes all");
+        print(&mut out, 123, &facts, shown).expect("a vector takes all");
         String::from_utf8(out).expect("text")
     }
 
     fn status(prio: Option<u32>, children: Children) -> Status {
+        let prio = prio.and_then(GoPrio::new);
         Status {
-            prio: prio.and_then(GoPrio::new),
+            prio,
+            applied: prio,
+            ceiling: gosched::Ceiling {
+                prio: GoPrio::MAX,
+                granted: true,
+            },
+            slot: None,
             children,
             base: Params {
                 policy: SchedPolicy::from_number(0),
@@ -271,24 +336,57 @@ mod tests {
     }
 
     #[test]
-    fn get_shows_priority_current_and_base() {
+    fn get_shows_priority_scheduling_ceiling_and_last_change() {
         assert_eq!(
-            printed(status(Some(60), Children::Inherit), Shown::Current),
+            printed(
+                status(Some(60), Children::Inherit),
+                uapi::GO_SCHED_CAUSE_HINT,
+                Shown::Current
+            ),
             "pid 123's current Go priority: 60 (rt), inherited by what it starts\n\
              pid 123's current scheduling: SCHED_RR, priority 13\n\
-             pid 123's base scheduling: SCHED_OTHER, nice 5\n"
+             pid 123's base scheduling: SCHED_OTHER, nice 5\n\
+             pid 123's ceiling: 63 (rt), granted\n\
+             pid 123's last change: hint\n"
+        );
+    }
+
+    #[test]
+    fn get_shows_a_priority_in_force_that_is_another() {
+        let mut status = status(Some(60), Children::StartAtBase);
+        status.applied = GoPrio::new(47);
+        let said = printed(status, uapi::GO_SCHED_CAUSE_RUNAWAY, Shown::Current);
+        assert!(
+            said.contains("pid 123's Go priority in force: 47 (fair)\n"),
+            "{said}"
         );
     }
 
     #[test]
     fn set_and_clear_show_the_new_priority() {
+        let said = |prio| {
+            printed(
+                status(prio, Children::StartAtBase),
+                uapi::GO_SCHED_CAUSE_IOCTL,
+                Shown::NewPrio,
+            )
+        };
+        assert_eq!(said(Some(32)), "pid 123's new Go priority: 32 (fair)\n");
+        assert_eq!(said(None), "pid 123's new Go priority: none\n");
+    }
+
+    #[test]
+    fn ceiling_shows_the_new_ceiling() {
+        let mut status = status(None, Children::StartAtBase);
+        let cause = uapi::GO_SCHED_CAUSE_NONE;
         assert_eq!(
-            printed(status(Some(32), Children::StartAtBase), Shown::New),
-            "pid 123's new Go priority: 32 (fair)\n"
+            printed(status, cause, Shown::NewCeiling),
+            "pid 123's new ceiling: 63 (rt), granted\n"
         );
+        status.ceiling.granted = false;
         assert_eq!(
-            printed(status(None, Children::StartAtBase), Shown::New),
-            "pid 123's new Go priority: none\n"
+            printed(status, cause, Shown::NewCeiling),
+            "pid 123's new ceiling: 63 (rt)\n"
         );
     }
 }

@@ -12,6 +12,51 @@ use procfs::ProcResult;
 
 use super::Finding;
 
+/// Whether a scheduler loaded through `sched_ext` has taken the threads over.
+pub(super) fn sched_ext() -> Finding {
+    const CHECK: &str = "sched_ext";
+    const DIR: &str = "/sys/kernel/sched_ext";
+
+    match sched_ext_mode(Path::new(DIR)) {
+        Ok(SchedExt::Off) => Finding::ok(CHECK, "no scheduler is loaded through it"),
+        Ok(SchedExt::Partial) => Finding::ok(
+            CHECK,
+            "a scheduler is loaded for SCHED_EXT threads, and leaves all others alone",
+        ),
+        Ok(SchedExt::Full) => Finding::warn(
+            CHECK,
+            "a scheduler is loaded that runs all threads: no priority can be set beside it",
+            "end its program, or type Alt-SysRq-S",
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Finding::ok(CHECK, "not in this kernel")
+        }
+        Err(error) => Finding::warn(
+            CHECK,
+            format!("unknown whether a scheduler is loaded: {error}"),
+            "mount sysfs on /sys",
+        ),
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum SchedExt {
+    Off,
+    Partial,
+    Full,
+}
+
+fn sched_ext_mode(dir: &Path) -> io::Result<SchedExt> {
+    let read = |name| fs::read_to_string(dir.join(name));
+    Ok(if read("state")?.trim() == "disabled" {
+        SchedExt::Off
+    } else if read("switch_all")?.trim() == "0" {
+        SchedExt::Partial
+    } else {
+        SchedExt::Full
+    })
+}
+
 /// Whether fair threads get some CPU beside a spinning rt thread: since Linux
 /// 6.12 the fair server sees to it, and `sched_rt_runtime_us` no longer does.
 pub(super) fn fair_server() -> Finding {
@@ -190,6 +235,20 @@ mod tests {
             cpus: 0.25,
         };
         assert_eq!(tightest_quota(mount.path(), &own), Some(quota));
+    }
+
+    #[test]
+    fn a_sched_ext_scheduler_is_told_by_its_mode() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        for (state, switch_all, mode) in [
+            ("disabled", "0", SchedExt::Off),
+            ("enabled", "0", SchedExt::Partial),
+            ("enabled", "1", SchedExt::Full),
+        ] {
+            fs::write(dir.path().join("state"), format!("{state}\n")).expect("file");
+            fs::write(dir.path().join("switch_all"), format!("{switch_all}\n")).expect("file");
+            assert_eq!(sched_ext_mode(dir.path()).expect("readable"), mode);
+        }
     }
 
     #[test]

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the requests answer.
+
+use std::fmt;
+
+use go_sched_policy::GoPrio;
+use serde::Serialize;
+use serde::Serializer;
+
+use crate::sched::Params;
+use crate::sched::SchedPolicy;
+use crate::uapi;
+use crate::Children;
+
+/// What the kernel has on record for a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The priority asked for, if the thread has one.
+    pub prio: Option<GoPrio>,
+    /// The priority in force. Another one while a hint is not yet seen, or the
+    /// thread is held below the rt band because it ran away.
+    pub applied: Option<GoPrio>,
+    /// Up to where its user may move it.
+    pub ceiling: Ceiling,
+    /// The slot of the hint page it is bound to.
+    pub slot: Option<u32>,
+    /// Where its children start.
+    pub children: Children,
+    /// The scheduling parameters it has without its priority. The slice is 0
+    /// when it has asked for none.
+    pub base: Params,
+}
+
+/// The priority up to which a thread may be moved without privilege.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    /// The highest such priority.
+    pub prio: GoPrio,
+    /// Whether it was granted. It follows the base otherwise.
+    pub granted: bool,
+}
+
+/// What has happened to a thread's scheduling, since its first priority, binding
+/// or ceiling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Why it was changed last, if it ever was.
+    pub last_cause: Option<Cause>,
+    /// How often it was changed.
+    pub applies: u64,
+    /// How often a hint was above the ceiling.
+    pub clamps: u64,
+    /// How often acting on a hint was put off.
+    pub skips: u64,
+    /// How often the thread was taken out of the rt band because it ran away.
+    pub runaways: u64,
+}
+
+/// Which mapping is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassInfo {
+    /// [`VERSION`](crate::policy::VERSION) of that mapping.
+    pub version: u32,
+    /// [`HASH`](crate::policy::HASH) of that mapping.
+    pub hash: u64,
+    /// CPU time in milliseconds, within one second and without sleeping, after
+    /// which a thread ran away; 0 is no limit.
+    pub budget_ms: u32,
+}
+
+/// Why a thread's scheduling was changed; a `GO_SCHED_CAUSE_*` number other than
+/// that of none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cause(u32);
+
+impl Cause {
+    /// Takes the number of uapi/go_sched.h.
+    pub const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            uapi::GO_SCHED_CAUSE_NONE => None,
+            number => Some(Self(number)),
+        }
+    }
+}
+
+/// The name that the kernel's tracepoints have for it.
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self.0 {
+            uapi::GO_SCHED_CAUSE_IOCTL => "ioctl",
+            uapi::GO_SCHED_CAUSE_SYSCALL => "syscall",
+            uapi::GO_SCHED_CAUSE_HINT => "hint",
+            uapi::GO_SCHED_CAUSE_FORK => "fork",
+            uapi::GO_SCHED_CAUSE_EXTERNAL => "external",
+            uapi::GO_SCHED_CAUSE_UNREGISTER => "unregister",
+            uapi::GO_SCHED_CAUSE_REGISTER => "register",
+            uapi::GO_SCHED_CAUSE_RUNAWAY => "runaway",
+            other => return write!(f, "cause {other}"),
+        })
+    }
+}
+
+impl Serialize for Cause {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Reads a priority; `GO_SCHED_PRIO_NONE` is negative.
+fn prio(number: i32) -> Option<GoPrio> {
+    u32::try_from(number).ok().and_then(GoPrio::new)
+}
+
+impl From<uapi::go_sched_get> for Status {
+    fn from(get: uapi::go_sched_get) -> Self {
+        Self {
+            prio: prio(get.prio),
+            applied: prio(get.applied),
+            ceiling: Ceiling {
+                // Always in range; and if not, nothing is promised.
+                prio: prio(get.ceiling).unwrap_or(GoPrio::MIN),
+                granted: get.ceiling_granted != 0,
+            },
+            // -1 is none.
+            slot: u32::try_from(get.slot).ok(),
+            children: if get.flags & uapi::GO_SCHED_INHERIT == 0 {
+                Children::StartAtBase
+            } else {
+                Children::Inherit
+            },
+            base: Params {
+                policy: SchedPolicy::from_number(get.base_policy),
+                nice: get.base_nice,
+                rt_priority: get.base_rt_priority,
+                slice_ns: get.base_slice_ns,
+            },
+        }
+    }
+}
+
+impl From<uapi::go_sched_stats> for Stats {
+    fn from(stats: uapi::go_sched_stats) -> Self {
+        Self {
+            last_cause: Cause::from_number(stats.last_cause),
+            applies: stats.applies,
+            clamps: stats.clamps,
+            skips: stats.skips,
+            runaways: stats.runaways,
+        }
+    }
+}
+
+impl From<uapi::go_sched_class_info> for ClassInfo {
+    fn from(info: uapi::go_sched_class_info) -> Self {
+        Self {
+            version: info.version,
+            hash: info.hash,
+            budget_ms: info.budget_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_priority_or_slot_is_none() {
+        let status = Status::from(uapi::go_sched_get {
+            prio: uapi::GO_SCHED_PRIO_NONE,
+            applied: uapi::GO_SCHED_PRIO_NONE,
+            slot: -1,
+            ..Default::default()
+        });
+        assert_eq!(status.prio, None);
+        assert_eq!(status.applied, None);
+        assert_eq!(status.slot, None);
+    }
+
+    #[test]
+    fn an_answer_keeps_all_that_it_says() {
+        let status = Status::from(uapi::go_sched_get {
+            flags: uapi::GO_SCHED_INHERIT,
+            prio: 63,
+            applied: 0,
+            ceiling: 32,
+            ceiling_granted: 1,
+            base_policy: 3,
+            base_nice: -5,
+            base_slice_ns: 1_000_000,
+            ..Default::default()
+        });
+        assert_eq!(status.prio, Some(GoPrio::MAX));
+        assert_eq!(status.applied, Some(GoPrio::MIN));
+        assert_eq!(status.ceiling.prio.get(), 32);
+        assert!(status.ceiling.granted);
+        assert_eq!(status.slot, Some(0));
+        assert_eq!(status.children, Children::Inherit);
+        assert_eq!(status.base.policy.to_string(), "SCHED_BATCH");
+        assert_eq!(status.base.nice, -5);
+        assert_eq!(status.base.slice_ns, 1_000_000);
+    }
+
+    #[test]
+    fn a_cause_is_shown_by_its_name_or_else_its_number() {
+        assert_eq!(Cause::from_number(uapi::GO_SCHED_CAUSE_NONE), None);
+        let name = |number| Cause::from_number(number).expect("a cause").to_string();
+        assert_eq!(name(uapi::GO_SCHED_CAUSE_HINT), "hint");
+        assert_eq!(name(uapi::GO_SCHED_CAUSE_RUNAWAY), "runaway");
+        assert_eq!(name(99), "cause 99");
+    }
+}
