@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 use common::attr::Attr;
 use common::device::Device;
 use common::device::SELF;
+use common::hint::HintPage;
 use common::state::assert_refused;
 use common::state::assert_unchanged;
 use common::worker::in_thread;
@@ -27,15 +28,36 @@ const PAGE: usize = 4096;
 /// long, and of the next byte.
 type Words = [u32; PAGE / 4 + 1];
 
-/// The three requests that take a structure, and the size of its first version.
-const REQUESTS: [(u32, u32); 3] = [
-    (GO_SCHED_SET, GO_SCHED_SET_SIZE_VER0),
-    (GO_SCHED_CLEAR, GO_SCHED_CLEAR_SIZE_VER0),
-    (GO_SCHED_GET, GO_SCHED_GET_SIZE_VER0),
+/// A request that takes a structure, and what is special to that.
+struct Request {
+    number: u32,
+    /// Bytes of its first version.
+    ver0: u32,
+    /// Bytes of it today.
+    size: u32,
+}
+
+const fn request<T>(number: u32, ver0: u32) -> Request {
+    Request {
+        number,
+        ver0,
+        size: size_of::<T>() as u32,
+    }
+}
+
+/// All requests that take a structure, the one that needs a mapped page last.
+const REQUESTS: [Request; 7] = [
+    request::<go_sched_set>(GO_SCHED_SET, GO_SCHED_SET_SIZE_VER0),
+    request::<go_sched_clear>(GO_SCHED_CLEAR, GO_SCHED_CLEAR_SIZE_VER0),
+    request::<go_sched_get>(GO_SCHED_GET, GO_SCHED_GET_SIZE_VER0),
+    request::<go_sched_ceiling>(GO_SCHED_CEILING, GO_SCHED_CEILING_SIZE_VER0),
+    request::<go_sched_stats>(GO_SCHED_STATS, GO_SCHED_STATS_SIZE_VER0),
+    request::<go_sched_class_info>(GO_SCHED_CLASS_INFO, GO_SCHED_CLASS_INFO_SIZE_VER0),
+    request::<go_sched_bind>(GO_SCHED_BIND, GO_SCHED_BIND_SIZE_VER0),
 ];
 
-/// A structure of `size` bytes that is valid for any request: no flags, the
-/// calling thread, priority 0.
+/// A structure of `size` bytes that is valid for any request but one: no flags,
+/// the calling thread, priority 0.
 fn words(size: u32) -> Words {
     let mut words = [0; PAGE / 4 + 1];
     words[0] = size;
@@ -102,6 +124,12 @@ fn the_numbers_are_fixed() {
     assert_eq!(GO_SCHED_SET, 0xBC01);
     assert_eq!(GO_SCHED_GET, 0xBC02);
     assert_eq!(GO_SCHED_CLEAR, 0xBC03);
+    assert_eq!(GO_SCHED_CEILING, 0xBC04);
+    assert_eq!(GO_SCHED_BIND, 0xBC05);
+    assert_eq!(GO_SCHED_UNBIND, 0xBC06);
+    assert_eq!(GO_SCHED_STATS, 0xBC07);
+    assert_eq!(GO_SCHED_CLASS_INFO, 0xBC08);
+    assert_eq!(GO_SCHED_NR_SET_SCHEDPRIO, 1000);
     assert_eq!(GO_SCHED_LEVELS, 64);
     assert_eq!(GO_SCHED_PRIO_NONE, -1);
     assert_eq!(GO_SCHED_TARGET_PIDFD, 1);
@@ -110,12 +138,14 @@ fn the_numbers_are_fixed() {
 
 #[test]
 fn the_first_version_of_each_structure_is_no_longer_than_today() {
-    assert_eq!(GO_SCHED_SET_SIZE_VER0, 16);
-    assert_eq!(GO_SCHED_CLEAR_SIZE_VER0, 12);
-    assert_eq!(GO_SCHED_GET_SIZE_VER0, 40);
-    assert!(size_of::<go_sched_set>() >= 16);
-    assert!(size_of::<go_sched_clear>() >= 12);
-    assert!(size_of::<go_sched_get>() >= 40);
+    assert_eq!(
+        REQUESTS.map(|request| request.ver0),
+        [16, 12, 40, 16, 48, 24, 12]
+    );
+    for Request { number, ver0, size } in REQUESTS {
+        assert!(ver0 <= size, "{number:#x}");
+    }
+    assert_eq!(size_of::<go_sched_slot>(), GO_SCHED_SLOT_SIZE as usize);
 }
 
 #[test]
@@ -124,7 +154,7 @@ fn an_unknown_request_is_enotty() {
     let sized = (size_of::<go_sched_set>() as u32) << 16;
     let unknown = [
         0,
-        0xBC04,
+        0xBC09,
         0xBCFF,
         0xBB01,
         0xBD01,
@@ -143,11 +173,11 @@ fn an_unknown_request_is_enotty() {
 #[test]
 fn a_structure_shorter_than_its_first_version_is_einval() {
     let device = Device::open();
-    for (request, ver0) in REQUESTS {
+    for Request { number, ver0, .. } in REQUESTS {
         for size in [0, 1, 4, 8, ver0 - 4, ver0 - 1] {
             let mut words = words(size);
             assert_refused(&device, SELF, Errno::EINVAL, || {
-                device.request_on(request, &mut words)
+                device.request_on(number, &mut words)
             });
         }
     }
@@ -157,11 +187,18 @@ fn a_structure_shorter_than_its_first_version_is_einval() {
 fn a_longer_structure_is_accepted_while_its_tail_is_zero() {
     in_thread(|| {
         let device = Device::open();
-        for (request, ver0) in REQUESTS {
-            for size in [ver0, ver0 + 1, ver0 + 8, 4095, 4096] {
+        let (bind, others) = REQUESTS.split_last().expect("there are requests");
+        for Request { number, ver0, size } in others {
+            for size in [*ver0, ver0 + 1, *size, size + 1, size + 8, 4095, 4096] {
                 let mut words = words(size);
-                assert_eq!(device.request_on(request, &mut words), Ok(0), "{size}");
+                assert_eq!(device.request_on(*number, &mut words), Ok(0), "{size}");
             }
+        }
+        let _page = HintPage::new(&device, 1);
+        for size in [bind.ver0, bind.ver0 + 1, bind.size + 8, 4095, 4096] {
+            let mut words = words(size);
+            assert_eq!(device.request_on(bind.number, &mut words), Ok(0), "{size}");
+            device.unbind();
         }
     });
 }
@@ -169,18 +206,18 @@ fn a_longer_structure_is_accepted_while_its_tail_is_zero() {
 #[test]
 fn a_longer_structure_with_anything_in_its_tail_is_e2big() {
     let device = Device::open();
-    for (request, ver0) in REQUESTS {
+    for Request { number, size, .. } in REQUESTS {
         for (size, odd) in [
-            (ver0 + 4, ver0),
-            (ver0 + 8, ver0 + 4),
-            (4096, ver0),
+            (size + 4, size),
+            (size + 8, size + 4),
+            (4096, size),
             (4096, 2048),
             (4096, 4092),
         ] {
             let mut words = words(size);
             words[odd as usize / 4] = 1;
             assert_refused(&device, SELF, Errno::E2BIG, || {
-                device.request_on(request, &mut words)
+                device.request_on(number, &mut words)
             });
         }
     }
@@ -189,11 +226,11 @@ fn a_longer_structure_with_anything_in_its_tail_is_e2big() {
 #[test]
 fn a_structure_longer_than_a_page_is_e2big() {
     let device = Device::open();
-    for (request, _) in REQUESTS {
+    for Request { number, .. } in REQUESTS {
         for size in [4097, 1 << 16, 1 << 31, u32::MAX] {
             let mut words = words(size);
             assert_refused(&device, SELF, Errno::E2BIG, || {
-                device.request_on(request, &mut words)
+                device.request_on(number, &mut words)
             });
         }
     }
@@ -214,10 +251,10 @@ fn a_pointer_to_nowhere_is_efault() {
         0xffff_8880_0000_0000,
         0xffff_ffff_8100_0000,
     ];
-    for (request, _) in REQUESTS {
+    for Request { number, .. } in REQUESTS {
         for address in nowhere {
             assert_refused(&device, SELF, Errno::EFAULT, || {
-                request_at(&device, request, address)
+                request_at(&device, number, address)
             });
         }
     }
@@ -227,36 +264,37 @@ fn a_pointer_to_nowhere_is_efault() {
 fn a_structure_that_is_not_all_there_is_efault() {
     let device = Device::open();
     let edge = Edge::new();
-    for (request, ver0) in REQUESTS {
+    for Request { number, ver0, .. } in REQUESTS {
         // The size, which the kernel reads first, may be there or not.
         for mapped in [0, 2, 4, 8, ver0 - 1] {
             let address = edge.put(&words(ver0), mapped as usize);
             assert_refused(&device, SELF, Errno::EFAULT, || {
-                request_at(&device, request, address)
+                request_at(&device, number, address)
             });
         }
         let address = edge.put(&words(4096), 4095);
         assert_refused(&device, SELF, Errno::EFAULT, || {
-            request_at(&device, request, address)
+            request_at(&device, number, address)
         });
     }
 }
 
 #[test]
-fn only_get_writes_to_its_structure() {
+fn only_what_answers_writes_to_its_structure() {
     in_thread(|| {
         let device = Device::open();
         let edge = Edge::new();
-        for (request, ver0) in REQUESTS {
+        let _page = HintPage::new(&device, 1);
+        for Request { number, ver0, .. } in REQUESTS {
             edge.protect(ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
             let address = edge.put(&words(ver0), ver0 as usize);
             edge.protect(ProtFlags::PROT_READ);
-            let result = request_at(&device, request, address);
-            if request == GO_SCHED_GET {
-                assert_eq!(result, Err(Errno::EFAULT));
-            } else {
-                assert_eq!(result, Ok(0));
-            }
+            let result = request_at(&device, number, address);
+            let expected = match number {
+                GO_SCHED_GET | GO_SCHED_STATS | GO_SCHED_CLASS_INFO => Err(Errno::EFAULT),
+                _ => Ok(0),
+            };
+            assert_eq!(result, expected, "{number:#x}");
         }
     });
 }
@@ -264,9 +302,10 @@ fn only_get_writes_to_its_structure() {
 #[test]
 fn an_unknown_flag_is_einval() {
     let device = Device::open();
-    for (request, ver0) in REQUESTS {
-        let known = match request {
+    for Request { number, ver0, .. } in REQUESTS {
+        let known = match number {
             GO_SCHED_SET => GO_SCHED_TARGET_PIDFD | GO_SCHED_INHERIT,
+            GO_SCHED_BIND | GO_SCHED_CLASS_INFO => 0,
             _ => GO_SCHED_TARGET_PIDFD,
         };
         for flag in (0..u32::BITS).map(|bit| 1 << bit) {
@@ -274,7 +313,7 @@ fn an_unknown_flag_is_einval() {
                 let mut words = words(ver0);
                 words[1] = flag;
                 assert_refused(&device, SELF, Errno::EINVAL, || {
-                    device.request_on(request, &mut words)
+                    device.request_on(number, &mut words)
                 });
             }
         }
@@ -307,21 +346,28 @@ fn get_writes_as_much_as_it_was_given_and_no_more() {
         const CANARY: u32 = 0xA5A5_A5A5;
         let device = Device::open();
         device.set(SELF, 40);
-        let end = GO_SCHED_GET_SIZE_VER0 as usize / 4;
+        let (known, base_end) = (
+            size_of::<go_sched_get>() / 4,
+            GO_SCHED_GET_SIZE_VER0 as usize / 4,
+        );
 
-        for size in [GO_SCHED_GET_SIZE_VER0, 4096] {
+        for size in [GO_SCHED_GET_SIZE_VER0, 4 * known as u32, 4096] {
+            let size_words = size as usize / 4;
+            let answered = known.min(size_words);
             let mut words = words(size);
-            words[size as usize / 4..].fill(CANARY);
+            words[size_words..].fill(CANARY);
             // What is only answered may hold anything before.
-            words[3..end].fill(CANARY);
+            words[3..answered].fill(CANARY);
             assert_eq!(device.request_on(GO_SCHED_GET, &mut words), Ok(0));
 
             assert_eq!(words[1..4], [0, 0, 40], "flags, target, priority");
-            assert!(words[4..end].iter().all(|word| *word == 0), "the base");
-            assert!(words[end..size as usize / 4].iter().all(|word| *word == 0));
-            assert!(words[size as usize / 4..]
-                .iter()
-                .all(|word| *word == CANARY));
+            assert!(words[4..base_end].iter().all(|word| *word == 0), "the base");
+            if answered == known {
+                let rest = [40, 32, 0, u32::MAX];
+                assert_eq!(words[base_end..known], rest, "applied, ceiling, slot");
+            }
+            assert!(words[answered..size_words].iter().all(|word| *word == 0));
+            assert!(words[size_words..].iter().all(|word| *word == CANARY));
         }
     });
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use common::attr::Attr;
 use common::device::Device;
 use common::eventually;
+use common::hint::HintPage;
 use common::worker::Pending;
 use common::worker::Worker;
 use go_sched_policy::TABLE;
@@ -162,4 +163,26 @@ fn a_new_priority_of_the_waiter_reaches_the_holder() {
         assert_eq!(contention.runs_as(), as_rt(prio));
     }
     contention.end();
+}
+
+#[test]
+fn a_boosted_thread_stays_boosted_at_all_hints_below() {
+    let device = Arc::new(Device::open());
+    let page = Arc::new(HintPage::new(&device, 1));
+    let contention = Contention::new(&device, 50);
+    let tid = contention.holder.tid();
+    device.ceiling(tid, 63);
+    let binder = Arc::clone(&device);
+    contention.holder.run(move || binder.bind(0));
+    for prio in [5, 40, 15, 49, 16, 0, 32] {
+        let page = Arc::clone(&page);
+        contention.holder.run(move || page.slot(0).take(prio, prio));
+        assert_eq!(contention.runs_as(), as_rt(50), "at {prio}");
+        let level = &TABLE[usize::from(prio)];
+        let expected = (level.policy.number() as i32, level.nice, level.rt_priority);
+        assert_eq!(own_parameters(tid), expected, "at {prio}");
+    }
+    let holder = contention.end();
+    assert_eq!(own_parameters(holder.tid()), (libc::SCHED_OTHER, 0, 0));
+    assert_eq!(device.prio(holder.tid()), Some(32));
 }

@@ -16,7 +16,11 @@ use common::child::Child;
 use common::device::Device;
 use common::device::PublicDevice;
 use common::device::SELF;
+use common::hint::HintPage;
 use common::state::assert_unchanged;
+use common::syscall::set_schedprio;
+use common::worker::Worker;
+use common::OTHER_USER;
 use common::SAMPLE;
 use common::USER;
 use gosched::thread::Thread;
@@ -125,7 +129,12 @@ fn get_in_json_is_what_the_kernel_answers() {
     assert_eq!(thread["tid"], pid);
     assert_eq!(thread["priority"], 60);
     assert_eq!(thread["band"], "rt");
+    assert_eq!(thread["applied"], 60);
     assert_eq!(thread["inherit"], true);
+    assert_eq!(thread["ceiling"], 29);
+    assert_eq!(thread["ceiling_granted"], false);
+    assert_eq!(thread["slot"], Value::Null);
+    assert_eq!(thread["last_change"], "ioctl");
     assert_eq!(thread["current"]["policy"], "SCHED_RR");
     assert_eq!(thread["current"]["rt_priority"], 13);
     assert_eq!(thread["base"]["policy"], "SCHED_BATCH");
@@ -134,6 +143,59 @@ fn get_in_json_is_what_the_kernel_answers() {
     device.clear(pid);
     let answer = json(&["get", "--json", &pid.to_string()]);
     assert_eq!(answer[0]["priority"], Value::Null);
+    assert_eq!(answer[0]["applied"], Value::Null);
+}
+
+#[test]
+fn get_tells_the_slot_of_a_bound_thread() {
+    let worker = Worker::spawn();
+    worker.run(|| {
+        let device = Device::open();
+        let page = HintPage::new(&device, 8);
+        device.bind(7);
+        page.slot(7).take(20, 20);
+    });
+    let answer = json(&["get", "--json", &worker.tid().to_string()]);
+    assert_eq!(answer[0]["priority"], 20);
+    assert_eq!(answer[0]["slot"], 7);
+    assert_eq!(answer[0]["last_change"], "hint");
+}
+
+#[test]
+fn get_tells_in_words_what_is_in_force_and_why() {
+    let worker = Worker::spawn();
+    let id = worker.tid().to_string();
+    let said = succeeds(&["get", &id]);
+    assert!(said.contains(&format!("pid {id}'s ceiling: 32 (fair)\n")));
+    assert!(said.contains(&format!("pid {id}'s last change: none\n")));
+
+    set_schedprio(worker.tid(), 40, 0).unwrap();
+    let said = succeeds(&["get", &id]);
+    assert!(said.contains(&format!("pid {id}'s last change: syscall\n")));
+    assert!(
+        !said.contains("in force"),
+        "it is the one asked for: {said}"
+    );
+}
+
+#[test]
+fn ceiling_grants_lowers_and_gives_back() {
+    let device = Device::open();
+    let child = Child::sleeping(|| ());
+    let pid = child.pid();
+    let id = pid.to_string();
+    let ceiling = || (device.get(pid).ceiling, device.get(pid).ceiling_granted);
+
+    let said = succeeds(&["ceiling", "63", &id]);
+    assert_eq!(said, format!("pid {id}'s new ceiling: 63 (rt), granted\n"));
+    assert_eq!(ceiling(), (63, true));
+    let said = succeeds(&["get", &id]);
+    assert!(said.contains(&format!("pid {id}'s ceiling: 63 (rt), granted\n")));
+    succeeds(&["ceiling", "5", &id]);
+    assert_eq!(ceiling(), (5, true));
+    let said = succeeds(&["ceiling", "none", &id]);
+    assert_eq!(said, format!("pid {id}'s new ceiling: 32 (fair)\n"));
+    assert_eq!(ceiling(), (32, false));
 }
 
 #[test]
@@ -172,6 +234,9 @@ fn only_with_all_tasks_every_thread_of_a_process_is_meant() {
 
     succeeds(&["clear", "-a", &id]);
     assert!(prios().all(|prio| prio.is_none()));
+
+    succeeds(&["ceiling", "-a", "50", &id]);
+    assert!(tids.iter().all(|tid| device.get(*tid).ceiling == 50));
 }
 
 #[test]
@@ -187,6 +252,7 @@ fn a_pid_with_an_inode_never_means_another_process() {
         &["set", "21"][..],
         &["set", "-a", "21"],
         &["clear"],
+        &["ceiling", "50"],
         &["get"],
     ] {
         let other = format!("{pid}:{}", inode + 1);
@@ -251,7 +317,13 @@ fn run_tells_its_own_failures_by_their_status() {
 fn a_failure_has_status_1_and_says_which_thread() {
     let said = fails(&mut gosched(&["set", "64", "1"]), 1);
     assert!(said.contains("64"), "{said}");
-    for verb in [&["set", "20"][..], &["clear"], &["get"], &["get", "-a"]] {
+    for verb in [
+        &["set", "20"][..],
+        &["clear"],
+        &["ceiling", "50"],
+        &["get"],
+        &["get", "-a"],
+    ] {
         let said = fails(&mut gosched(&[verb, &[NO_TID]].concat()), 1);
         assert!(said.contains(NO_TID), "{said}");
     }
@@ -300,9 +372,28 @@ fn a_user_is_told_what_he_lacks() {
     assert_unchanged(&device, own.pid(), || {
         let said = fails(&mut as_user(&["set", "33", &id]), 1);
         assert!(said.contains("CAP_SYS_NICE"), "{said}");
+        assert!(said.contains("ceiling, 32"), "{said}");
+        assert!(said.contains("\"gosched ceiling 33 PID\""), "{said}");
         fails(&mut as_user(&["run", "33", "--", "true"]), 125);
+        let said = fails(&mut as_user(&["ceiling", "33", &id]), 1);
+        assert!(said.contains("CAP_SYS_NICE"), "{said}");
     });
+    succeeds(&["ceiling", "33", &id]);
+    output(&mut as_user(&["set", "33", &id]), 0);
+    assert_eq!(device.prio(own.pid()), Some(33));
+
+    let others = Child::sleeping(|| become_user(OTHER_USER));
+    let id = others.pid().to_string();
+    let said = fails(&mut as_user(&["set", "20", &id]), 1);
+    assert!(said.contains("another user's"), "{said}");
     output(&mut as_user(&["check"]), 0);
+}
+
+#[test]
+fn a_deadline_thread_is_said_to_be_one() {
+    let child = Child::sleeping(|| Attr::deadline().apply(SELF));
+    let said = fails(&mut gosched(&["set", "20", &child.pid().to_string()]), 1);
+    assert!(said.contains("SCHED_DEADLINE"), "{said}");
 }
 
 #[test]
@@ -312,5 +403,9 @@ fn check_finds_this_kernel_ready() {
     for finding in findings.as_array().unwrap() {
         let verdict = finding["verdict"].as_str().unwrap();
         assert!(matches!(verdict, "ok" | "warn"), "{finding}");
+        // What is built together fits together.
+        if finding["check"] == "mapping" {
+            assert_eq!(verdict, "ok", "{finding}");
+        }
     }
 }

@@ -8,15 +8,14 @@ use std::io::Read;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::process::Stdio;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::thread;
 
 use common::attr::timer_slack_ns;
-use common::attr::Attr;
 use common::child::in_child;
+use common::child::with_program;
 use common::child::Child;
 use common::device::Device;
 use common::device::SELF;
@@ -63,52 +62,6 @@ fn child_of_caller(birth: Birth) -> Start {
     }
 }
 
-/// Starts a program that lasts as long as its standard input, and looks at it.
-fn with_program<R>(program: &mut Command, look: impl FnOnce(i32) -> R) -> R {
-    let mut child = program
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the guest has the program");
-    let result = look(child.id() as i32);
-    drop(child.stdin.take());
-    assert!(child.wait().expect("the child is ours").success());
-    result
-}
-
-/// Bases that a child could inherit wrongly, each in its own way.
-fn bases() -> [Attr; 7] {
-    [
-        Attr::normal(0),
-        Attr::normal(7).slice_ns(10_000_000),
-        Attr::normal(-7),
-        Attr::batch(3),
-        Attr::idle(),
-        Attr::fifo(9),
-        Attr::rr(9),
-    ]
-}
-
-#[test]
-fn a_child_starts_as_if_its_parent_had_no_priority() {
-    for base in bases() {
-        for birth in BIRTHS {
-            in_thread(move || {
-                let device = Device::open();
-                base.apply(SELF);
-                let expected = child_of_caller(birth);
-                assert_eq!(expected.0.record.prio, None);
-                for prio in SAMPLE {
-                    device.set(SELF, prio);
-                    let start = child_of_caller(birth);
-                    assert_eq!(start, expected, "{birth:?} of {base:?} at {prio}");
-                    assert_eq!(device.prio(SELF), Some(prio), "the parent keeps it");
-                }
-            });
-        }
-    }
-}
-
 #[test]
 fn the_timer_slack_of_an_rt_priority_is_0_and_its_childrens_is_not() {
     in_thread(|| {
@@ -127,25 +80,6 @@ fn the_timer_slack_of_an_rt_priority_is_0_and_its_childrens_is_not() {
         device.clear(SELF);
         assert_eq!(timer_slack_ns(), ordinary);
     });
-}
-
-#[test]
-fn with_inherit_a_child_starts_as_its_parent_is() {
-    for base in bases() {
-        for birth in BIRTHS {
-            in_thread(move || {
-                let device = Device::open();
-                base.apply(SELF);
-                for prio in SAMPLE {
-                    device.set_inherited(SELF, prio);
-                    let mine = State::of(&device, SELF);
-                    assert!(mine.record.inherit);
-                    let (start, _) = child_of_caller(birth);
-                    assert_eq!(start, mine, "{birth:?} of {base:?} at {prio}");
-                }
-            });
-        }
-    }
 }
 
 #[test]
@@ -183,26 +117,6 @@ fn an_inherited_priority_is_the_childs_own() {
             device.clear(SELF);
         }
     });
-}
-
-#[test]
-fn reset_on_fork_overrides_inherit() {
-    for base in bases().map(Attr::reset_on_fork) {
-        for birth in BIRTHS {
-            in_thread(move || {
-                let device = Device::open();
-                base.apply(SELF);
-                let expected = child_of_caller(birth);
-                assert_eq!(expected.0.record.prio, None);
-                for prio in SAMPLE {
-                    device.set(SELF, prio);
-                    assert_eq!(child_of_caller(birth), expected, "{birth:?} of {base:?}");
-                    device.set_inherited(SELF, prio);
-                    assert_eq!(child_of_caller(birth), expected, "{birth:?} of {base:?}");
-                }
-            });
-        }
-    }
 }
 
 #[test]

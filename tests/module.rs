@@ -16,10 +16,11 @@ use common::child::Child;
 use common::device::Device;
 use common::device::PATH;
 use common::device::SELF;
-use common::eventually;
 use common::module::is_loaded;
 use common::module::load;
 use common::module::try_unload;
+use common::module::unload;
+use common::module::Reloaded;
 use common::spinner::Spinner;
 use common::state::State;
 use common::worker::in_thread;
@@ -30,29 +31,6 @@ use common::CONTESTED_CPU;
 use common::SAMPLE;
 use common::WATCHER_CPU;
 use nix::errno::Errno;
-
-/// Sees to it that the module is loaded when a test ends, however it does.
-struct Reloaded;
-
-impl Drop for Reloaded {
-    fn drop(&mut self) {
-        if !is_loaded() {
-            load();
-        }
-    }
-}
-
-/// Unloads the module where that must succeed. A file that a thread has just
-/// closed may be released a moment later.
-#[track_caller]
-fn unload() {
-    let mut result = Ok(());
-    eventually("the module can be unloaded", || {
-        result = try_unload();
-        result != Err(Errno::EWOULDBLOCK)
-    });
-    assert_eq!(result, Ok(()));
-}
 
 #[test]
 fn the_module_stays_while_its_device_is_open() {

@@ -102,12 +102,11 @@ fn a_user_stays_below_the_nice_value_of_the_base() {
 fn a_user_stays_below_the_rt_priority_of_the_base() {
     as_user(
         || Attr::rr(4).apply(SELF),
-        |device| assert_allowed(device, &[0..=32, 48..=51]),
+        |device| assert_allowed(device, &[0..=51]),
     );
-    // SCHED_RR is another policy than SCHED_FIFO, which takes a privilege.
     as_user(
         || Attr::fifo(4).apply(SELF),
-        |device| assert_allowed(device, &[0..=32]),
+        |device| assert_allowed(device, &[0..=51]),
     );
 }
 
@@ -150,7 +149,7 @@ fn rlimit_nice_lets_a_user_leave_an_idle_base() {
 fn rlimit_rtprio_lets_a_user_raise_his_thread() {
     as_user(
         || setrlimit(Resource::RLIMIT_RTPRIO, 4, 4).unwrap(),
-        |device| assert_allowed(device, &[0..=32, 48..=51]),
+        |device| assert_allowed(device, &[0..=51]),
     );
 }
 

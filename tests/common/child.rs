@@ -5,12 +5,15 @@
 
 use std::any::Any;
 use std::fs::File;
+use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::panic::catch_unwind;
 use std::panic::AssertUnwindSafe;
+use std::process::Command;
+use std::process::Stdio;
 
 use nix::fcntl::OFlag;
 use nix::poll::poll;
@@ -36,6 +39,9 @@ use rustix::process::PidfdFlags;
 use rustix::thread::capabilities;
 use rustix::thread::set_capabilities;
 use rustix::thread::set_keep_capabilities;
+use rustix::thread::set_thread_groups;
+use rustix::thread::set_thread_res_gid;
+use rustix::thread::set_thread_res_uid;
 use rustix::thread::CapabilitySet;
 
 use crate::DEADLINE;
@@ -146,6 +152,27 @@ pub fn in_child(job: impl FnOnce()) {
     assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
 }
 
+/// Starts a program that says something and lasts as long as its standard input,
+/// such as `cat`, and looks at it.
+pub fn with_program<R>(program: &mut Command, look: impl FnOnce(i32) -> R) -> R {
+    let mut child = program
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the guest has the program");
+    let (mut stdin, mut stdout) = child.stdin.take().zip(child.stdout.take()).expect("pipes");
+    // What it says comes from the new program, so exec is over.
+    stdin.write_all(b"?").expect("the program reads");
+    stdout
+        .read_exact(&mut [0])
+        .expect("the program says something");
+    let result = look(child.id() as i32);
+    drop(stdin);
+    io::copy(&mut stdout, &mut io::sink()).expect("the program ends");
+    assert!(child.wait().expect("the child is ours").success());
+    result
+}
+
 /// Makes the calling process a user's, for good.
 pub fn become_user(uid: u32) {
     let (group, user) = (Gid::from_raw(uid), Uid::from_raw(uid));
@@ -158,6 +185,22 @@ pub fn become_user(uid: u32) {
 pub fn become_user_with_sys_nice(uid: u32) {
     set_keep_capabilities(true).expect("root keeps its capabilities");
     become_user(uid);
+    limit_capabilities(|_| CapabilitySet::SYS_NICE);
+}
+
+/// Makes the calling thread a user's, and leaves the rest of its process alone.
+pub fn become_user_in_thread(uid: u32) {
+    let group = rustix::thread::Gid::from_raw(uid);
+    let user = rustix::thread::Uid::from_raw(uid);
+    set_thread_groups(&[]).expect("root leaves its groups");
+    set_thread_res_gid(group, group, group).expect("root changes the group");
+    set_thread_res_uid(user, user, user).expect("root changes the user");
+}
+
+/// The same for a user that keeps `CAP_SYS_NICE`.
+pub fn become_user_with_sys_nice_in_thread(uid: u32) {
+    set_keep_capabilities(true).expect("root keeps its capabilities");
+    become_user_in_thread(uid);
     limit_capabilities(|_| CapabilitySet::SYS_NICE);
 }
 
@@ -189,7 +232,8 @@ fn await_readable(fd: &impl AsFd, what: &str) {
     assert_ne!(ready, 0, "waited {DEADLINE:?} for {what}");
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+/// Returns what a panic says.
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<String>()
         .map(String::as_str)

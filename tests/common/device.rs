@@ -6,7 +6,9 @@ use std::fs;
 use std::fs::File;
 use std::fs::Permissions;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::PermissionsExt;
 
 use gosched::uapi;
@@ -44,6 +46,22 @@ pub struct Record {
     pub inherit: bool,
     /// What the thread has without it.
     pub base: Base,
+    /// The priority in force, if there is one.
+    pub applied: Option<u32>,
+    /// The priority up to which the thread may be moved without privilege.
+    pub ceiling: u32,
+    /// Whether the ceiling was granted, and does not follow from the base.
+    pub ceiling_granted: bool,
+    /// The slot of the hint page the thread is bound to.
+    pub slot: Option<u32>,
+}
+
+/// Reads a number that an answer has in place of an absent one.
+fn number_or_none(value: i32) -> Option<u32> {
+    match value {
+        uapi::GO_SCHED_PRIO_NONE => None,
+        value => Some(value.try_into().expect("GET answers a number or NONE")),
+    }
 }
 
 impl Device {
@@ -109,10 +127,7 @@ impl Device {
         };
         self.request_on(uapi::GO_SCHED_GET, &mut get)?;
         Ok(Record {
-            prio: match get.prio {
-                uapi::GO_SCHED_PRIO_NONE => None,
-                prio => Some(prio.try_into().expect("GET answers a priority or NONE")),
-            },
+            prio: number_or_none(get.prio),
             inherit: get.flags & uapi::GO_SCHED_INHERIT != 0,
             base: Base {
                 policy: get.base_policy as i32,
@@ -120,7 +135,60 @@ impl Device {
                 rt_priority: get.base_rt_priority,
                 slice_ns: get.base_slice_ns,
             },
+            applied: number_or_none(get.applied),
+            ceiling: get.ceiling.try_into().expect("GET answers a ceiling"),
+            ceiling_granted: get.ceiling_granted != 0,
+            slot: number_or_none(get.slot),
         })
+    }
+
+    /// `GO_SCHED_CEILING`; `GO_SCHED_PRIO_NONE` is the thread's own ceiling.
+    pub fn try_ceiling(&self, target: i32, ceiling: i32, flags: u32) -> Result<(), Errno> {
+        let mut arg = uapi::go_sched_ceiling {
+            size: size_of::<uapi::go_sched_ceiling>() as u32,
+            flags,
+            target,
+            ceiling,
+        };
+        self.request_on(uapi::GO_SCHED_CEILING, &mut arg).map(drop)
+    }
+
+    /// `GO_SCHED_BIND` of the calling thread.
+    pub fn try_bind(&self, slot: u32) -> Result<(), Errno> {
+        let mut bind = uapi::go_sched_bind {
+            size: size_of::<uapi::go_sched_bind>() as u32,
+            flags: 0,
+            slot,
+        };
+        self.request_on(uapi::GO_SCHED_BIND, &mut bind).map(drop)
+    }
+
+    /// `GO_SCHED_UNBIND` of the calling thread.
+    pub fn try_unbind(&self) -> Result<(), Errno> {
+        // SAFETY: The request takes no argument.
+        unsafe { self.request(uapi::GO_SCHED_UNBIND, 0) }.map(drop)
+    }
+
+    /// `GO_SCHED_STATS`.
+    pub fn try_stats(&self, target: i32, flags: u32) -> Result<uapi::go_sched_stats, Errno> {
+        let mut stats = uapi::go_sched_stats {
+            size: size_of::<uapi::go_sched_stats>() as u32,
+            flags,
+            target,
+            ..Default::default()
+        };
+        self.request_on(uapi::GO_SCHED_STATS, &mut stats)?;
+        Ok(stats)
+    }
+
+    /// `GO_SCHED_CLASS_INFO`.
+    pub fn try_class_info(&self) -> Result<uapi::go_sched_class_info, Errno> {
+        let mut info = uapi::go_sched_class_info {
+            size: size_of::<uapi::go_sched_class_info>() as u32,
+            ..Default::default()
+        };
+        self.request_on(uapi::GO_SCHED_CLASS_INFO, &mut info)?;
+        Ok(info)
     }
 
     /// Gives a thread a priority where that must succeed.
@@ -155,6 +223,40 @@ impl Device {
     #[track_caller]
     pub fn prio(&self, tid: i32) -> Option<u32> {
         self.get(tid).prio
+    }
+
+    /// Grants or lowers a thread's ceiling where that must succeed.
+    #[track_caller]
+    pub fn ceiling(&self, tid: i32, ceiling: i32) {
+        self.try_ceiling(tid, ceiling, 0)
+            .unwrap_or_else(|error| panic!("CEILING of {tid} to {ceiling}: {error}"));
+    }
+
+    /// Binds the calling thread to a slot where that must succeed.
+    #[track_caller]
+    pub fn bind(&self, slot: u32) {
+        self.try_bind(slot)
+            .unwrap_or_else(|error| panic!("BIND to {slot}: {error}"));
+    }
+
+    /// Ends the calling thread's binding where that must succeed.
+    #[track_caller]
+    pub fn unbind(&self) {
+        self.try_unbind()
+            .unwrap_or_else(|error| panic!("UNBIND: {error}"));
+    }
+
+    /// Reads a thread's counters where that must succeed.
+    #[track_caller]
+    pub fn stats(&self, tid: i32) -> uapi::go_sched_stats {
+        self.try_stats(tid, 0)
+            .unwrap_or_else(|error| panic!("STATS of {tid}: {error}"))
+    }
+}
+
+impl AsFd for Device {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

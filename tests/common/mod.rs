@@ -9,9 +9,12 @@
 pub mod attr;
 pub mod child;
 pub mod device;
+pub mod hint;
 pub mod module;
 pub mod spinner;
 pub mod state;
+pub mod syscall;
+pub mod trace;
 pub mod worker;
 
 use std::sync::atomic::AtomicBool;

@@ -2,6 +2,8 @@
 
 //! The module.
 
+use std::ffi::CStr;
+use std::fs;
 use std::fs::File;
 
 use nix::errno::Errno;
@@ -10,15 +12,34 @@ use nix::kmod::finit_module;
 use nix::kmod::DeleteModuleFlags;
 use nix::kmod::ModuleInitFlags;
 
+use crate::eventually;
+
 const NAME: &str = "go_sched_class";
-const FILE: &str = "/lib/modules/go_sched_class.ko";
+/// The module's file.
+pub const FILE: &str = "/lib/modules/go_sched_class.ko";
+
+/// The parameter by which the module, when unloaded, leaves the mapping in force.
+pub const HANDOVER: &str = "/sys/module/go_sched_class/parameters/handover";
 
 /// Loads the module.
 #[track_caller]
 pub fn load() {
+    load_with(c"");
+}
+
+/// Loads the module with parameters, as insmod(8) takes them.
+#[track_caller]
+pub fn load_with(parameters: &CStr) {
     let file = File::open(FILE).unwrap_or_else(|error| panic!("{FILE}: {error}"));
-    finit_module(&file, c"", ModuleInitFlags::empty())
-        .unwrap_or_else(|error| panic!("loading {NAME}: {error}"));
+    finit_module(&file, parameters, ModuleInitFlags::empty())
+        .unwrap_or_else(|error| panic!("loading {NAME} with {parameters:?}: {error}"));
+}
+
+/// Unloads the module and leaves the mapping in force for the next one.
+#[track_caller]
+pub fn hand_over() {
+    fs::write(HANDOVER, "1").unwrap_or_else(|error| panic!("{HANDOVER}: {error}"));
+    unload();
 }
 
 /// Unloads the module, if nothing uses it.
@@ -26,9 +47,62 @@ pub fn try_unload() -> Result<(), Errno> {
     delete_module(c"go_sched_class", DeleteModuleFlags::O_NONBLOCK)
 }
 
+/// Unloads the module where that must succeed. A file that a thread has just
+/// closed may be released a moment later.
+#[track_caller]
+pub fn unload() {
+    let mut result = Ok(());
+    eventually("the module can be unloaded", || {
+        result = try_unload();
+        result != Err(Errno::EWOULDBLOCK)
+    });
+    assert_eq!(result, Ok(()));
+}
+
 /// Returns whether the module is loaded.
 pub fn is_loaded() -> bool {
     procfs::modules()
         .expect("/proc/modules is readable")
         .contains_key(NAME)
+}
+
+/// Sees to it that the module is loaded when a test ends, however it does.
+#[derive(Debug)]
+pub struct Reloaded;
+
+impl Drop for Reloaded {
+    fn drop(&mut self) {
+        if !is_loaded() {
+            load();
+        }
+    }
+}
+
+/// The module with other parameters than it has by itself, until it is dropped.
+#[derive(Debug)]
+pub struct Reconfigured(());
+
+impl Reconfigured {
+    /// Loads the module again, with parameters as insmod(8) takes them.
+    #[track_caller]
+    pub fn with(parameters: &CStr) -> Self {
+        unload();
+        load_with(parameters);
+        Self(())
+    }
+
+    /// Loads it without a limit on the CPU time at a priority that a ceiling
+    /// granted: in a guest that its host keeps waiting, any thread may seem to
+    /// run away.
+    #[track_caller]
+    pub fn unlimited() -> Self {
+        Self::with(c"budget_ms=0")
+    }
+}
+
+impl Drop for Reconfigured {
+    fn drop(&mut self) {
+        unload();
+        load();
+    }
 }

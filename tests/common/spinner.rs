@@ -37,12 +37,18 @@ pub struct Spinner {
 impl Spinner {
     /// Starts a thread on `cpu`, sleeping.
     pub fn paused(cpu: usize) -> Self {
+        Self::paused_after(cpu, || ())
+    }
+
+    /// The same, once the thread has run `setup`.
+    pub fn paused_after(cpu: usize, setup: impl FnOnce() + Send + 'static) -> Self {
         let state = Arc::new(AtomicU8::new(PAUSED));
         let (sender, tid) = channel();
         let thread = thread::spawn({
             let state = Arc::clone(&state);
             move || {
                 pin(cpu);
+                setup();
                 sender
                     .send(gettid().as_raw())
                     .expect("the test waits for the thread id");

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who may give a thread which priority, for all kinds of callers, threads and
+//! bases: whoever `sched_setattr(2)` lets do the same to the same thread without
+//! a priority and, up to its ceiling, whoever owns it.
+
+use std::fs;
+use std::io::Read;
+use std::io::Write;
+use std::mem;
+use std::os::unix::net::UnixStream;
+
+use common::attr::Attr;
+use common::child::become_user;
+use common::child::become_user_in_thread;
+use common::child::become_user_with_sys_nice_in_thread;
+use common::child::Child;
+use common::device::Device;
+use common::device::SELF;
+use common::state::State;
+use common::syscall::set_schedprio;
+use common::worker::Worker;
+use common::DEADLINE;
+use common::OTHER_USER;
+use common::USER;
+use go_sched_policy::Policy;
+use go_sched_policy::TABLE;
+use nix::errno::Errno;
+use nix::sched::unshare;
+use nix::sched::CloneFlags;
+use nix::sys::prctl::set_dumpable;
+use nix::sys::resource::setrlimit;
+use nix::sys::resource::Resource;
+use nix::unistd::gettid;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Caller {
+    Root,
+    /// The user whose threads are asked about, these having limits of their own.
+    Owner,
+    OtherUser,
+    /// Another user with `CAP_SYS_NICE` and no other capability.
+    Nicer,
+    /// The owner, as root of a user namespace.
+    NamespaceRoot,
+}
+
+/// A caller, and the `RLIMIT_NICE` and `RLIMIT_RTPRIO` of the threads.
+const CALLERS: [(Caller, u64, u64); 10] = [
+    (Caller::Root, 0, 0),
+    (Caller::Owner, 0, 0),
+    (Caller::Owner, 40, 99),
+    (Caller::Owner, 25, 0),
+    (Caller::Owner, 0, 5),
+    (Caller::OtherUser, 0, 0),
+    (Caller::OtherUser, 40, 99),
+    (Caller::Nicer, 0, 0),
+    (Caller::NamespaceRoot, 0, 0),
+    (Caller::NamespaceRoot, 25, 5),
+];
+
+/// The thread it is about. But for the caller's own, it is the user's.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    Own,
+    /// Of the caller's process.
+    Thread,
+    /// Of another process.
+    Process,
+}
+
+const TARGETS: [Target; 3] = [Target::Own, Target::Thread, Target::Process];
+
+/// What the thread has before, and without, any priority.
+fn bases() -> [Attr; 6] {
+    [
+        Attr::normal(0),
+        Attr::normal(5),
+        Attr::batch(0),
+        Attr::idle(),
+        Attr::fifo(3),
+        Attr::rr(5),
+    ]
+}
+
+/// The priority that root has given the thread before: none, one in each band.
+const BEFORE: [Option<u32>; 4] = [None, Some(2), Some(20), Some(60)];
+
+/// The priority asked for: at, above and below the ceilings of all bases, and the
+/// ends of the bands. It lowers, restores and raises.
+const WANTED: [u32; 18] = [
+    0, 3, 4, 15, 16, 20, 27, 28, 32, 33, 37, 38, 47, 48, 50, 51, 52, 63,
+];
+
+/// What a caller does to a thread.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Request {
+    Set(u32),
+    Syscall(u32),
+    Clear,
+    Setattr(Attr),
+}
+
+impl Request {
+    fn issue(self, device: &Device, tid: i32) -> Result<(), Errno> {
+        match self {
+            Self::Set(prio) => device.try_set(tid, prio, 0),
+            Self::Syscall(prio) => set_schedprio(tid, prio, 0),
+            Self::Clear => device.try_clear(tid, 0),
+            Self::Setattr(attr) => attr.try_apply(tid),
+        }
+    }
+}
+
+/// What `sched_setattr(2)` has to be asked in place of a priority.
+fn equivalent(prio: u32, base: Attr) -> Attr {
+    let level = &TABLE[prio as usize];
+    match level.policy {
+        // That policy has one weight. More is a step out of it.
+        Policy::Idle if base.policy() == libc::SCHED_IDLE && level.weight > 3 << 10 => {
+            Attr::normal(base.v0.sched_nice)
+        }
+        Policy::Idle => Attr::idle(),
+        Policy::Normal => Attr::normal(level.nice),
+        Policy::RoundRobin => Attr::rr(level.rt_priority),
+    }
+}
+
+/// Every request there is.
+fn requests() -> Vec<Request> {
+    let mut requests = vec![Request::Clear];
+    for prio in WANTED {
+        requests.extend([Request::Set(prio), Request::Syscall(prio)]);
+        requests.extend(bases().map(|base| Request::Setattr(equivalent(prio, base))));
+    }
+    requests.extend(bases().map(Request::Setattr));
+    requests
+}
+
+/// A caller and its threads.
+struct Cast {
+    /// Kept alive, with its threads.
+    _caller: Child,
+    process: Child,
+    own: i32,
+    thread: i32,
+    requests: Vec<Request>,
+    line: UnixStream,
+}
+
+impl Cast {
+    fn new(caller: Caller, nice: u64, rtprio: u64) -> Self {
+        let limit = || {
+            setrlimit(Resource::RLIMIT_NICE, nice, nice).expect("root sets limits");
+            setrlimit(Resource::RLIMIT_RTPRIO, rtprio, rtprio).expect("root sets limits");
+        };
+        let requests = requests();
+        let (mut line, far) = UnixStream::pair().expect("a pair of sockets");
+        line.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        Self {
+            process: Child::sleeping(|| {
+                limit();
+                become_user(USER);
+            }),
+            _caller: Child::sleeping(|| {
+                limit();
+                play(caller, requests.clone(), far);
+            }),
+            own: receive(&mut line).expect("a thread id"),
+            thread: receive(&mut line).expect("a thread id"),
+            requests,
+            line,
+        }
+    }
+
+    fn tid(&self, target: Target) -> i32 {
+        match target {
+            Target::Own => self.own,
+            Target::Thread => self.thread,
+            Target::Process => self.process.pid(),
+        }
+    }
+
+    /// Has the caller issue a request.
+    fn ask(&mut self, request: Request, tid: i32) -> Result<(), Errno> {
+        let index = self.requests.iter().position(|one| *one == request);
+        send(&mut self.line, index.expect("one of all requests") as i32);
+        send(&mut self.line, tid);
+        match receive(&mut self.line).expect("an answer") {
+            0 => Ok(()),
+            error => Err(Errno::from_raw(error)),
+        }
+    }
+}
+
+fn send(line: &mut UnixStream, number: i32) {
+    line.write_all(&number.to_ne_bytes()).expect("a listener");
+}
+
+fn receive(line: &mut UnixStream) -> Option<i32> {
+    let mut bytes = [0; 4];
+    line.read_exact(&mut bytes).ok()?;
+    Some(i32::from_ne_bytes(bytes))
+}
+
+/// Makes the calling process, root's, that of a caller which does as it is told.
+fn play(caller: Caller, requests: Vec<Request>, mut line: UnixStream) {
+    let device = Device::open();
+    if caller == Caller::NamespaceRoot {
+        become_user(USER);
+        unshare(CloneFlags::CLONE_NEWUSER).expect("a user namespace");
+        // Without this, the files of a process that changed its user are root's.
+        set_dumpable(true).expect("anybody may");
+        fs::write("/proc/self/uid_map", format!("0 {USER} 1")).expect("a map of oneself");
+    }
+    let (own, thread) = (Worker::spawn(), Worker::spawn());
+    if caller != Caller::NamespaceRoot {
+        thread.run(|| become_user_in_thread(USER));
+    }
+    own.run(move || match caller {
+        Caller::Root | Caller::NamespaceRoot => (),
+        Caller::Owner => become_user_in_thread(USER),
+        Caller::OtherUser => become_user_in_thread(OTHER_USER),
+        Caller::Nicer => become_user_with_sys_nice_in_thread(OTHER_USER),
+    });
+    send(&mut line, own.tid());
+    send(&mut line, thread.tid());
+    own.start(move || {
+        while let (Some(index), Some(tid)) = (receive(&mut line), receive(&mut line)) {
+            let tid = if tid == gettid().as_raw() { SELF } else { tid };
+            let result = requests[index as usize].issue(&device, tid);
+            send(&mut line, result.map_or_else(|error| error as i32, |()| 0));
+        }
+    });
+    // They live as long as the process.
+    mem::forget((own, thread));
+}
+
+/// Gives a thread a base, also what its policy does not use.
+fn rebase(tid: i32, base: Attr) {
+    Attr::normal(base.v0.sched_nice).apply(tid);
+    base.apply(tid);
+}
+
+/// Whether `sched_setattr(2)` lets the caller change a thread, which keeps its
+/// base.
+fn is_allowed_outside(cast: &mut Cast, tid: i32, base: Attr, wanted: Attr) -> bool {
+    let device = Device::open();
+    let before = State::of(&device, tid);
+    let result = cast.ask(Request::Setattr(wanted), tid);
+    assert!(matches!(result, Ok(()) | Err(Errno::EPERM)), "{result:?}");
+    rebase(tid, base);
+    assert_eq!(State::of(&device, tid), before);
+    result.is_ok()
+}
+
+/// Tries a request on a thread without a priority that has had `before`, and
+/// returns what is wrong with the result.
+fn try_cell(
+    cast: &mut Cast,
+    device: &Device,
+    tid: i32,
+    before: Option<u32>,
+    request: Request,
+    allowed: bool,
+) -> Option<String> {
+    let base = State::of(device, tid);
+    if let Some(prio) = before {
+        device.set(tid, prio);
+    }
+    let start = State::of(device, tid);
+    let result = cast.ask(request, tid);
+    let end = State::of(device, tid);
+    device.clear(tid);
+    assert_eq!(State::of(device, tid), base, "{request:?} from {before:?}");
+
+    let wanted = match request {
+        Request::Set(prio) | Request::Syscall(prio) => Some(prio),
+        Request::Clear | Request::Setattr(_) => None,
+    };
+    let is_right = match result {
+        Ok(()) => allowed && end.record.prio == wanted && end.record.base == base.record.base,
+        Err(error) => !allowed && error == Errno::EPERM && end == start,
+    };
+    (!is_right).then(|| format!("{request:?}: {result:?}, {start:?} -> {end:?}"))
+}
+
+#[test]
+fn a_request_is_allowed_up_to_the_ceiling_of_ones_own_and_as_sched_setattr_is() {
+    let device = Device::open();
+    let mut wrong = Vec::new();
+    let (mut allowed_cells, mut refused_cells) = (0, 0);
+
+    for (caller, nice, rtprio) in CALLERS {
+        let mut cast = Cast::new(caller, nice, rtprio);
+        for target in TARGETS {
+            let tid = cast.tid(target);
+            let owns = matches!(
+                (caller, target),
+                (Caller::Owner | Caller::NamespaceRoot, _) | (_, Target::Own)
+            );
+            for base in bases() {
+                rebase(tid, base);
+                let ceiling = device.get(tid).ceiling;
+                let may_clear = is_allowed_outside(&mut cast, tid, base, base);
+                let requests: Vec<_> = WANTED
+                    .into_iter()
+                    .flat_map(|prio| {
+                        let outside =
+                            is_allowed_outside(&mut cast, tid, base, equivalent(prio, base));
+                        let allowed = outside || owns && prio <= ceiling;
+                        [
+                            (Request::Set(prio), allowed),
+                            (Request::Syscall(prio), allowed),
+                        ]
+                    })
+                    .chain([(Request::Clear, may_clear)])
+                    .collect();
+                for before in BEFORE {
+                    for (request, allowed) in &requests {
+                        let error = try_cell(&mut cast, &device, tid, before, *request, *allowed);
+                        wrong.extend(error.map(|error| {
+                            format!(
+                                "{caller:?} with limits {nice} and {rtprio}, {target:?}, \
+                                 base {base:?}, ceiling {ceiling}, before {before:?}, \
+                                 allowed {allowed}: {error}"
+                            )
+                        }));
+                        if *allowed {
+                            allowed_cells += 1;
+                        } else {
+                            refused_cells += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    let cells = CALLERS.len()
+        * TARGETS.len()
+        * bases().len()
+        * BEFORE.len()
+        * (WANTED.len() * ["SET", "system call"].len() + ["CLEAR"].len());
+    println!("{cells} cells: {allowed_cells} allowed, {refused_cells} refused");
+    assert_eq!(allowed_cells + refused_cells, cells);
+    assert!(
+        wrong.is_empty(),
+        "{} are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}

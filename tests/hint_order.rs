@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a store to the hint page does to who runs: a thread that lowers itself
+//! makes way, and one that raises itself is not overtaken.
+//!
+//! The hinted thread and its competitor share one CPU. What decides a test is the
+//! order of events: what the threads tell each other, and what the kernel traces.
+
+use std::fs;
+use std::fs::File;
+use std::hint::spin_loop;
+use std::io::Read;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::thread;
+use std::thread::Thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use common::attr::Attr;
+use common::device::Device;
+use common::eventually;
+use common::hint::HintPage;
+use common::hint::HintedWorker;
+use common::pin;
+use common::spinner::Spinner;
+use common::trace::Trace;
+use common::worker::in_thread;
+use common::worker::Worker;
+use common::CONTESTED_CPU;
+use common::DEADLINE;
+use common::WATCHER_CPU;
+use nix::time::clock_gettime;
+use nix::time::clock_nanosleep;
+use nix::time::ClockId;
+use nix::time::ClockNanosleepFlags;
+
+/// The level of an ordinary thread.
+const ORDINARY: u32 = 32;
+
+/// Above the ordinary level.
+const HIGH: u8 = 50;
+
+/// Below it.
+const LOW: u8 = 10;
+
+/// Ticks that a thread may have before one that waits gets the CPU: one until the
+/// store is seen, and those of a system call or of a slice. Each is a few, also where
+/// a debug kernel is emulated.
+const TICKS_MAX: u32 = 30;
+
+/// What the hinted thread does while it keeps its CPU.
+#[derive(Clone, Copy, Debug)]
+enum Busy {
+    InUserMode,
+    InKernelMode,
+}
+
+/// The means to be busy, made before it matters: a thread may sleep on the way.
+struct Work {
+    busy: Busy,
+    zeroes: File,
+    buffer: Vec<u8>,
+}
+
+impl Work {
+    fn new(busy: Busy) -> Self {
+        Self {
+            busy,
+            zeroes: File::open("/dev/zero").expect("the guest has /dev/zero"),
+            // Not zeroes, which would be memory that is not there yet.
+            buffer: vec![1; 64 << 10],
+        }
+    }
+
+    /// Goes on until `condition` holds.
+    fn until(&mut self, condition: impl Fn() -> bool) {
+        let (zeroes, buffer) = (&mut self.zeroes, &mut self.buffer);
+        match self.busy {
+            Busy::InUserMode => repeat_until(condition, spin_loop),
+            Busy::InKernelMode => repeat_until(condition, || {
+                zeroes.read_exact(buffer).expect("there are zeroes");
+            }),
+        }
+    }
+}
+
+fn repeat_until(condition: impl Fn() -> bool, mut work: impl FnMut()) {
+    /// Seldom enough to stay in user mode where `work` does.
+    const LOOKS_PER_CLOCK: u32 = 10_000;
+    let start = Instant::now();
+    loop {
+        for _ in 0..LOOKS_PER_CLOCK {
+            if condition() {
+                return;
+            }
+            work();
+        }
+        assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?}");
+    }
+}
+
+/// A number that grows from round to round.
+#[derive(Debug, Default)]
+struct Round(AtomicU32);
+
+impl Round {
+    fn reach(&self, round: u32) {
+        self.0.store(round, Ordering::SeqCst);
+    }
+
+    fn is_reached(&self, round: u32) -> bool {
+        self.0.load(Ordering::SeqCst) >= round
+    }
+
+    /// Sleeps until another thread reaches the round and wakes this one.
+    fn await_parked(&self, round: u32) {
+        let start = Instant::now();
+        while !self.is_reached(round) {
+            assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?}");
+            thread::park_timeout(DEADLINE);
+        }
+    }
+}
+
+/// A thread on the contested CPU that may have any priority and be bound.
+fn hinted() -> HintedWorker {
+    let hinted = HintedWorker::free();
+    // In its base, so that nothing limits how long it may run up there.
+    Attr::rr(16).apply(hinted.tid());
+    hinted.worker().run(|| pin(CONTESTED_CPU));
+    hinted
+}
+
+/// A thread on the contested CPU at a priority.
+fn competitor(prio: u32) -> Worker {
+    let worker = Worker::spawn();
+    worker.run(|| pin(CONTESTED_CPU));
+    Device::open().set(worker.tid(), prio);
+    worker
+}
+
+/// Keeps the kernel, while it lives, from running fair threads before those of the
+/// rt band on the contested CPU, as it does for 5 % of the time after a second in
+/// which it could run none.
+struct NoFairServer {
+    runtime_ns: String,
+}
+
+impl NoFairServer {
+    fn new() -> Self {
+        let file = Self::file();
+        let runtime_ns =
+            fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+        fs::write(&file, "0").expect("root may switch it off");
+        Self { runtime_ns }
+    }
+
+    fn file() -> String {
+        format!("/sys/kernel/debug/sched/fair_server/cpu{CONTESTED_CPU}/runtime")
+    }
+}
+
+impl Drop for NoFairServer {
+    fn drop(&mut self) {
+        fs::write(Self::file(), &self.runtime_ns).expect("root may switch it on");
+    }
+}
+
+/// Runs a test on the CPU that nobody competes for.
+fn watch(test: impl FnOnce() + Send + 'static) {
+    in_thread(|| {
+        pin(WATCHER_CPU);
+        let _no_fair_server = NoFairServer::new();
+        test();
+    });
+}
+
+fn thread_of(worker: &Worker) -> Thread {
+    worker.run(thread::current)
+}
+
+/// Lets a thread raise itself, and wake an ordinary one right after that, over and
+/// over: that one must always find that the first has gone on.
+fn assert_raise_lets_nobody_through(busy: Busy) {
+    const ROUNDS: u32 = 500;
+    let (hinted, competitor) = (hinted(), competitor(ORDINARY));
+    let threads = [thread_of(hinted.worker()), thread_of(&competitor)];
+    let rounds = Arc::new([(); 3].map(|()| Round::default()));
+
+    let page = Arc::clone(hinted.page());
+    let running = hinted.worker().start({
+        let ([_, competitor], rounds) = (threads.clone(), Arc::clone(&rounds));
+        move || {
+            let [woken, gone_on, done] = &*rounds;
+            let mut work = Work::new(busy);
+            for round in 1..=ROUNDS {
+                page.slot(0).take(LOW, LOW);
+                page.slot(0).store(HIGH);
+                woken.reach(round);
+                competitor.unpark();
+                let ticks = AtomicU32::new(0);
+                work.until(|| ticks.fetch_add(1, Ordering::Relaxed) == 10);
+                gone_on.reach(round);
+                done.await_parked(round);
+            }
+        }
+    });
+    let overtaken = competitor.start(move || {
+        let [woken, gone_on, done] = &*rounds;
+        let overtakes = |round| {
+            woken.await_parked(round);
+            let overtakes = !gone_on.is_reached(round);
+            done.reach(round);
+            threads[0].unpark();
+            overtakes
+        };
+        (1..=ROUNDS).filter(|round| overtakes(*round)).count()
+    });
+    assert_eq!(overtaken.wait(), 0, "of {ROUNDS} times");
+    running.wait();
+}
+
+#[test]
+fn a_thread_that_raises_itself_in_user_mode_is_not_overtaken() {
+    watch(|| assert_raise_lets_nobody_through(Busy::InUserMode));
+}
+
+#[test]
+fn a_thread_that_raises_itself_in_kernel_mode_is_not_overtaken() {
+    watch(|| assert_raise_lets_nobody_through(Busy::InKernelMode));
+}
+
+/// The same where a third thread raises the first and wakes the other. Below that
+/// one in the rt band, the first runs just while the other sleeps: a slot is read
+/// of a thread that runs.
+fn assert_being_raised_lets_nobody_through(busy: Busy) {
+    const ROUNDS: u32 = 200;
+    let (hinted, competitor) = (hinted(), competitor(u32::from(HIGH) - 1));
+    let threads = [thread_of(hinted.worker()), thread_of(&competitor)];
+    let rounds = Arc::new([(); 5].map(|()| Round::default()));
+
+    let page = Arc::clone(hinted.page());
+    let running = hinted.worker().start({
+        let rounds = Arc::clone(&rounds);
+        move || {
+            let [ready, _, released, gone_on, done] = &*rounds;
+            let mut work = Work::new(busy);
+            for round in 1..=ROUNDS {
+                page.slot(0).take(HIGH - 2, HIGH - 2);
+                ready.reach(round);
+                work.until(|| released.is_reached(round));
+                gone_on.reach(round);
+                done.await_parked(round);
+            }
+        }
+    });
+    let overtaken = competitor.start({
+        let ([hinted, _], rounds) = (threads.clone(), Arc::clone(&rounds));
+        move || {
+            let [_, woken, _, gone_on, done] = &*rounds;
+            let overtakes = |round| {
+                woken.await_parked(round);
+                let overtakes = !gone_on.is_reached(round);
+                done.reach(round);
+                hinted.unpark();
+                overtakes
+            };
+            (1..=ROUNDS).filter(|round| overtakes(*round)).count()
+        }
+    });
+    let [ready, woken, released, ..] = &*rounds;
+    for round in 1..=ROUNDS {
+        eventually("the round starts", || ready.is_reached(round));
+        hinted.slot().store(HIGH);
+        woken.reach(round);
+        threads[1].unpark();
+        released.reach(round);
+    }
+    assert_eq!(overtaken.wait(), 0, "of {ROUNDS} times");
+    running.wait();
+}
+
+#[test]
+fn a_thread_that_is_raised_in_user_mode_is_not_overtaken() {
+    watch(|| assert_being_raised_lets_nobody_through(Busy::InUserMode));
+}
+
+#[test]
+fn a_thread_that_is_raised_in_kernel_mode_is_not_overtaken() {
+    watch(|| assert_being_raised_lets_nobody_through(Busy::InKernelMode));
+}
+
+/// Starts to record who runs on the contested CPU, and its timer interrupts.
+fn trace() -> Trace {
+    let trace = Trace::start();
+    trace.add("sched/sched_wakeup");
+    trace.add("sched/sched_switch");
+    trace.add("irq_vectors/local_timer_entry");
+    trace
+}
+
+/// What a line of the trace says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Happened {
+    /// The competitor has become ready.
+    Woke,
+    /// A timer interrupt.
+    Tick,
+    /// The hinted thread is at another priority.
+    Applied,
+    /// The competitor gets the CPU.
+    Runs,
+    /// Another thread does.
+    OtherRuns,
+}
+
+/// What happened on the contested CPU, seen from a competitor.
+fn happened(trace: &Trace, hinted: i32, competitor: i32) -> Vec<Happened> {
+    let on_cpu = format!(" [{CONTESTED_CPU:03}] ");
+    let has = |line: &str, field: String| line.split(' ').any(|word| word == field);
+    trace
+        .lines()
+        .iter()
+        .filter(|line| line.contains(&on_cpu))
+        .filter_map(|line| {
+            let (_, event) = line.split_once(": ")?;
+            let (name, fields) = event.split_once(": ")?;
+            match name.trim() {
+                "local_timer_entry" => Some(Happened::Tick),
+                "sched_wakeup" if has(fields, format!("pid={competitor}")) => Some(Happened::Woke),
+                "go_sched_apply" if has(fields, format!("pid={hinted}")) => Some(Happened::Applied),
+                "sched_switch" if has(fields, format!("next_pid={competitor}")) => {
+                    Some(Happened::Runs)
+                }
+                "sched_switch" => Some(Happened::OtherRuns),
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn a_competitor_that_wakes_does_not_wait_for_the_tick() {
+    const ROUNDS: u32 = 200;
+    /// Long enough for the store, and mostly short enough for no tick in between.
+    const BEFORE_WAKEUP_NS: u64 = 200_000;
+    const SLEEP_NS: u64 = 3_300_000;
+
+    fn now_ns() -> u64 {
+        let now: Duration = clock_gettime(ClockId::CLOCK_MONOTONIC)
+            .expect("the clock is there")
+            .into();
+        now.as_nanos() as u64
+    }
+
+    watch(|| {
+        let (hinted, competitor) = (hinted(), competitor(ORDINARY));
+        let trace = trace();
+        let wakeups = Arc::new([const { AtomicU64::new(0) }; ROUNDS as usize]);
+        let awake = Arc::new(Round::default());
+
+        let page = Arc::clone(hinted.page());
+        let running = hinted.worker().start({
+            let (wakeups, awake) = (Arc::clone(&wakeups), Arc::clone(&awake));
+            move || {
+                let mut work = Work::new(Busy::InUserMode);
+                for (round, wakeup) in (1..).zip(wakeups.iter()) {
+                    page.slot(0).take(LOW, LOW);
+                    // It goes to sleep before this one gets to run.
+                    work.until(|| wakeup.load(Ordering::SeqCst) > 0);
+                    page.slot(0).take(HIGH, HIGH);
+                    let wakeup = wakeup.load(Ordering::SeqCst);
+                    work.until(|| now_ns() + BEFORE_WAKEUP_NS >= wakeup);
+                    page.slot(0).store(LOW);
+                    work.until(|| awake.is_reached(round));
+                }
+            }
+        });
+        let tid = competitor.tid();
+        competitor.run(move || {
+            for (round, wakeup) in (1..).zip(wakeups.iter()) {
+                let at = now_ns() + SLEEP_NS;
+                wakeup.store(at, Ordering::SeqCst);
+                let at = Duration::from_nanos(at).into();
+                let absolute = ClockNanosleepFlags::TIMER_ABSTIME;
+                clock_nanosleep(ClockId::CLOCK_MONOTONIC, absolute, &at).expect("nobody signals");
+                awake.reach(round);
+            }
+        });
+        running.wait();
+
+        let happened = happened(&trace, hinted.tid(), tid);
+        let at_once = [Happened::Woke, Happened::Applied, Happened::Runs];
+        let times = happened.windows(3).filter(|what| **what == at_once).count();
+        println!("{times} of {ROUNDS} wakeups found the store that no tick had seen");
+        // At times a tick comes first, or the emulator is late with the store. If it
+        // were always a tick that sees the store, there would be one in between.
+        assert!(times >= ROUNDS as usize / 8, "{times} of {ROUNDS}");
+    });
+}
+
+/// Lets a thread lower itself below one that waits, over and over, and counts the
+/// ticks until that one runs.
+fn assert_lowered_thread_makes_way(busy: Busy, low: u8, waiting: u32) {
+    const ROUNDS: u32 = 50;
+    let (hinted, competitor) = (hinted(), competitor(waiting));
+    let competitor_thread = thread_of(&competitor);
+    let trace = trace();
+    let rounds = Arc::new([(); 2].map(|()| Round::default()));
+
+    let page = Arc::clone(hinted.page());
+    let running = hinted.worker().start({
+        let rounds = Arc::clone(&rounds);
+        move || {
+            let [woken, ran] = &*rounds;
+            let mut work = Work::new(busy);
+            for round in 1..=ROUNDS {
+                page.slot(0).take(HIGH, HIGH);
+                // The other one is asleep when this one is back.
+                thread::sleep(Duration::from_millis(2));
+                woken.reach(round);
+                competitor_thread.unpark();
+                page.slot(0).store(low);
+                work.until(|| ran.is_reached(round));
+            }
+        }
+    });
+    competitor.run(move || {
+        let [woken, ran] = &*rounds;
+        for round in 1..=ROUNDS {
+            woken.await_parked(round);
+            ran.reach(round);
+        }
+    });
+    running.wait();
+
+    let mut waits = Vec::new();
+    let mut ticks = None;
+    for what in happened(&trace, hinted.tid(), competitor.tid()) {
+        match what {
+            Happened::Woke => ticks = Some(0),
+            Happened::Tick => ticks = ticks.map(|ticks| ticks + 1),
+            Happened::Runs => waits.extend(ticks.take()),
+            Happened::Applied | Happened::OtherRuns => (),
+        }
+    }
+    waits.sort_unstable();
+    println!("{busy:?}, {waiting} waiting for {low}: ticks {waits:?}");
+    assert!(waits.len() >= ROUNDS as usize / 2, "{waits:?}");
+    assert!(waits.last() <= Some(&TICKS_MAX), "{waits:?}");
+}
+
+#[test]
+fn a_lowered_thread_makes_way_for_an_ordinary_one_within_a_tick_and_a_slice() {
+    watch(|| assert_lowered_thread_makes_way(Busy::InUserMode, LOW, ORDINARY));
+}
+
+#[test]
+fn a_lowered_thread_makes_way_inside_the_rt_band_within_a_tick() {
+    watch(|| assert_lowered_thread_makes_way(Busy::InUserMode, HIGH - 2, u32::from(HIGH) - 1));
+}
+
+#[test]
+fn a_lowered_thread_that_calls_the_kernel_all_the_time_makes_way_as_well() {
+    watch(|| assert_lowered_thread_makes_way(Busy::InKernelMode, LOW, ORDINARY));
+}
+
+#[test]
+fn shares_follow_the_hints() {
+    const ENOUGH: Duration = Duration::from_millis(200);
+    watch(|| {
+        let device = Arc::new(Device::open());
+        let page = HintPage::new(&device, 2);
+        let spinners = [0, 1].map(|slot| {
+            let device = Arc::clone(&device);
+            Spinner::paused_after(CONTESTED_CPU, move || device.bind(slot))
+        });
+        for spinner in &spinners {
+            device.ceiling(spinner.tid(), 47);
+            spinner.spin();
+        }
+        for (upper, lower) in [(0, 1), (1, 0), (0, 1)] {
+            page.slot(upper).store(40);
+            page.slot(lower as u32).store(20);
+            let [upper, lower] = [upper as usize, lower].map(|i| &spinners[i]);
+            eventually("both hints are in force", || {
+                [upper, lower].map(|spinner| device.get(spinner.tid()).applied)
+                    == [Some(40), Some(20)]
+            });
+            let before = [upper, lower].map(Spinner::cpu_time);
+            eventually("the upper one gets most of the CPU", || {
+                let had = [upper.cpu_time() - before[0], lower.cpu_time() - before[1]];
+                had[0] >= ENOUGH && had[0] >= 10 * had[1]
+            });
+        }
+    });
+}

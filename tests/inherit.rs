@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a new thread or process has of its parent, down to its ceiling, its timer
+//! slack and its utilization clamps, however it came into being.
+
+use std::env;
+use std::fs;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use common::attr::Attr;
+use common::child::become_user;
+use common::child::in_child;
+use common::child::with_program;
+use common::child::Child;
+use common::device::Device;
+use common::device::SELF;
+use common::hint::HintPage;
+use common::hint::HintedWorker;
+use common::module::Reconfigured;
+use common::state::assert_refused;
+use common::state::assert_unchanged;
+use common::state::State;
+use common::worker::in_thread;
+use common::worker::Worker;
+use common::USER;
+use go_sched_policy::TABLE;
+use nix::errno::Errno;
+use nix::sched::clone;
+use nix::sched::CloneFlags;
+use nix::sys::prctl::set_timerslack;
+use nix::sys::wait::waitpid;
+use nix::sys::wait::WaitStatus;
+use nix::unistd::gettid;
+
+/// A thread's scheduling, and its timer slack in nanoseconds.
+type Start = (State, u64);
+
+/// A ceiling that no base below has of itself. It is below the rt band, where a
+/// thread that it allows to be would be in for a budget of CPU time.
+const GRANTED: u32 = 45;
+
+/// Priorities of all bands, below and above most of the bases.
+const SAMPLE: [u32; 4] = [7, 20, 40, 50];
+
+/// Has this program, started as another one, last as long as its standard input.
+const STAY: &str = "GO_SCHED_STAY";
+
+/// How a child comes into being.
+#[derive(Clone, Copy, Debug)]
+enum Birth {
+    Thread,
+    Fork,
+    /// It borrows its parent's memory, as by vfork(2).
+    Vfork,
+    Exec,
+    /// By a user, and a program that becomes root.
+    SetuidExec,
+}
+
+const BIRTHS: [Birth; 5] = [
+    Birth::Thread,
+    Birth::Fork,
+    Birth::Vfork,
+    Birth::Exec,
+    Birth::SetuidExec,
+];
+
+/// Bases that a child could inherit wrongly, each in its own way.
+fn bases() -> [Attr; 6] {
+    [
+        Attr::normal(-7),
+        Attr::normal(7).slice_ns(10_000_000),
+        Attr::batch(3),
+        Attr::idle(),
+        Attr::fifo(9),
+        Attr::rr(9),
+    ]
+}
+
+/// Gives the calling thread a base, and of all else what a child inherits.
+fn prepare(base: Attr) {
+    base.apply(SELF);
+    Attr::utilization_only(100, 900).apply(SELF);
+    set_timerslack(70_000).expect("the slack is not 0");
+}
+
+/// Looks at a new child, or at what it is once it has been given a priority.
+fn start_of(tid: i32, prio: Option<u32>) -> Start {
+    let device = Device::open();
+    if let Some(prio) = prio {
+        device.set_inherited(tid, prio);
+    }
+    let slack = fs::read_to_string(format!("/proc/{tid}/timerslack_ns"))
+        .expect("/proc has the timer slack of each thread");
+    let slack = slack.trim().parse().expect("the timer slack is a number");
+    (State::of(&device, tid), slack)
+}
+
+/// Starts a child of the calling thread, and looks at it.
+fn child_of_caller(birth: Birth, prio: Option<u32>) -> Start {
+    match birth {
+        Birth::Thread => start_of(Worker::spawn().tid(), prio),
+        Birth::Fork => start_of(Child::sleeping(|| ()).pid(), prio),
+        Birth::Vfork => in_vfork(|| start_of(gettid().as_raw(), prio)),
+        Birth::Exec => with_program(&mut Command::new("cat"), |pid| start_of(pid, prio)),
+        Birth::SetuidExec => with_program(&mut setuid_program(), |pid| start_of(pid, prio)),
+    }
+}
+
+/// Runs `job` in a process that shares the memory of this one.
+fn in_vfork<R>(job: impl FnOnce() -> R) -> R {
+    let mut job = Some(job);
+    let mut result = None;
+    let mut stack = vec![0; 1 << 20];
+    let run = Box::new(|| {
+        result = job.take().map(|job| job());
+        0
+    });
+    let flags = CloneFlags::CLONE_VFORK | CloneFlags::CLONE_VM;
+    // SAFETY: The stack is far larger than a job needs, and until the child has
+    // ended, the calling thread does not run.
+    let child = unsafe { clone(run, &mut stack, flags, Some(libc::SIGCHLD)) }.expect("a process");
+    let status = waitpid(child, None).expect("the child is ours");
+    assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
+    result.expect("the job has run")
+}
+
+/// This program as one that a user starts and that is root then: busybox would
+/// become the user again.
+fn setuid_program() -> Command {
+    const PATH: &str = "/tmp/setuid-program";
+    if !fs::exists(PATH).expect("a folder") {
+        fs::copy("/proc/self/exe", PATH).expect("room in /tmp");
+        fs::set_permissions(PATH, Permissions::from_mode(0o4755)).expect("root's own file");
+    }
+    let mut program = Command::new(PATH);
+    program
+        .args(["--exact", "a_setuid_program_is_root"])
+        .env(STAY, "")
+        .uid(USER)
+        .gid(USER);
+    program
+}
+
+#[test]
+fn a_setuid_program_is_root() {
+    if env::var_os(STAY).is_some() {
+        io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
+        return;
+    }
+    let status = with_program(&mut setuid_program(), |pid| {
+        fs::read_to_string(format!("/proc/{pid}/status")).unwrap()
+    });
+    assert!(status.contains("\nUid:\t1000\t0\t0\t0\n"), "{status}");
+}
+
+#[test]
+fn a_child_has_of_its_parent_what_it_had_without_go_priorities_and_the_ceiling() {
+    for base in bases() {
+        for birth in BIRTHS {
+            in_thread(move || {
+                let device = Device::open();
+                prepare(base);
+                let (mut state, slack) = child_of_caller(birth, None);
+                assert_eq!(state.record.prio, None);
+                assert!(!state.record.ceiling_granted);
+
+                device.ceiling(SELF, GRANTED as i32);
+                state.record.ceiling = GRANTED;
+                state.record.ceiling_granted = true;
+                for prio in SAMPLE.map(Some).into_iter().chain([None]) {
+                    match prio {
+                        Some(prio) => device.set(SELF, prio),
+                        None => device.clear(SELF),
+                    }
+                    let start = child_of_caller(birth, None);
+                    assert_eq!(start, (state, slack), "{birth:?} of {base:?} at {prio:?}");
+                    assert_eq!(device.prio(SELF), prio, "the parent keeps it");
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn with_inherit_a_child_is_as_if_it_had_been_given_the_priority() {
+    for base in bases() {
+        for birth in BIRTHS {
+            in_thread(move || {
+                let device = Device::open();
+                prepare(base);
+                device.ceiling(SELF, GRANTED as i32);
+                for prio in SAMPLE {
+                    device.clear(SELF);
+                    let expected = child_of_caller(birth, Some(prio));
+                    device.set_inherited(SELF, prio);
+                    let start = child_of_caller(birth, None);
+                    assert_eq!(start, expected, "{birth:?} of {base:?} at {prio}");
+                    assert_eq!(start.0, State::of(&device, SELF));
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn reset_on_fork_keeps_everything_from_a_child() {
+    for base in bases().map(Attr::reset_on_fork) {
+        for birth in BIRTHS {
+            in_thread(move || {
+                let device = Device::open();
+                prepare(base);
+                let expected = child_of_caller(birth, None);
+                device.ceiling(SELF, GRANTED as i32);
+                for prio in SAMPLE {
+                    device.set(SELF, prio);
+                    let start = child_of_caller(birth, None);
+                    assert_eq!(start, expected, "{birth:?} of {base:?} at {prio}");
+                    device.set_inherited(SELF, prio);
+                    let start = child_of_caller(birth, None);
+                    assert_eq!(start, expected, "{birth:?} of {base:?} at {prio}");
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn a_child_of_a_bound_thread_has_no_slot_and_no_hint() {
+    let _unlimited = Reconfigured::unlimited();
+    for birth in BIRTHS {
+        for inherit in [false, true] {
+            let hinted = HintedWorker::free();
+            let (device, tid) = (hinted.device(), hinted.tid());
+            let born = move || child_of_caller(birth, None);
+            if inherit {
+                device.set_inherited(tid, 20);
+            } else {
+                device.set(tid, 20);
+            }
+            let expected = hinted.worker().run(born);
+            let record = expected.0.record;
+            assert_eq!((record.prio, record.slot), (inherit.then_some(20), None));
+            for hint in SAMPLE {
+                hinted.take(hint as u8, hint as u8);
+                let start = assert_unchanged(device, tid, || hinted.worker().run(born));
+                assert_eq!(start, expected, "{birth:?} at {hint}");
+                assert_eq!(hinted.slot().applied(), hint as u8);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_setuid_program_keeps_priority_and_ceiling_and_loses_the_slot() {
+    for (prio, inherit) in [(5, true), (32, false), (40, true), (GRANTED, false)] {
+        in_thread(move || {
+            let device = Device::open();
+            device.ceiling(SELF, GRANTED as i32);
+            let page = HintPage::new(&device, 1);
+            let mut program = setuid_program();
+            // SAFETY: Between fork and exec glibc allows the few system calls
+            // that the closure makes.
+            unsafe {
+                program.pre_exec(move || {
+                    if inherit {
+                        device.set_inherited(SELF, prio);
+                    } else {
+                        device.set(SELF, prio);
+                    }
+                    device.bind(0);
+                    page.slot(0).take(30, 30);
+                    Ok(())
+                })
+            };
+            let State { attr, record, .. } =
+                with_program(&mut program, |pid| State::of(&Device::open(), pid));
+            assert_eq!((record.prio, record.applied), (Some(prio), Some(prio)));
+            assert_eq!(record.inherit, inherit);
+            assert_eq!((record.ceiling, record.ceiling_granted), (GRANTED, true));
+            assert_eq!(record.slot, None);
+            assert_eq!(attr, Attr::of(SELF).mapped(&TABLE[prio as usize]));
+        });
+    }
+}
+
+#[test]
+fn a_setuid_program_is_out_of_its_users_reach() {
+    in_thread(|| {
+        let device = Device::open();
+        device.ceiling(SELF, GRANTED as i32);
+        with_program(&mut setuid_program(), |pid| {
+            assert_eq!(device.get(pid).ceiling, GRANTED);
+            in_child(|| {
+                become_user(USER);
+                for prio in SAMPLE {
+                    assert_refused(&device, pid, Errno::EPERM, || device.try_set(pid, prio, 0));
+                }
+                assert_refused(&device, pid, Errno::EPERM, || {
+                    Attr::normal(19).try_apply(pid)
+                });
+                assert_refused(&device, pid, Errno::EPERM, || device.try_ceiling(pid, 0, 0));
+                assert_refused(&device, pid, Errno::EPERM, || device.try_clear(pid, 0));
+            });
+        });
+    });
+}

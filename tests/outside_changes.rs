@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What else the kernel lets be changed about a thread. What says nothing of its
+//! own parameters leaves its priority alone; the rest ends it, wherever it came
+//! from.
+
+use std::fs;
+use std::io;
+use std::mem;
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::path::PathBuf;
+use std::thread;
+
+use common::attr::setparam;
+use common::attr::setpriority;
+use common::attr::setscheduler;
+use common::attr::Attr;
+use common::child::become_user;
+use common::child::in_child;
+use common::child::Child;
+use common::device::Base;
+use common::device::Device;
+use common::device::SELF;
+use common::hint::HintedWorker;
+use common::hint::NONE;
+use common::module::Reconfigured;
+use common::pin;
+use common::spinner::Spinner;
+use common::state::assert_refused;
+use common::state::State;
+use common::CONTESTED_CPU;
+use common::OTHER_USER;
+use common::SAMPLE;
+use common::USER;
+use common::WATCHER_CPU;
+use gosched::uapi::GO_SCHED_PRIO_NONE;
+use nix::errno::Errno;
+use nix::sched::sched_getaffinity;
+use nix::sched::sched_setaffinity;
+use nix::sched::CpuSet;
+use nix::unistd::setpgid;
+use nix::unistd::setsid;
+use nix::unistd::Pid;
+
+/// A ceiling above all that the base of an ordinary thread allows.
+const GRANTED: u32 = 55;
+
+/// A control group with the controllers that schedule; removed when dropped.
+struct Group(PathBuf);
+
+impl Group {
+    fn new() -> io::Result<Self> {
+        let root = Path::new("/sys/fs/cgroup");
+        fs::write(root.join("cgroup.subtree_control"), "+cpu +cpuset")?;
+        let group = root.join("under-test");
+        fs::create_dir(&group)?;
+        Ok(Self(group))
+    }
+
+    fn add(&self, pid: i32) {
+        self.set("cgroup.procs", &pid.to_string());
+    }
+
+    fn set(&self, file: &str, value: &str) {
+        fs::write(self.0.join(file), value)
+            .unwrap_or_else(|error| panic!("{value} to {file}: {error}"));
+    }
+
+    fn get(&self, file: &str) -> String {
+        let value =
+            fs::read_to_string(self.0.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        value.trim().to_owned()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        fs::remove_dir(&self.0).expect("nothing is left in the group");
+    }
+}
+
+/// The threads of a process: one that sleeps, one that spins on the contested
+/// CPU.
+fn threads_of(process: &Child) -> [i32; 2] {
+    let tids: Vec<i32> = fs::read_dir(format!("/proc/{}/task", process.pid()))
+        .expect("the process lives")
+        .map(|entry| {
+            let name = entry.expect("an entry").file_name();
+            name.to_str()
+                .and_then(|name| name.parse().ok())
+                .expect("a thread id")
+        })
+        .collect();
+    tids.try_into().expect("two threads")
+}
+
+/// Changes something about processes whose threads have priorities, which must
+/// leave these, and all that follows from them, as they were.
+#[track_caller]
+fn assert_left_alone(change: impl Fn(&Child) + Sync) {
+    let all_priorities = || {
+        pin(WATCHER_CPU);
+        // Waiting for its turn among the threads under test would take minutes.
+        Attr::fifo(90).reset_on_fork().apply(SELF);
+        for base in [Attr::normal(5).slice_ns(10_000_000), Attr::rr(9)] {
+            for prio in SAMPLE {
+                assert_leaves_alone(&change, base, prio);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let result = scope.spawn(all_priorities).join();
+        result.unwrap_or_else(|panic| resume_unwind(panic));
+    });
+}
+
+#[track_caller]
+fn assert_leaves_alone(change: &impl Fn(&Child), base: Attr, prio: u32) {
+    let device = Device::open();
+    let process = Child::sleeping(|| {
+        // A process of its own session has an autogroup of its own.
+        setsid().expect("a child leads no process group");
+        mem::forget(Spinner::spinning(CONTESTED_CPU));
+    });
+    let tids = threads_of(&process);
+    let before = tids.map(|tid| {
+        base.apply(tid);
+        let before = State::of(&device, tid);
+        device.ceiling(tid, 40);
+        device.set_inherited(tid, prio);
+        (before, State::of(&device, tid))
+    });
+
+    change(&process);
+    for (tid, (base, managed)) in tids.into_iter().zip(before) {
+        assert_eq!(State::of(&device, tid), managed);
+        device.clear(tid);
+        device.ceiling(tid, GO_SCHED_PRIO_NONE);
+        assert_eq!(State::of(&device, tid), base, "after {prio}");
+    }
+}
+
+#[test]
+fn the_nice_value_of_its_autogroup_leaves_a_priority_alone() {
+    assert_left_alone(|process| {
+        let file = format!("/proc/{}/autogroup", process.pid());
+        for nice in [10, 19, -20, 0] {
+            fs::write(&file, nice.to_string()).unwrap();
+            let shown = fs::read_to_string(&file).unwrap();
+            assert!(shown.trim().ends_with(&format!("nice {nice}")), "{shown}");
+        }
+    });
+}
+
+#[test]
+fn its_affinity_leaves_a_priority_alone() {
+    assert_left_alone(|process| {
+        for tid in threads_of(process).map(Pid::from_raw) {
+            for cpu in [WATCHER_CPU, CONTESTED_CPU] {
+                let mut set = CpuSet::new();
+                set.set(cpu).unwrap();
+                sched_setaffinity(tid, &set).unwrap();
+                assert_eq!(sched_getaffinity(tid), Ok(set));
+            }
+        }
+    });
+}
+
+#[test]
+fn its_cpuset_leaves_a_priority_alone() {
+    let group = Group::new().unwrap();
+    assert_left_alone(|process| {
+        group.set("cpuset.cpus", &CONTESTED_CPU.to_string());
+        group.add(process.pid());
+        for cpu in [WATCHER_CPU, CONTESTED_CPU] {
+            group.set("cpuset.cpus", &cpu.to_string());
+            assert_eq!(group.get("cpuset.cpus.effective"), cpu.to_string());
+            for tid in threads_of(process) {
+                let set = sched_getaffinity(Pid::from_raw(tid)).unwrap();
+                assert_eq!(set.is_set(cpu), Ok(true));
+                assert_eq!(set.is_set(WATCHER_CPU + CONTESTED_CPU - cpu), Ok(false));
+            }
+        }
+    });
+}
+
+#[test]
+fn the_weight_of_its_control_group_leaves_a_priority_alone() {
+    let group = Group::new().unwrap();
+    assert_left_alone(|process| {
+        group.add(process.pid());
+        for (file, values) in [
+            ("cpu.weight", ["1", "10000", "100"]),
+            ("cpu.weight.nice", ["19", "-20", "0"]),
+            ("cpu.idle", ["1", "0", "0"]),
+            ("cpu.uclamp.max", ["10.00", "50.00", "max"]),
+        ] {
+            for value in values {
+                group.set(file, value);
+                assert_eq!(group.get(file), value, "{file}");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_quota_of_its_control_group_leaves_a_priority_alone() {
+    let group = Group::new().unwrap();
+    assert_left_alone(|process| {
+        group.add(process.pid());
+        for quota in ["1000 100000", "max 100000"] {
+            group.set("cpu.max", quota);
+            assert_eq!(group.get("cpu.max"), quota);
+        }
+    });
+}
+
+/// `setpriority(2)` on a process group or on a user's processes.
+fn setpriority_of_many(which: libc::__priority_which_t, id: i32, nice: i32) -> Result<(), Errno> {
+    // SAFETY: The call takes no pointer.
+    Errno::result(unsafe { libc::setpriority(which, id as libc::id_t, nice) }).map(drop)
+}
+
+const ORDINARY: Base = Base {
+    policy: libc::SCHED_OTHER,
+    nice: 0,
+    rt_priority: 0,
+    slice_ns: 0,
+};
+
+/// A change of a thread's parameters, and the base of an ordinary thread after it.
+type Writer = (&'static str, fn(i32), Base);
+
+fn writers() -> [Writer; 6] {
+    [
+        (
+            "sched_setattr to what it is",
+            |tid| Attr::normal(0).apply(tid),
+            ORDINARY,
+        ),
+        (
+            "sched_setattr",
+            |tid| Attr::batch(3).slice_ns(5_000_000).apply(tid),
+            Base {
+                policy: libc::SCHED_BATCH,
+                nice: 3,
+                slice_ns: 5_000_000,
+                ..ORDINARY
+            },
+        ),
+        (
+            "sched_setscheduler",
+            |tid| setscheduler(tid, libc::SCHED_RR, 3).expect("root may"),
+            Base {
+                policy: libc::SCHED_RR,
+                rt_priority: 3,
+                ..ORDINARY
+            },
+        ),
+        (
+            "sched_setscheduler to SCHED_IDLE",
+            |tid| setscheduler(tid, libc::SCHED_IDLE, 0).expect("root may"),
+            Base {
+                policy: libc::SCHED_IDLE,
+                ..ORDINARY
+            },
+        ),
+        (
+            "sched_setparam",
+            |tid| setparam(tid, 0).expect("root may"),
+            ORDINARY,
+        ),
+        (
+            "setpriority",
+            |tid| setpriority(tid, -4).expect("root may"),
+            Base {
+                nice: -4,
+                ..ORDINARY
+            },
+        ),
+    ]
+}
+
+/// Checks that a thread is at a base, which is in force.
+#[track_caller]
+fn assert_base(device: &Device, tid: i32, base: Base, context: &str) {
+    let State { attr, nice, record } = State::of(device, tid);
+    assert_eq!((record.prio, record.applied), (None, None), "{context}");
+    assert_eq!(record.base, base, "{context}");
+    assert_eq!(attr.policy(), base.policy, "{context}");
+    assert_eq!(attr.v0.sched_priority, base.rt_priority, "{context}");
+    assert_eq!(nice, base.nice, "{context}");
+}
+
+#[test]
+fn a_change_of_the_parameters_ends_a_hint_and_the_priority_below_it() {
+    let _unlimited = Reconfigured::unlimited();
+    for (name, write, base) in writers() {
+        for set in [None, Some(20)] {
+            for hint in SAMPLE {
+                let hinted = HintedWorker::free();
+                let (device, tid) = (hinted.device(), hinted.tid());
+                if let Some(prio) = set {
+                    device.set(tid, prio);
+                }
+                hinted.take(hint as u8, hint as u8);
+                write(tid);
+                assert_base(device, tid, base, name);
+                assert_eq!(hinted.slot().applied(), NONE, "{name}");
+                assert_eq!(device.get(tid).slot, Some(0), "{name}");
+
+                // The same value again is no change, and there is none below.
+                hinted.assert_ignores(hint as u8);
+                hinted.take(NONE, NONE);
+                assert_base(device, tid, base, name);
+                hinted.take(30, 30);
+                assert_eq!(device.get(tid).base, base, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_change_of_the_parameters_ends_a_granted_priority_and_leaves_the_ceiling() {
+    let device = Device::open();
+    for (name, write, base) in writers() {
+        for prio in [33, 47, 48, GRANTED] {
+            let child = Child::sleeping(|| {
+                device.ceiling(SELF, GRANTED as i32);
+                become_user(USER);
+                device.set(SELF, prio);
+            });
+            write(child.pid());
+            assert_base(&device, child.pid(), base, name);
+            let record = device.get(child.pid());
+            assert_eq!((record.ceiling, record.ceiling_granted), (GRANTED, true));
+        }
+    }
+}
+
+#[test]
+fn a_granted_ceiling_is_no_permission_for_other_calls() {
+    let _unlimited = Reconfigured::unlimited();
+    let device = Device::open();
+    in_child(|| {
+        device.ceiling(SELF, GRANTED as i32);
+        become_user(USER);
+        for prio in SAMPLE.into_iter().filter(|prio| *prio <= GRANTED) {
+            device.set(SELF, prio);
+            assert_refused(&device, SELF, Errno::EACCES, || setpriority(SELF, -1));
+            for attr in [
+                Attr::normal(-1),
+                Attr::batch(-1),
+                Attr::rr(1),
+                Attr::fifo(1),
+            ] {
+                assert_refused(&device, SELF, Errno::EPERM, || attr.try_apply(SELF));
+            }
+            assert_refused(&device, SELF, Errno::EPERM, || {
+                setscheduler(SELF, libc::SCHED_RR, 1)
+            });
+        }
+    });
+}
+
+#[test]
+fn setpriority_of_a_process_group_or_a_user_wins() {
+    let device = Device::open();
+    for prio in SAMPLE {
+        let child = Child::sleeping(|| {
+            setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("a group of its own");
+            become_user(OTHER_USER);
+        });
+        let (group, user) = (child.pid(), OTHER_USER as i32);
+        for (which, id, nice) in [(libc::PRIO_PGRP, group, 6), (libc::PRIO_USER, user, 7)] {
+            device.set(child.pid(), prio);
+            setpriority_of_many(which, id, nice).unwrap();
+            let base = Base { nice, ..ORDINARY };
+            assert_base(&device, child.pid(), base, "setpriority of many");
+        }
+    }
+}

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tracepoints: what they say, and which of them each change of a thread's
+//! scheduling passes.
+
+use common::attr::setpriority;
+use common::attr::Attr;
+use common::child::become_user_in_thread;
+use common::child::Child;
+use common::device::Device;
+use common::device::SELF;
+use common::eventually;
+use common::hint::HintPage;
+use common::hint::NONE;
+use common::module::hand_over;
+use common::module::load;
+use common::module::unload;
+use common::module::Reloaded;
+use common::spinner::Spinner;
+use common::syscall::set_schedprio;
+use common::trace::Event;
+use common::trace::Trace;
+use common::worker::in_thread;
+use common::worker::Worker;
+use common::CONTESTED_CPU;
+use common::USER;
+use nix::errno::Errno;
+
+/// A kernel thread, the parent of all others.
+const KTHREADD: i32 = 2;
+
+fn set(pid: i32, prio: i32, cause: &str) -> Event {
+    Event::Set {
+        pid,
+        prio,
+        cause: cause.to_owned(),
+    }
+}
+
+/// An event of a thread that runs no goroutine. From and to are a priority and a
+/// policy each.
+fn apply(pid: i32, from: (i32, &str), to: (i32, &str), cause: &str) -> Event {
+    apply_goroutine(pid, from, to, cause, (0, 0))
+}
+
+/// The same for a thread that runs a goroutine, of which id and state are known.
+fn apply_goroutine(
+    pid: i32,
+    (old_prio, old_policy): (i32, &str),
+    (new_prio, new_policy): (i32, &str),
+    cause: &str,
+    (goid, gstatus): (u64, u32),
+) -> Event {
+    Event::Apply {
+        pid,
+        old_prio,
+        new_prio,
+        old_policy: old_policy.to_owned(),
+        new_policy: new_policy.to_owned(),
+        cause: cause.to_owned(),
+        goid,
+        gstatus,
+    }
+}
+
+fn reject(pid: i32, prio: i32, error: Errno, reason: &str) -> Event {
+    Event::Reject {
+        pid,
+        prio,
+        error: -(error as i32),
+        reason: reason.to_owned(),
+    }
+}
+
+/// Asks for something as a user, with a device that root has opened.
+fn as_user<R: Send + 'static>(ask: impl FnOnce(&Device) -> R + Send + 'static) -> R {
+    in_thread(|| {
+        let device = Device::open();
+        become_user_in_thread(USER);
+        ask(&device)
+    })
+}
+
+#[test]
+fn set_and_clear_are_traced_as_asked_for_and_as_applied() {
+    let device = Device::open();
+    let worker = Worker::spawn();
+    let tid = worker.tid();
+    let trace = Trace::start();
+    device.set(tid, 50);
+    device.set(tid, 20);
+    device.set(tid, 20);
+    device.set(tid, 0);
+    device.clear(tid);
+    assert_eq!(
+        trace.events_of(tid),
+        [
+            set(tid, 50, "ioctl"),
+            apply(tid, (-1, "other"), (50, "rr"), "ioctl"),
+            set(tid, 20, "ioctl"),
+            apply(tid, (50, "rr"), (20, "other"), "ioctl"),
+            // Nothing to apply.
+            set(tid, 20, "ioctl"),
+            set(tid, 0, "ioctl"),
+            apply(tid, (20, "other"), (0, "idle"), "ioctl"),
+            set(tid, -1, "ioctl"),
+            apply(tid, (0, "idle"), (-1, "other"), "ioctl"),
+        ]
+    );
+}
+
+#[test]
+fn the_system_call_is_traced_as_what_it_is() {
+    let worker = Worker::spawn();
+    let tid = worker.tid();
+    let trace = Trace::start();
+    set_schedprio(tid, 40, 0).unwrap();
+    assert_eq!(
+        trace.events_of(tid),
+        [
+            set(tid, 40, "syscall"),
+            apply(tid, (-1, "other"), (40, "other"), "syscall"),
+        ]
+    );
+}
+
+#[test]
+fn a_priority_that_falls_with_its_ceiling_is_traced() {
+    let device = Device::open();
+    let worker = Worker::spawn();
+    let tid = worker.tid();
+    worker.run(|| become_user_in_thread(USER));
+    device.ceiling(tid, 63);
+    as_user(move |device| device.set(tid, 50));
+    let trace = Trace::start();
+    device.ceiling(tid, 60);
+    assert_eq!(trace.events_of(tid), []);
+    device.ceiling(tid, 40);
+    assert_eq!(
+        trace.events_of(tid),
+        [
+            set(tid, 40, "ioctl"),
+            apply(tid, (50, "rr"), (40, "other"), "ioctl"),
+        ]
+    );
+}
+
+#[test]
+fn the_goroutine_of_a_bound_thread_is_in_what_is_applied_to_it() {
+    let worker = Worker::spawn();
+    let tid = worker.tid();
+    let trace = Trace::start();
+    worker.run(|| {
+        let device = Device::open();
+        let page = HintPage::new(&device, 2);
+        let slot = page.slot(1);
+        device.bind(1);
+        slot.set_goroutine(u64::MAX, u32::MAX);
+        slot.take(10, 10);
+        slot.set_goroutine(17, 2);
+        device.set(SELF, 50);
+        slot.take(NONE, 50);
+        device.clear(SELF);
+        slot.take(20, 20);
+        slot.take(NONE, NONE);
+        device.unbind();
+        device.set(SELF, 32);
+    });
+    let goroutine = (17, 2);
+    assert_eq!(
+        trace.events_of(tid),
+        [
+            apply_goroutine(
+                tid,
+                (-1, "other"),
+                (10, "idle"),
+                "hint",
+                (u64::MAX, u32::MAX)
+            ),
+            set(tid, 50, "ioctl"),
+            apply_goroutine(tid, (10, "idle"), (50, "rr"), "ioctl", goroutine),
+            set(tid, -1, "ioctl"),
+            apply_goroutine(tid, (50, "rr"), (-1, "other"), "ioctl", goroutine),
+            apply_goroutine(tid, (-1, "other"), (20, "other"), "hint", goroutine),
+            apply_goroutine(tid, (20, "other"), (-1, "other"), "hint", goroutine),
+            set(tid, 32, "ioctl"),
+            apply(tid, (-1, "other"), (32, "other"), "ioctl"),
+        ]
+    );
+}
+
+#[test]
+fn an_inherited_priority_is_traced_as_one_of_the_fork() {
+    let device = Device::open();
+    let parent = Worker::spawn();
+    device.set_inherited(parent.tid(), 40);
+    let trace = Trace::start();
+    let child = parent.run(Worker::spawn);
+    let tid = child.tid();
+    assert_eq!(
+        trace.events_of(tid),
+        [apply(tid, (-1, "other"), (40, "other"), "fork")]
+    );
+    assert_eq!(trace.events_of(parent.tid()), []);
+}
+
+#[test]
+fn an_outside_change_is_traced_with_the_policy_it_brings() {
+    let device = Device::open();
+    let worker = Worker::spawn();
+    let tid = worker.tid();
+    let trace = Trace::start();
+    device.set(tid, 50);
+    setpriority(tid, 3).unwrap();
+    device.set(tid, 10);
+    Attr::fifo(7).apply(tid);
+    // Ends no priority.
+    Attr::normal(0).apply(tid);
+    assert_eq!(
+        trace.events_of(tid),
+        [
+            set(tid, 50, "ioctl"),
+            apply(tid, (-1, "other"), (50, "rr"), "ioctl"),
+            apply(tid, (50, "rr"), (-1, "other"), "external"),
+            set(tid, 10, "ioctl"),
+            apply(tid, (-1, "other"), (10, "idle"), "ioctl"),
+            apply(tid, (10, "idle"), (-1, "fifo"), "external"),
+        ]
+    );
+}
+
+#[test]
+fn unloading_and_loading_the_module_are_traced_for_each_thread() {
+    let _reloaded = Reloaded;
+    let workers = [(); 2].map(|()| Worker::spawn());
+    for worker in &workers {
+        Device::open().set(worker.tid(), 50);
+    }
+    let trace = Trace::start();
+    unload();
+    load();
+    hand_over();
+    load();
+    for worker in &workers {
+        let tid = worker.tid();
+        assert_eq!(
+            trace.events_of(tid),
+            [
+                apply(tid, (50, "rr"), (-1, "other"), "unregister"),
+                apply(tid, (-1, "other"), (50, "rr"), "register"),
+                apply(tid, (50, "rr"), (50, "rr"), "register"),
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_hint_that_is_no_priority_is_traced_as_rejected() {
+    let worker = Worker::spawn();
+    let tid = worker.tid();
+    let trace = Trace::start();
+    for hint in [64, 254] {
+        worker.run(move || {
+            let device = Device::open();
+            let page = HintPage::new(&device, 1);
+            device.bind(0);
+            page.slot(0).store(hint);
+        });
+        // The binding is still there when the thread goes to sleep.
+        let rejected = reject(tid, hint.into(), Errno::EINVAL, "priority");
+        eventually("the hint is seen", || {
+            trace.events_of(tid).last() == Some(&rejected)
+        });
+        worker.run(|| Device::open().unbind());
+    }
+    assert_eq!(
+        trace.events_of(tid),
+        [
+            reject(tid, 64, Errno::EINVAL, "priority"),
+            reject(tid, 254, Errno::EINVAL, "priority"),
+        ]
+    );
+}
+
+#[test]
+fn what_the_device_refuses_is_traced_with_the_error_and_the_reason() {
+    let device = Device::open();
+    let worker = Worker::spawn();
+    let tid = worker.tid();
+    let trace = Trace::start();
+
+    device.try_set(tid, 64, 0).unwrap_err();
+    device.try_ceiling(tid, 64, 0).unwrap_err();
+    as_user(move |device| {
+        device.try_set(tid, 20, 0).unwrap_err();
+        device.try_clear(tid, 0).unwrap_err();
+        device.try_ceiling(tid, 20, 0).unwrap_err();
+    });
+    Attr::deadline().apply(tid);
+    device.try_set(tid, 20, 0).unwrap_err();
+    assert_eq!(
+        trace.events_of(tid),
+        [
+            reject(tid, 64, Errno::EINVAL, "priority"),
+            reject(tid, 64, Errno::EINVAL, "ceiling"),
+            reject(tid, 20, Errno::EPERM, "permission"),
+            reject(tid, -1, Errno::EPERM, "permission"),
+            reject(tid, 20, Errno::EPERM, "ceiling"),
+            reject(tid, 20, Errno::EBUSY, "deadline"),
+        ]
+    );
+
+    device.try_set(KTHREADD, 20, 0).unwrap_err();
+    assert_eq!(
+        trace.events_of(KTHREADD),
+        [reject(KTHREADD, 20, Errno::EPERM, "kernel thread")]
+    );
+
+    let zombie = Child::sleeping(|| ());
+    zombie.kill();
+    device.try_set(zombie.pid(), 20, 0).unwrap_err();
+    assert_eq!(
+        trace.events_of(zombie.pid()),
+        [reject(zombie.pid(), 20, Errno::ESRCH, "exiting")]
+    );
+}
+
+#[test]
+fn a_refused_binding_is_traced() {
+    let worker = Worker::spawn();
+    let tid = worker.tid();
+    let trace = Trace::start();
+    worker.run(|| {
+        let device = Device::open();
+        let _page = HintPage::new(&device, 2);
+        device.bind(0);
+        device.try_bind(1).unwrap_err();
+        device.try_bind(0).unwrap_err();
+        device.unbind();
+    });
+    assert_eq!(
+        trace.events_of(tid),
+        [
+            reject(tid, -1, Errno::EBUSY, "thread bound"),
+            reject(tid, -1, Errno::EBUSY, "slot bound"),
+        ]
+    );
+}
+
+#[test]
+fn what_is_refused_without_a_mapping_is_traced() {
+    let _reloaded = Reloaded;
+    let worker = Worker::spawn();
+    let tid = worker.tid();
+    unload();
+    let trace = Trace::start();
+    set_schedprio(tid, 20, 0).unwrap_err();
+    assert_eq!(
+        trace.events_of(tid),
+        [reject(tid, 20, Errno::EOPNOTSUPP, "no mapping")]
+    );
+}
+
+#[test]
+fn a_thread_that_nobody_changes_is_in_no_event() {
+    let trace = Trace::start();
+    let device = Device::open();
+    let spinner = Spinner::spinning(CONTESTED_CPU);
+    device.get(spinner.tid());
+    device.stats(spinner.tid());
+    setpriority(spinner.tid(), 3).unwrap();
+    let worker = Worker::spawn();
+    assert_eq!(trace.events_of(spinner.tid()), []);
+    assert_eq!(trace.events_of(worker.tid()), []);
+}
