@@ -27,12 +27,14 @@ target := x86_64-unknown-linux-gnu
 static := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static'
 binaries := $(CARGO_TARGET_DIR)/$(target)/release
 
-# DEBUG=1 chooses the debug kernel, KDIR=... a kernel that somebody else built.
+# VARIANT=NAME chooses the kernel with qemu/NAME.config laid over its configuration,
+# DEBUG=1 the debug kernel, KDIR=... a kernel that somebody else built.
+variant := $(or $(VARIANT),$(if $(DEBUG),debug))
 ifdef KDIR
 kernel := $(abspath $(KDIR))
 kernel_stamp := $(kernel)/Module.symvers
 else
-kernel := $(GO_SCHED_CACHE)/linux-6.12/build$(if $(DEBUG),-debug)
+kernel := $(GO_SCHED_CACHE)/linux-6.12/build$(addprefix -,$(variant))
 kernel_stamp := $(kernel)/.go_sched_stamp
 endif
 
@@ -50,9 +52,12 @@ help:
 	echo 'make demo         show what a priority does, in the patched kernel'
 	echo 'make test         all tests: on this machine, then in the patched kernel'
 	echo 'make test-debug   the tests in a kernel that checks itself'
+	echo 'make test-scx     tests beside a sched_ext scheduler, in a kernel that takes one'
+	echo 'make fuzz         random requests of an unprivileged user (SECONDS=N, SEED=N)'
+	echo 'make torture      race everything, and check (SECONDS=N, CPUS=N, SEED=N); debug kernel'
 	echo 'make shell        a root shell in the patched kernel; exit ends it'
 	echo 'make setup        install what is missing to do the above'
-	echo 'make kernel       build the patched kernel (DEBUG=1: the debug kernel)'
+	echo 'make kernel       build the patched kernel (DEBUG=1: the debug kernel; VARIANT=kcov, kcsan, scx)'
 	echo 'make module       build go_sched_class.ko (KDIR=DIR: for the kernel built in DIR)'
 	echo 'make where        say where things are built'
 	echo 'make lint         check formatting and common mistakes'
@@ -76,13 +81,39 @@ test: guest
 test-debug:
 	GO_SCHED_DEBUG=1 qemu/run-tests
 
+.PHONY: test-scx
+test-scx: setup
+	cd tests/scx
+	GO_SCHED_VARIANT=scx cargo test --locked --no-fail-fast
+
+# KDIR, VARIANT and DEBUG take the place of the kernel that tells of its coverage,
+# and then there is less to go by. The timeout has room for boot and shutdown.
+fuzz_seconds := $(or $(SECONDS),300)
+.PHONY: fuzz
+fuzz: programs
+	$(step)/programs.log 'Building the fuzzer' \
+		env $(static) cargo build --release --locked --target $(target) --package go-sched-fuzz
+	qemu/run --variant $(or $(variant),kcov) --timeout $$(($(fuzz_seconds) + 600)) \
+		--cargo-runner $(binaries)/go_sched_fuzz --seconds $(fuzz_seconds) $(addprefix --seed ,$(SEED))
+
+# slab_nomerge lets the kernel count the records of threads. The timeout has room for
+# an emulated debug kernel's boot, and for the last thread to come to its end.
+torture_seconds := $(or $(SECONDS),600)
+.PHONY: torture
+torture: programs
+	$(step)/programs.log 'Building the torture test' \
+		env $(static) cargo build --release --locked --target $(target) --package go-sched-torture
+	qemu/run --variant $(or $(variant),debug) --timeout $$(($(torture_seconds) + 1200)) \
+		$(addprefix --cpus ,$(CPUS)) --append slab_nomerge --cargo-runner \
+		$(binaries)/go_sched_torture --seconds $(torture_seconds) $(addprefix --seed ,$(SEED))
+
 .PHONY: shell
 shell:
 	qemu/run --terminal -- sh -c 'sh -l || true'
 
 .PHONY: setup
 setup:
-	qemu/install-packages
+	qemu/install-packages $(addprefix --,$(filter scx,$(variant)))
 
 .PHONY: kernel
 kernel: $(kernel_stamp)
@@ -93,7 +124,7 @@ FORCE:
 ifndef KDIR
 # Returns at once, and leaves the stamp as it is, when nothing has changed.
 $(kernel_stamp): setup FORCE
-	qemu/build-kernel $(if $(DEBUG),--debug)
+	qemu/build-kernel $(variant)
 else
 $(kernel_stamp):
 	echo 'There is no $@: build that kernel first, with "make bzImage modules"' >&2
@@ -103,6 +134,10 @@ endif
 .PHONY: module
 module: $(module)
 	$(if $(KDIR),echo $(module))
+
+# What scripts/Makefile.kcov, which knows C alone, has for the kernel.
+kcov_rust := $(strip -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \
+	-Cllvm-args=-sanitizer-coverage-trace-pc)
 
 # From scratch each time, as kbuild does not notice that the kernel's Rust crates
 # changed. Two builds at once take turns; the result appears complete or not at
@@ -121,6 +156,7 @@ $(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
 	: >$(GO_SCHED_CACHE)/log/module.log
 	export LIBCLANG_PATH=$$(llvm-config --libdir)
 	llvm=$$(sed -n 's/^CONFIG_CC_IS_CLANG=y/LLVM=1/p' $(kernel)/.config)
+	export KRUSTFLAGS=$$(sed -n 's/^CONFIG_KCOV=y/$(kcov_rust)/p' $(kernel)/.config)
 	$(step)/module.log 'Building go_sched_class.ko' \
 		env -u MAKEFLAGS make -C $(kernel) M=$(@D)/build $$llvm modules
 	mv $(@D)/build/go_sched_class.ko $@

@@ -25,11 +25,11 @@ pub(crate) struct Artifacts {
 
 impl Artifacts {
     /// Brings everything up to date; with nothing changed that takes no time.
-    pub(crate) fn build(debug: bool) -> Result<Self> {
+    pub(crate) fn build(variant: Option<&str>) -> Result<Self> {
         let tree = env::var_os("GO_SCHED_TREE").context("start this program with qemu/run")?;
         let make = Command::new("make")
             .args(["--silent", "--no-print-directory", "guest", "where"])
-            .args(debug.then_some("DEBUG=1"))
+            .args(variant.map(|name| format!("VARIANT={name}")))
             .arg("-C")
             .arg(tree)
             .stderr(Stdio::inherit())

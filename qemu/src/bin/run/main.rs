@@ -50,6 +50,9 @@ struct Arguments {
     /// Use the debug kernel: KASAN, lockdep, kmemleak, fault injection
     #[arg(long, env = "GO_SCHED_DEBUG", value_parser = FalseyValueParser::new())]
     debug: bool,
+    /// Use the kernel with qemu/NAME.config laid over its configuration: debug, kcov, kcsan, scx
+    #[arg(long, value_name = "NAME", env = "GO_SCHED_VARIANT")]
+    variant: Option<String>,
     /// Number of CPUs of the guest, 1 to 8
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     cpus: u8,
@@ -62,7 +65,8 @@ struct Arguments {
     /// Lay the contents of DIR over the guest's root directory; may be repeated
     #[arg(long, value_name = "DIR")]
     overlay: Vec<PathBuf>,
-    /// Seconds until the run is given up, the boot included; default: 900, with --debug 3600
+    /// Seconds until the run is given up, the boot included; default: 900, with --debug or
+    /// --variant 3600
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
     /// Do not load the module
@@ -104,7 +108,9 @@ fn main() -> ExitCode {
 }
 
 fn run(mut arguments: Arguments) -> Result<u8> {
-    let artifacts = Artifacts::build(arguments.debug)?;
+    let debug = arguments.debug.then_some("debug");
+    let variant = arguments.variant.as_deref().or(debug);
+    let artifacts = Artifacts::build(variant)?;
     let mut initramfs = Initramfs::new(&artifacts, !arguments.no_module)?;
     for directory in &arguments.overlay {
         initramfs.add_overlay(directory)?;
@@ -113,10 +119,10 @@ fn run(mut arguments: Arguments) -> Result<u8> {
         let program = PathBuf::from(&arguments.command[0]);
         arguments.command[0] = initramfs.add_program(&program)?;
     }
-    let timeout = match (arguments.timeout, arguments.debug) {
+    let timeout = match (arguments.timeout, variant) {
         (Some(seconds), _) => Duration::from_secs(seconds),
-        (None, false) => Duration::from_secs(900),
-        (None, true) => Duration::from_secs(3600),
+        (None, None) => Duration::from_secs(900),
+        (None, Some(_)) => Duration::from_secs(3600),
     };
     let machine = Machine {
         accelerator: match (arguments.icount, arguments.accel) {

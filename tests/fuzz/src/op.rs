@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a program of the fuzzer consists of, and how it is read from bytes: each
+//! sequence of bytes is one, mostly of requests that are nearly right.
+
+use arbitrary::Arbitrary;
+use arbitrary::Result;
+use arbitrary::Unstructured;
+use gosched::uapi;
+
+/// More than this a program does not do, however long its input.
+const MAX_OPS: usize = 64;
+
+/// Parts of the address space that a program maps the device to.
+pub(crate) const AREAS: usize = 3;
+
+/// Files of the device that a program has open.
+pub(crate) const FILES: usize = 2;
+
+/// What one process does.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub(crate) role: Role,
+    /// A page of the first file is mapped to the first area.
+    pub(crate) mapped: bool,
+    pub(crate) ops: Vec<Op>,
+}
+
+impl Program {
+    /// Reads a program; what is missing at the end is taken as zero.
+    pub(crate) fn decode(input: &[u8]) -> Self {
+        let mut u = Unstructured::new(input);
+        let role = Role::arbitrary(&mut u).unwrap_or(Role::Plain);
+        let mapped = u.arbitrary().unwrap_or(true);
+        let mut ops = Vec::new();
+        while !u.is_empty() && ops.len() < MAX_OPS {
+            ops.extend(Op::arbitrary(&mut u));
+        }
+        Self { role, mapped, ops }
+    }
+}
+
+/// What an unprivileged process may be besides.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum Role {
+    /// Nothing.
+    Plain,
+    /// One with resource limits that let it raise itself.
+    Limits,
+    /// One that was granted a ceiling in the rt band.
+    Granted,
+    /// One that was granted a ceiling below its own.
+    Lowered,
+    /// Root, in a user namespace of its own.
+    Namespace,
+}
+
+/// One of the threads that act.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum Actor {
+    /// The first of the process.
+    Leader,
+    /// A second one.
+    Second,
+}
+
+/// One step of a program.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum Op {
+    Ioctl(Actor, Ioctl),
+    Syscall(Actor, Target, Flags, Value),
+    SetAttr(Actor, Target, Attributes),
+    Store(Actor, Area, Slot, Hint),
+    /// All that a hint takes: a mapping, a binding, a store, and a look at it.
+    Hint(Actor, File, Slot, Hint, Pastime),
+    Memory(MemoryOp),
+    Lifetime(Lifetime),
+    Pass(Actor, Pastime),
+}
+
+/// What is done to mappings of the device.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum MemoryOp {
+    Map(Map),
+    Unmap(Range),
+    Protect(Range, Protection),
+    Advise(Range, Advice),
+    Remap(Remap),
+    Load(Area, Slot),
+}
+
+/// Beginnings and ends.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum Lifetime {
+    Reopen(File),
+    Fork(Actor, Fate),
+    BindAndExit(File, Slot),
+}
+
+/// A request of the device.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) struct Ioctl {
+    pub(crate) file: File,
+    pub(crate) request: Request,
+    pub(crate) size: Size,
+    pub(crate) flags: Flags,
+    pub(crate) target: Target,
+    pub(crate) value: Value,
+    pub(crate) slot: Slot,
+    pub(crate) damage: Damage,
+    pub(crate) place: Place,
+}
+
+/// A mapping of the device.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) struct Map {
+    pub(crate) file: File,
+    pub(crate) area: Area,
+    pub(crate) pages: Pages,
+    pub(crate) cut: Cut,
+    pub(crate) offset: Offset,
+    pub(crate) protection: Protection,
+    pub(crate) flags: MapFlags,
+}
+
+/// A part of an area.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) struct Range {
+    pub(crate) area: Area,
+    pub(crate) from: Pages,
+    pub(crate) pages: Pages,
+}
+
+/// Arguments of `mremap(2)`.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) struct Remap {
+    pub(crate) from: Area,
+    /// Without it the mapping stays where it is.
+    pub(crate) to: Option<Area>,
+    pub(crate) old_pages: Pages,
+    pub(crate) new_pages: Pages,
+    pub(crate) keep_old: bool,
+}
+
+/// Arguments of `sched_setattr(2)`.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) struct Attributes {
+    pub(crate) policy: Policy,
+    pub(crate) nice: i8,
+    pub(crate) rt_priority: u8,
+    pub(crate) flags: AttrFlags,
+    pub(crate) slice_ns: u32,
+}
+
+/// What becomes of a child.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum Fate {
+    Exit,
+    Exec,
+    Sleep,
+}
+
+/// How a thread lets the scheduler look at it.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum Pastime {
+    Yield,
+    Nap,
+    Spin,
+}
+
+/// Where the structure of a request is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Ordinary,
+    Misaligned,
+    EndOfPage,
+    /// This many bytes of it are there.
+    Cut(u8),
+    ReadOnly,
+    Hints(Area),
+    At(usize),
+}
+
+/// How a request names its target.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) whom: Whom,
+    pub(crate) how: How,
+}
+
+/// What stands for a thread.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum How {
+    Tid,
+    Pidfd,
+}
+
+/// A thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whom {
+    Caller,
+    Leader,
+    Second,
+    /// One that does nothing itself, so that it is known what happened to it.
+    Sleeper,
+    Child,
+    /// Of another user, or the kernel's.
+    Bystander(u8),
+    Any(i32),
+}
+
+/// A number with its own way of being drawn.
+macro_rules! drawn {
+    ($($(#[$doc:meta])* $name:ident($kind:ty) = $draw:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct $name(pub(crate) $kind);
+
+        impl<'a> Arbitrary<'a> for $name {
+            fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+                let draw: fn(&mut Unstructured<'a>) -> Result<$kind> = $draw;
+                draw(u).map(Self)
+            }
+        }
+    )*};
+}
+
+drawn! {
+    /// Index of an area. The first is where things happen.
+    Area(usize) = |u| Ok(u.int_in_range(0..=2 * AREAS)?.saturating_sub(AREAS + 1));
+    /// Index of an open file.
+    File(usize) = |u| Ok(usize::from(u.ratio(1, 4)?));
+    /// A priority, or what is none.
+    Value(u32) = |u| match u.int_in_range(0..=15)? {
+        0 => u.arbitrary(),
+        1 => u.choose(&[64, 65, 254, 255, 1 << 31, u32::MAX]).copied(),
+        _ => u.int_in_range(0..=63),
+    };
+    /// What is stored to a slot.
+    Hint(u8) = |u| match u.int_in_range(0..=7)? {
+        0 => u.arbitrary(),
+        1 => Ok(uapi::GO_SCHED_HINT_NONE as u8),
+        _ => u.int_in_range(0..=63),
+    };
+    /// Number of a slot.
+    Slot(u32) = |u| match u.int_in_range(0..=15)? {
+        0 => u.arbitrary(),
+        1 => u.choose(&[63, 64, 16_383, 16_384, 1 << 26, u32::MAX]).copied(),
+        _ => u.int_in_range(0..=3),
+    };
+    /// Number of an `ioctl(2)`.
+    Request(u32) = |u| match u.int_in_range(0..=31)? {
+        0 => u.arbitrary(),
+        1 => Ok(uapi::GO_SCHED_VERSION | u32::from(u.arbitrary::<u8>()?)),
+        2 => Ok(u.choose(REQUESTS)? ^ 1 << u.int_in_range(0..=31)?),
+        _ => u.choose(REQUESTS).copied(),
+    };
+    /// What a structure says of its size, if not the truth.
+    Size(Option<u32>) = |u| match u.int_in_range(0..=31)? {
+        0 => u.arbitrary().map(Some),
+        1 => u.int_in_range(0..=128).map(Some),
+        2 => u.choose(&[4095, 4096, 4097, 1 << 31, u32::MAX]).copied().map(Some),
+        _ => Ok(None),
+    };
+    /// Bits that are set besides the flag that the target's form needs.
+    Flags(u32) = |u| match u.int_in_range(0..=15)? {
+        0 => u.arbitrary(),
+        1 => Ok(1 << u.int_in_range(0..=31)?),
+        2..=5 => Ok(uapi::GO_SCHED_INHERIT),
+        _ => Ok(0),
+    };
+    /// A byte somewhere in the page of the structure.
+    Damage(Option<(u16, u8)>) = |u| match u.ratio(1, 12)? {
+        true => Ok(Some((u.int_in_range(0..=4095)?, u.arbitrary()?))),
+        false => Ok(None),
+    };
+    /// A length or an offset, in pages.
+    Pages(usize) = |u| match u.int_in_range(0..=7)? {
+        0 => u.int_in_range(0..=512),
+        1 => u.choose(&[0, 255, 256, 257, 511, 512]).copied(),
+        _ => u.int_in_range(1..=2),
+    };
+    /// Bytes that a length is short of whole pages.
+    Cut(usize) = |u| match u.ratio(1, 12)? {
+        true => u.int_in_range(1..=4095),
+        false => Ok(0),
+    };
+    /// Where in the file a mapping starts.
+    Offset(i64) = |u| match u.int_in_range(0..=15)? {
+        0 => u.arbitrary(),
+        1 => u.choose(&[1 << 20, 255 << 12, 256 << 12, i64::MAX & !4095, -4096]).copied(),
+        2 | 3 => Ok(u.int_in_range(0..=300)? << 12),
+        _ => Ok(0),
+    };
+    /// `PROT_*`.
+    Protection(i32) = |u| match u.int_in_range(0..=7)? {
+        0 => Ok(u.arbitrary::<i32>()? & 0x0300_000f),
+        1 | 2 => u.int_in_range(0..=7),
+        _ => Ok(libc::PROT_READ | libc::PROT_WRITE),
+    };
+    /// `MAP_*`, without `MAP_ANONYMOUS` and what puts a mapping elsewhere.
+    MapFlags(i32) = |u| match u.int_in_range(0..=7)? {
+        0 => Ok(u.arbitrary::<i32>()? & 0x000f_efcf),
+        1 => Ok(libc::MAP_PRIVATE),
+        2 => Ok(libc::MAP_SHARED_VALIDATE),
+        3 => Ok(libc::MAP_SHARED | libc::MAP_POPULATE),
+        _ => Ok(libc::MAP_SHARED),
+    };
+    /// `SCHED_*`.
+    Policy(u32) = |u| match u.int_in_range(0..=7)? {
+        0 => u.int_in_range(0..=9),
+        1 => Ok(libc::SCHED_RR as u32),
+        2 => Ok(libc::SCHED_IDLE as u32),
+        3 => Ok(libc::SCHED_BATCH as u32),
+        _ => Ok(libc::SCHED_OTHER as u32),
+    };
+    /// `SCHED_FLAG_*`.
+    AttrFlags(u64) = |u| match u.int_in_range(0..=7)? {
+        0 => u.int_in_range(0..=0x7f),
+        1 => Ok(libc::SCHED_FLAG_RESET_ON_FORK as u64),
+        2 => Ok(libc::SCHED_FLAG_KEEP_POLICY as u64),
+        3 => Ok(libc::SCHED_FLAG_KEEP_PARAMS as u64),
+        _ => Ok(0),
+    };
+    /// `MADV_*`.
+    Advice(i32) = |u| match u.int_in_range(0..=7)? {
+        0 => u.arbitrary(),
+        1 => u.int_in_range(100..=103),
+        _ => u.int_in_range(0..=25),
+    };
+}
+
+/// Those that are drawn more often stand here more often.
+const REQUESTS: &[u32] = &[
+    uapi::GO_SCHED_VERSION,
+    uapi::GO_SCHED_SET,
+    uapi::GO_SCHED_SET,
+    uapi::GO_SCHED_SET,
+    uapi::GO_SCHED_GET,
+    uapi::GO_SCHED_CLEAR,
+    uapi::GO_SCHED_CLEAR,
+    uapi::GO_SCHED_CEILING,
+    uapi::GO_SCHED_CEILING,
+    uapi::GO_SCHED_BIND,
+    uapi::GO_SCHED_BIND,
+    uapi::GO_SCHED_UNBIND,
+    uapi::GO_SCHED_STATS,
+    uapi::GO_SCHED_CLASS_INFO,
+];
+
+impl<'a> Arbitrary<'a> for Place {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.int_in_range(0..=31)? {
+            0 => Self::Misaligned,
+            1 => Self::EndOfPage,
+            2 => Self::Cut(u.arbitrary()?),
+            3 => Self::ReadOnly,
+            4 => Self::Hints(u.arbitrary()?),
+            5 => Self::At(*u.choose(NOWHERE)?),
+            _ => Self::Ordinary,
+        })
+    }
+}
+
+/// Where there is nothing, or nothing for a process.
+const NOWHERE: &[usize] = &[
+    0,
+    1,
+    usize::MAX,
+    usize::MAX - 3,
+    // The end of user space, the hole behind it, and the kernel's own.
+    0x7fff_ffff_f000,
+    0x8000_0000_0000,
+    0x8000_0000_0000_0000,
+    0xffff_8880_0000_0000,
+    0xffff_ffff_8100_0000,
+];
+
+impl<'a> Arbitrary<'a> for Whom {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.int_in_range(0..=15)? {
+            0 => Self::Any(u.arbitrary()?),
+            // The file descriptors of the process, where they are taken for pidfds.
+            1 => Self::Any(u.int_in_range(-2..=30)?),
+            2..=4 => Self::Bystander(u.arbitrary()?),
+            5 => Self::Child,
+            6 | 7 => Self::Leader,
+            8 | 9 => Self::Second,
+            10 | 11 => Self::Caller,
+            _ => Self::Sleeper,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Program;
+    use super::MAX_OPS;
+
+    #[test]
+    fn every_sequence_of_bytes_is_a_program() {
+        let mut rng = fastrand::Rng::with_seed(0);
+        for length in 0..1000 {
+            let mut input = vec![0; length];
+            rng.fill(&mut input);
+            assert!(Program::decode(&input).ops.len() <= MAX_OPS);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is called, which errors it may end with, and how often it did.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use gosched::uapi;
+use nix::errno::Errno;
+use nix::sys::mman::mmap_anonymous;
+use nix::sys::mman::MapFlags;
+use nix::sys::mman::ProtFlags;
+
+/// Above the largest error number of Linux, `EHWPOISON`.
+const ERRNOS: usize = 134;
+
+/// What can be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Version,
+    Set,
+    Get,
+    Clear,
+    Ceiling,
+    Bind,
+    Unbind,
+    Stats,
+    ClassInfo,
+    /// A request with the device's type and a number it does not know.
+    Unknown,
+    /// A request with another type, some of which the file system answers.
+    Foreign,
+    Syscall,
+    Mmap,
+    Munmap,
+    Mprotect,
+    Madvise,
+    Mremap,
+    /// A store to the hint page or a load from it, by a system call.
+    Access,
+    SetAttr,
+}
+
+use Kind::*;
+
+const KINDS: [(Kind, &str); 19] = [
+    (Version, "VERSION"),
+    (Set, "SET"),
+    (Get, "GET"),
+    (Clear, "CLEAR"),
+    (Ceiling, "CEILING"),
+    (Bind, "BIND"),
+    (Unbind, "UNBIND"),
+    (Stats, "STATS"),
+    (ClassInfo, "CLASS_INFO"),
+    (Unknown, "unknown request"),
+    (Foreign, "foreign request"),
+    (Syscall, "go_set_schedprio"),
+    (Mmap, "mmap"),
+    (Munmap, "munmap"),
+    (Mprotect, "mprotect"),
+    (Madvise, "madvise"),
+    (Mremap, "mremap"),
+    (Access, "access"),
+    (SetAttr, "sched_setattr"),
+];
+
+impl Kind {
+    /// Which request an `ioctl(2)` is.
+    pub(crate) fn of_request(request: u32) -> Self {
+        match request {
+            uapi::GO_SCHED_VERSION => Version,
+            uapi::GO_SCHED_SET => Set,
+            uapi::GO_SCHED_GET => Get,
+            uapi::GO_SCHED_CLEAR => Clear,
+            uapi::GO_SCHED_CEILING => Ceiling,
+            uapi::GO_SCHED_BIND => Bind,
+            uapi::GO_SCHED_UNBIND => Unbind,
+            uapi::GO_SCHED_STATS => Stats,
+            uapi::GO_SCHED_CLASS_INFO => ClassInfo,
+            _ if request >> 8 & 0xff == uapi::GO_SCHED_IOC_MAGIC => Unknown,
+            _ => Foreign,
+        }
+    }
+
+    /// The errors that `uapi/go_sched.h` and the manual pages have for it; `None`
+    /// is any.
+    fn documented(self) -> Option<&'static [Errno]> {
+        use Errno::*;
+        Some(match self {
+            Version | Unbind => &[],
+            Set => &[
+                E2BIG, EBADF, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, ESRCH,
+            ],
+            Syscall => &[EBADF, EBUSY, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, ESRCH],
+            Get | Stats => &[E2BIG, EBADF, EFAULT, EINVAL, ESRCH],
+            Clear => &[E2BIG, EBADF, EFAULT, EINVAL, EPERM, ESRCH],
+            Ceiling => &[
+                E2BIG, EBADF, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, ESRCH,
+            ],
+            Bind => &[E2BIG, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP],
+            ClassInfo => &[E2BIG, EFAULT, EINVAL],
+            Unknown => &[ENOTTY],
+            Foreign => return None,
+            // EAGAIN: more would be locked than RLIMIT_MEMLOCK.
+            Mmap => &[EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM],
+            Munmap => &[EINVAL],
+            Mprotect => &[EACCES, EINVAL, ENOMEM, EPERM],
+            Madvise => return None,
+            Mremap => &[EAGAIN, EFAULT, EINVAL, ENOMEM],
+            Access => &[EFAULT],
+            SetAttr => &[EBUSY, EINVAL, EPERM, ESRCH],
+        })
+    }
+}
+
+/// Counts that all processes share.
+pub(crate) struct Tally([[AtomicU64; ERRNOS]; KINDS.len()]);
+
+impl Tally {
+    pub(crate) fn new() -> &'static Self {
+        let length = NonZeroUsize::new(size_of::<Self>()).expect("there are kinds of calls");
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: A new mapping is in nobody's way.
+        let start = unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_SHARED) };
+        // SAFETY: The mapping is zeroed, large enough, and never unmapped.
+        unsafe { start.expect("memory").cast().as_ref() }
+    }
+
+    /// Counts a result, which must be one that is documented.
+    pub(crate) fn count(&self, kind: Kind, result: Result<usize, Errno>) {
+        let number = result.err().map_or(0, |error| error as usize);
+        let counts = &self.0[kind as usize];
+        let count = counts
+            .get(number)
+            .unwrap_or_else(|| panic!("{kind:?}: error number {number}"));
+        count.fetch_add(1, Ordering::Relaxed);
+        if let (Err(error), Some(documented)) = (result, kind.documented()) {
+            assert!(
+                documented.contains(&error),
+                "{kind:?}: undocumented {error}"
+            );
+        }
+    }
+
+    /// How many calls there were.
+    pub(crate) fn calls(&self) -> u64 {
+        let counts = self.0.iter().flatten();
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// What should succeed now and then, and never did.
+    pub(crate) fn never_succeeded(&self) -> Vec<&'static str> {
+        let has_no_success = |kind: Kind| self.0[kind as usize][0].load(Ordering::Relaxed) == 0;
+        KINDS
+            .into_iter()
+            .filter(|(kind, _)| !matches!(kind, Unknown | Foreign) && has_no_success(*kind))
+            .map(|(_, name)| name)
+            .collect()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (kind, name) in KINDS {
+            write!(f, "; {name}")?;
+            for (number, count) in self.0[kind as usize].iter().enumerate() {
+                match (number, count.load(Ordering::Relaxed)) {
+                    (_, 0) => {}
+                    (0, count) => write!(f, " ok {count}")?,
+                    (_, count) => write!(f, " {:?} {count}", Errno::from_raw(number as i32))?,
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! While a sched_ext scheduler runs all threads, nothing new is given a priority;
+//! when it has ended, all is as it was before.
+
+use common::attr::Attr;
+use common::device::Device;
+use common::device::SELF;
+use common::eventually;
+use common::hint::HintPage;
+use common::module::load;
+use common::module::try_unload;
+use common::state::assert_refused;
+use common::state::State;
+use common::syscall::set_schedprio;
+use common::worker::Worker;
+use common::SAMPLE;
+use go_sched_policy::TABLE;
+use nix::errno::Errno;
+use scx::state;
+use scx::Scheduler;
+
+/// A thread at each of some priorities, and its state.
+fn sample(device: &Device) -> Vec<(Worker, State)> {
+    SAMPLE
+        .into_iter()
+        .map(|prio| {
+            let worker = Worker::spawn();
+            device.set(worker.tid(), prio);
+            let state = State::of(device, worker.tid());
+            (worker, state)
+        })
+        .collect()
+}
+
+#[test]
+fn set_is_ebusy_and_changes_nothing() {
+    let device = Device::open();
+    let (plain, managed) = (Worker::spawn(), Worker::spawn());
+    device.set(managed.tid(), 20);
+    let _scheduler = Scheduler::full("set");
+    for prio in SAMPLE {
+        for tid in [SELF, plain.tid(), managed.tid()] {
+            assert_refused(&device, tid, Errno::EBUSY, || device.try_set(tid, prio, 0));
+        }
+    }
+}
+
+#[test]
+fn the_system_call_is_ebusy_and_changes_nothing() {
+    let device = Device::open();
+    let (plain, managed) = (Worker::spawn(), Worker::spawn());
+    device.set(managed.tid(), 20);
+    let _scheduler = Scheduler::full("syscall");
+    for prio in SAMPLE {
+        for tid in [SELF, plain.tid(), managed.tid()] {
+            assert_refused(&device, tid, Errno::EBUSY, || set_schedprio(tid, prio, 0));
+        }
+    }
+}
+
+#[test]
+fn bind_is_ebusy_and_changes_nothing() {
+    let _scheduler = Scheduler::full("bind");
+    Worker::spawn().run(|| {
+        let device = Device::open();
+        let page = HintPage::new(&device, 1);
+        let slot = page.slot(0);
+        slot.store(20);
+        let applied = slot.applied();
+        assert_refused(&device, SELF, Errno::EBUSY, || device.try_bind(0));
+        assert_eq!((slot.wanted(), slot.applied()), (20, applied));
+    });
+}
+
+#[test]
+fn a_priority_can_be_taken_away() {
+    let device = Device::open();
+    let base = Attr::of(SELF);
+    let threads = sample(&device);
+    let _scheduler = Scheduler::full("clear");
+    for (worker, _) in &threads {
+        device.clear(worker.tid());
+        assert_eq!(device.prio(worker.tid()), None);
+        assert_eq!(Attr::of(worker.tid()), base);
+    }
+}
+
+#[test]
+fn the_scheduler_leaves_no_trace_in_what_has_a_priority() {
+    let device = Device::open();
+    let threads = sample(&device);
+    for _ in 0..3 {
+        let scheduler = Scheduler::full("passing");
+        threads.iter().for_each(|(worker, _)| worker.run(|| ()));
+        drop(scheduler);
+        for (worker, before) in &threads {
+            worker.run(|| ());
+            assert_eq!(State::of(&device, worker.tid()), *before);
+        }
+    }
+}
+
+#[test]
+fn a_thread_started_beside_the_scheduler_inherits() {
+    let device = Device::open();
+    let parent = Worker::spawn();
+    for prio in SAMPLE {
+        device.set_inherited(parent.tid(), prio);
+        let scheduler = Scheduler::full("fork");
+        let child = parent.run(Worker::spawn);
+        drop(scheduler);
+        assert_eq!(Attr::of(child.tid()), Attr::of(parent.tid()));
+        assert_eq!(device.prio(child.tid()), Some(prio));
+    }
+}
+
+#[test]
+fn the_module_can_be_reloaded_beside_the_scheduler() {
+    let base = Attr::of(SELF);
+    let device = Device::open();
+    let threads = sample(&device);
+    drop(device);
+    let scheduler = Scheduler::full("reload");
+
+    // A file that a thread has just closed may be released a moment later.
+    eventually("the module can be unloaded", || try_unload().is_ok());
+    for (worker, _) in &threads {
+        assert_eq!(Attr::of(worker.tid()), base);
+    }
+    load();
+    let device = Device::open();
+    assert_refused(&device, SELF, Errno::EBUSY, || device.try_set(SELF, 32, 0));
+    drop(scheduler);
+    for (worker, before) in &threads {
+        assert_eq!(State::of(&device, worker.tid()), *before);
+    }
+}
+
+#[test]
+fn a_hint_stored_beside_the_scheduler_is_in_force_when_it_has_ended() {
+    let worker = Worker::spawn();
+    let tid = worker.tid();
+    let (device, mut page) = worker.run(|| {
+        let device = Device::open();
+        let page = HintPage::new(&device, 1);
+        device.bind(0);
+        device.ceiling(SELF, 63);
+        (device, page)
+    });
+    for wanted in SAMPLE {
+        let scheduler = Scheduler::full("hint");
+        page.slot(0).store(wanted as u8);
+        worker.run(|| ());
+        drop(scheduler);
+        page = worker.run(move || {
+            page.slot(0).take(wanted as u8, wanted as u8);
+            page
+        });
+        assert_eq!(device.prio(tid), Some(wanted));
+    }
+}
+
+#[test]
+fn all_requests_work_when_the_scheduler_has_ended() {
+    let device = Device::open();
+    let base = Attr::of(SELF);
+    drop(Scheduler::full("over"));
+    assert_eq!(state(), "disabled");
+    for prio in SAMPLE {
+        let mapped = base.mapped(&TABLE[prio as usize]);
+        let worker = Worker::spawn();
+        device.set(worker.tid(), prio);
+        assert_eq!(Attr::of(worker.tid()), mapped);
+        device.clear(worker.tid());
+        assert_eq!(Attr::of(worker.tid()), base);
+        set_schedprio(worker.tid(), prio, 0).unwrap();
+        assert_eq!(Attr::of(worker.tid()), mapped);
+    }
+}
