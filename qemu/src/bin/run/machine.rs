@@ -210,9 +210,12 @@ impl Machine {
         command.args(["-m", &self.memory_mib.to_string()]);
         command.arg("-kernel").arg(&self.bz_image);
         command.args(["-initrd", &format!("/dev/fd/{FIRST_FD}")]);
-        // tsc=reliable: the guest's TSC is the host's clock, and a busy host
-        // must not get it distrusted.
-        let append = format!("console=ttyS0 panic=-1 tsc=reliable {}", self.append);
+        // On a busy host, the guest must not distrust its TSC, which is the host's
+        // clock, nor give up on timer interrupts that come late.
+        let append = format!(
+            "console=ttyS0 panic=-1 tsc=reliable no_timer_check {}",
+            self.append
+        );
         command.args(["-append", &append]);
         command.args(["-serial", &format!("file:{}", self.log.display())]);
         command.args(["-device", "virtio-serial-pci"]);
