@@ -150,7 +150,8 @@ struct go_sched_get {
  * is 32. Raising it above the present one takes CAP_SYS_NICE. Threads it creates
  * have the same ceiling, unless SCHED_FLAG_RESET_ON_FORK is set.
  *
- * A priority above the new ceiling that was allowed by the old one falls to it.
+ * A priority above the new ceiling that only the old one allowed falls to it; one
+ * that a caller with CAP_SYS_NICE has set stays.
  */
 struct go_sched_ceiling {
 	__u32 size;
