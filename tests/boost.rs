@@ -10,6 +10,7 @@ use std::sync::Arc;
 use common::attr::Attr;
 use common::device::Device;
 use common::eventually;
+use common::hint::be_scheduled;
 use common::hint::HintPage;
 use common::worker::Pending;
 use common::worker::Worker;
@@ -64,11 +65,17 @@ struct Contention {
 impl Contention {
     /// The waiter has priority `prio`, the holder none, and is boosted.
     fn new(device: &Device, prio: u32) -> Self {
+        let waiter = Worker::spawn();
+        device.set(waiter.tid(), prio);
+        Self::with(waiter, prio)
+    }
+
+    /// The waiter is one that runs at `prio` already.
+    fn with(waiter: Worker, prio: u32) -> Self {
         let mutex = PiMutex::new();
-        let [holder, waiter] = [(); 2].map(|()| Worker::spawn());
+        let holder = Worker::spawn();
         let held = Arc::clone(&mutex);
         holder.run(move || held.lock());
-        device.set(waiter.tid(), prio);
         let wanted = Arc::clone(&mutex);
         let waiting = waiter.start(move || {
             wanted.lock();
@@ -92,12 +99,13 @@ impl Contention {
             .priority
     }
 
-    /// Lets the holder release the lock, and the waiter have it.
-    fn end(self) -> Worker {
+    /// Lets the holder release the lock, and the waiter have it; returns the holder and
+    /// the waiter.
+    fn end(self) -> (Worker, Worker) {
         let mutex = self.mutex;
         self.holder.run(move || mutex.unlock());
         self.waiting.wait();
-        self.holder
+        (self.holder, self.waiter)
     }
 }
 
@@ -125,7 +133,7 @@ fn a_boosted_thread_stays_boosted_at_all_priorities_below() {
         let expected = (level.policy.number() as i32, level.nice, level.rt_priority);
         assert_eq!(own_parameters(tid), expected, "at {prio}");
     }
-    let holder = contention.end();
+    let (holder, _) = contention.end();
     assert_eq!(own_parameters(holder.tid()), (libc::SCHED_OTHER, 0, 0));
     assert_eq!(device.prio(holder.tid()), Some(32));
 }
@@ -166,6 +174,31 @@ fn a_new_priority_of_the_waiter_reaches_the_holder() {
 }
 
 #[test]
+fn a_hint_stored_for_a_waiter_takes_effect_when_it_has_the_lock() {
+    let device = Arc::new(Device::open());
+    let page = Arc::new(HintPage::new(&device, 1));
+    let waiter = Worker::spawn();
+    device.ceiling(waiter.tid(), 63);
+    let (binder, slots) = (Arc::clone(&device), Arc::clone(&page));
+    waiter.run(move || {
+        binder.bind(0);
+        slots.slot(0).take(50, 50);
+    });
+
+    let contention = Contention::with(waiter, 50);
+    for wanted in [60, 10, 55] {
+        page.slot(0).store(wanted);
+        // What would be too early has many chances to happen.
+        contention.holder.run(|| (0..100).for_each(|_| be_scheduled()));
+        assert_eq!(page.slot(0).applied(), 50);
+        assert_eq!(contention.runs_as(), as_rt(50));
+    }
+    let (_, waiter) = contention.end();
+    waiter.run(be_scheduled);
+    eventually("the hint is in force", || page.slot(0).applied() == 55);
+}
+
+#[test]
 fn a_boosted_thread_stays_boosted_at_all_hints_below() {
     let device = Arc::new(Device::open());
     let page = Arc::new(HintPage::new(&device, 1));
@@ -182,7 +215,7 @@ fn a_boosted_thread_stays_boosted_at_all_hints_below() {
         let expected = (level.policy.number() as i32, level.nice, level.rt_priority);
         assert_eq!(own_parameters(tid), expected, "at {prio}");
     }
-    let holder = contention.end();
+    let (holder, _) = contention.end();
     assert_eq!(own_parameters(holder.tid()), (libc::SCHED_OTHER, 0, 0));
     assert_eq!(device.prio(holder.tid()), Some(32));
 }

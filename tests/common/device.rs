@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 
 use gosched::uapi;
@@ -23,6 +24,12 @@ pub const SELF: i32 = 0;
 /// An open device.
 #[derive(Debug)]
 pub struct Device(File);
+
+impl From<OwnedFd> for Device {
+    fn from(fd: OwnedFd) -> Self {
+        Self(File::from(fd))
+    }
+}
 
 /// What a thread has without its priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
