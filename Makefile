@@ -57,7 +57,7 @@ help:
 	echo 'make torture      race everything, and check (SECONDS=N, CPUS=N, SEED=N); debug kernel'
 	echo 'make shell        a root shell in the patched kernel; exit ends it'
 	echo 'make setup        install what is missing to do the above'
-	echo 'make kernel       build the patched kernel (DEBUG=1: the debug kernel; VARIANT=kcov, kcsan, scx)'
+	echo 'make kernel       build the patched kernel (DEBUG=1: the debug kernel; VARIANT=kcov, kcsan, scx, unpatched)'
 	echo 'make module       build go_sched_class.ko (KDIR=DIR: for the kernel built in DIR)'
 	echo 'make where        say where things are built'
 	echo 'make lint         check formatting and common mistakes'
@@ -163,7 +163,7 @@ $(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
 
 # What is inside the guest. "run" calls this before each boot.
 .PHONY: guest
-guest: $(module) programs
+guest: $(if $(filter unpatched,$(variant)),$(kernel_stamp),$(module)) programs
 
 .PHONY: programs
 programs: setup

@@ -6,8 +6,10 @@
 # step LOG TITLE COMMAND...: runs COMMAND with its output appended to LOG. When that
 # takes a while, says for how long it has been running, on one line of a terminal
 # or every 15 s elsewhere. Ends the script, showing the end of LOG, if it fails.
+# steps.jsonl beside LOG tells afterwards where the time went.
 step() {
-	local log=$1 title=$2 start=$SECONDS ticker status=0
+	local log=$1 title=$2 start=$SECONDS started ticker status=0
+	started=$(date --utc +%FT%TZ)
 	shift 2
 	step_tick "$title" &
 	ticker=$!
@@ -25,7 +27,10 @@ step() {
 			echo "If it does not say what to mend, start afresh: make clean"
 		} >&2
 		exit 1
-	elif ((SECONDS - start > 1)); then
+	fi
+	printf '{"step": "%s", "seconds": %d, "started": "%s"}\n' \
+		"$title" "$((SECONDS - start))" "$started" >>"${log%/*}/steps.jsonl"
+	if ((SECONDS - start > 1)); then
 		step_say "$title: $((SECONDS - start)) s"
 		[[ ! -t 2 ]] || echo >&2
 	fi

@@ -50,12 +50,13 @@ struct Arguments {
     /// Use the debug kernel: KASAN, lockdep, kmemleak, fault injection
     #[arg(long, env = "GO_SCHED_DEBUG", value_parser = FalseyValueParser::new())]
     debug: bool,
-    /// Use the kernel with qemu/NAME.config laid over its configuration: debug, kcov, kcsan, scx
+    /// Use the kernel with qemu/NAME.config laid over its configuration: debug, kcov, kcsan, scx;
+    /// or the one without the patches: unpatched, which takes --no-module
     #[arg(long, value_name = "NAME", env = "GO_SCHED_VARIANT")]
     variant: Option<String>,
-    /// Number of CPUs of the guest, 1 to 8
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
-    cpus: u8,
+    /// Number of CPUs of the guest, 1 to 8; default: 2, with --icount 1
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8))]
+    cpus: Option<u8>,
     /// Memory of the guest, in MiB
     #[arg(long, default_value_t = 1024)]
     memory: u32,
@@ -81,8 +82,8 @@ struct Arguments {
     /// How QEMU runs the guest; default: kvm if a trial run works with it
     #[arg(long, env = "GO_SCHED_ACCEL")]
     accel: Option<Accelerator>,
-    /// Have the guest's time follow its instructions, 2^SHIFT ns each, on one emulated CPU: a
-    /// busy host then does not show in what the guest measures
+    /// Have the guest's time follow its instructions, 2^SHIFT ns each, all CPUs taken together:
+    /// a busy host then does not show in what the guest measures
     #[arg(long, value_name = "SHIFT", conflicts_with = "accel",
           value_parser = clap::value_parser!(u8).range(0..=10))]
     icount: Option<u8>,
@@ -132,7 +133,7 @@ fn run(mut arguments: Arguments) -> Result<u8> {
         },
         icount: arguments.icount,
         bz_image: artifacts.bz_image.clone(),
-        cpus: arguments.icount.map_or(arguments.cpus, |_| 1),
+        cpus: arguments.cpus.unwrap_or(if arguments.icount.is_some() { 1 } else { 2 }),
         memory_mib: arguments.memory,
         append: arguments.append,
         timeout: (!arguments.terminal).then_some(timeout),
