@@ -37,10 +37,51 @@ const REPORT_LINES: usize = 40;
 /// How much to show of a log without reports.
 const TAIL_LINES: usize = 15;
 
+/// Where KCSAN's report of a data race starts,
+const RACE: &str = "BUG: KCSAN: data-race in ";
+/// where its stack traces end, before it names the running program,
+const RACE_TRACES_END: &str = "Reported by Kernel Concurrency Sanitizer";
+/// and the line before and after it.
+const RACE_RULE: &str = "==========";
+/// Part of the name of each function of the series and the module.
+const OUR_FUNCTIONS: &str = "go_sched";
+
+/// The lines of `log` without KCSAN's reports of data races in whose stack traces none
+/// of our functions is, and the number of these: the scheduler has many that it knows
+/// of, and leaves to whoever looks for one of his own.
+fn without_foreign_races(log: &str) -> (Vec<&str>, usize) {
+    let (mut kept, mut races) = (Vec::new(), 0);
+    let mut lines = log.lines().peekable();
+    while let Some(line) = lines.next() {
+        if !line.contains(RACE) {
+            kept.push(line);
+            continue;
+        }
+        let mut report = vec![line];
+        while let Some(line) = lines.next_if(|line| !line.contains(RACE_RULE)) {
+            report.push(line);
+        }
+        let mut traces = report
+            .iter()
+            .take_while(|line| !line.contains(RACE_TRACES_END));
+        if traces.any(|line| line.contains(OUR_FUNCTIONS)) {
+            kept.extend(report);
+        } else {
+            races += 1;
+        }
+    }
+    (kept, races)
+}
+
+/// Number of data races that KCSAN reports outside go_sched.
+pub(crate) fn foreign_races(log: &str) -> usize {
+    without_foreign_races(log).1
+}
+
 /// The first report in `log` with the lines after it, or nothing. What follows a
 /// first report is often its consequence, so the others are only counted.
 pub(crate) fn complaints(log: &str) -> Vec<String> {
-    let lines: Vec<_> = log.lines().collect();
+    let (lines, _) = without_foreign_races(log);
     let is_report = |line: &&str| REPORTS.iter().any(|report| line.contains(report));
     let Some(first) = lines.iter().position(is_report) else {
         return Vec::new();
@@ -67,6 +108,34 @@ pub(crate) fn tail(log: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::complaints;
+    use super::foreign_races;
+
+    fn race(function: &str) -> String {
+        format!(
+            "[ 1.0] ==================================\n\
+             [ 1.0] BUG: KCSAN: data-race in {function} / idle_cpu\n\
+             [ 1.0]\n\
+             [ 1.0] write to 0xffff888003a6d7c0 of 8 bytes by task 17 on cpu 1:\n\
+             [ 1.0]  {function}+0x1c/0x40\n\
+             [ 1.0] Reported by Kernel Concurrency Sanitizer on:\n\
+             [ 1.0] CPU: 1 UID: 0 PID: 17 Comm: go_sched_tortur Not tainted\n\
+             [ 1.0] ==================================\n"
+        )
+    }
+
+    #[test]
+    fn a_data_race_without_us_is_counted_and_no_complaint() {
+        let log = race("set_next_task_idle").repeat(2);
+        assert_eq!(foreign_races(&log), 2);
+        assert_eq!(complaints(&log), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_data_race_with_us_is_a_complaint() {
+        let log = race("set_next_task_idle") + &race("go_sched_follow");
+        assert_eq!(foreign_races(&log), 1);
+        assert!(complaints(&log)[0].contains("data-race in go_sched_follow"));
+    }
 
     #[test]
     fn an_ordinary_boot_is_no_complaint() {

@@ -145,7 +145,13 @@ fn run(mut arguments: Arguments) -> Result<u8> {
     let log = String::from_utf8_lossy(&log).replace('\r', "");
 
     let (status, explanation) = judge(outcome, &log);
+    let foreign_races = kernel_log::foreign_races(&log);
     match explanation {
+        None if foreign_races > 0 => eprintln!(
+            "\nqemu/run: {foreign_races} data races in which go_sched has no part\n\
+             The whole kernel log: {}",
+            machine.log.display()
+        ),
         None => fs::remove_file(&machine.log)?,
         Some(explanation) => eprintln!(
             "\nqemu/run: {explanation}\nThe whole kernel log: {}",
