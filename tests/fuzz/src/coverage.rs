@@ -19,8 +19,9 @@ use nix::sys::mman::ProtFlags;
 
 const PATH: &str = "/sys/kernel/debug/kcov";
 
-/// Addresses that are recorded at most in one program.
-const ADDRESSES: usize = 64 << 10;
+/// Size of a record in words, one more than the addresses it holds. The kernel maps
+/// whole pages only.
+const WORDS: usize = 64 << 10;
 
 const INIT_TRACE: libc::Ioctl = request_code_read!(b'c', 1, size_of::<usize>());
 const ENABLE: libc::Ioctl = request_code_none!(b'c', 100);
@@ -42,16 +43,15 @@ impl Coverage {
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             file => file.unwrap_or_else(|error| panic!("{PATH}: {error}")),
         };
-        request(&file, INIT_TRACE, ADDRESSES + 1).expect("a new record has no size yet");
-        let length = (ADDRESSES + 1) * size_of::<u64>();
-        let length = NonZeroUsize::new(length).expect("addresses have a size");
+        request(&file, INIT_TRACE, WORDS).expect("a new record has no size yet");
+        let length = NonZeroUsize::new(WORDS * size_of::<u64>()).expect("words have a size");
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: A new mapping is in nobody's way.
         let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &file, 0) };
         let start = start.expect("memory").cast::<AtomicU64>();
         // SAFETY: The mapping is of this length, never unmapped, and any bytes
         // are atomics.
-        let words = unsafe { std::slice::from_raw_parts(start.as_ptr(), ADDRESSES + 1) };
+        let words = unsafe { std::slice::from_raw_parts(start.as_ptr(), WORDS) };
         Some(Self { file, words })
     }
 
