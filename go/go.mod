@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
+module go_sched/gosched
+
+go 1.19
