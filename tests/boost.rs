@@ -189,7 +189,9 @@ fn a_hint_stored_for_a_waiter_takes_effect_when_it_has_the_lock() {
     for wanted in [60, 10, 55] {
         page.slot(0).store(wanted);
         // What would be too early has many chances to happen.
-        contention.holder.run(|| (0..100).for_each(|_| be_scheduled()));
+        contention
+            .holder
+            .run(|| (0..100).for_each(|_| be_scheduled()));
         assert_eq!(page.slot(0).applied(), 50);
         assert_eq!(contention.runs_as(), as_rt(50));
     }

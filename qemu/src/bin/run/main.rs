@@ -133,7 +133,9 @@ fn run(mut arguments: Arguments) -> Result<u8> {
         },
         icount: arguments.icount,
         bz_image: artifacts.bz_image.clone(),
-        cpus: arguments.cpus.unwrap_or(if arguments.icount.is_some() { 1 } else { 2 }),
+        cpus: arguments
+            .cpus
+            .unwrap_or(if arguments.icount.is_some() { 1 } else { 2 }),
         memory_mib: arguments.memory,
         append: arguments.append,
         timeout: (!arguments.terminal).then_some(timeout),
