@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Measures in the kernel it runs on, and prints what it found as lines of JSON; see
+//! `--help`.
+//!
+//! What a figure means is the host's business: it knows whether this clock counts
+//! time or instructions.
+
+mod changes;
+mod crowd;
+mod kernel;
+mod memory;
+mod output;
+mod paths;
+mod ping_pong;
+mod sample;
+mod scale;
+mod service;
+mod state;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use clap::Subcommand;
+
+/// Measure what go_sched costs and what it buys, in the kernel this runs on.
+///
+/// Runs as root, and prints one line of JSON for the kernel and one for each figure.
+#[derive(Debug, Parser)]
+#[command(name = "go_sched_bench_guest")]
+struct Arguments {
+    #[command(subcommand)]
+    chapter: Chapter,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+enum Chapter {
+    /// What paths through the scheduler cost
+    Paths(paths::Arguments),
+    /// One measurement of the above, in a process of its own
+    #[command(hide = true)]
+    Once(paths::OnceArguments),
+    /// What a change of a thread's scheduling costs, by each interface there is
+    Changes(changes::Arguments),
+    /// What depends on the number of managed threads
+    Scale(scale::Arguments),
+    /// How a server does beside competition
+    Service(service::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("go_sched_bench_guest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let is_own_child = matches!(arguments.chapter, Chapter::Once(_));
+    if !is_own_child {
+        output::print(kernel::describe()?)?;
+    }
+    match &arguments.chapter {
+        Chapter::Paths(arguments) => paths::run(arguments),
+        Chapter::Once(arguments) => paths::run_once(arguments),
+        Chapter::Changes(arguments) => changes::run(arguments),
+        Chapter::Scale(arguments) => scale::run(arguments),
+        Chapter::Service(arguments) => service::run(arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What paths through the scheduler cost, by what go_sched is to the threads on them.
+
+use std::io::ErrorKind;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::bail;
+use anyhow::ensure;
+use anyhow::Context;
+use anyhow::Result;
+use common::hint::be_scheduled;
+use go_sched_bench::Chapter;
+use nix::sys::personality;
+use nix::sys::personality::Persona;
+use nix::sys::wait::waitpid;
+use nix::sys::wait::WaitStatus;
+use nix::unistd::fork;
+use nix::unistd::ForkResult;
+
+use crate::output::Figure;
+use crate::ping_pong;
+use crate::sample::empty_sample;
+use crate::sample::median;
+use crate::sample::nanoseconds;
+use crate::sample::per_operation;
+use crate::sample::pin;
+use crate::sample::Effort;
+use crate::state::Children;
+use crate::state::State;
+
+/// Calls of `sched_yield(2)` in a sample.
+const YIELDS: u32 = 32;
+
+/// A gap in the clock is a tick if it is this many times as long as the usual one.
+const GAP: u32 = 8;
+
+/// How long to wait for ticks, which come at least every 10 ms.
+const TICK_DEADLINE: Duration = Duration::from_secs(10);
+
+const HACKBENCH: &str = "hackbench";
+
+/// The command line.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What go_sched is to the threads; the kernel must be one that has it so
+    #[arg(long, required = true, num_args = 1.., value_name = "STATE")]
+    state: Vec<State>,
+    /// Measure less
+    #[arg(long)]
+    quick: bool,
+}
+
+/// The command line of a process that makes one measurement.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OnceArguments {
+    #[arg(value_enum)]
+    state: State,
+    operation: String,
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Measures in a thread that is in no state yet, and returns nanoseconds.
+type Measure = fn(State, Effort) -> Result<f64>;
+
+const OPERATIONS: [(&str, Measure); 6] = [
+    ("pipe round trip", ping_pong::by_pipe),
+    ("futex round trip", ping_pong::by_futex),
+    ("sched_yield", sched_yield),
+    ("fork+exit", fork_exit),
+    (HACKBENCH, hackbench),
+    ("tick", tick),
+];
+
+/// Measures, and prints the figures.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    for state in &arguments.state {
+        state.check()?;
+    }
+    stop_randomizing()?;
+    let repeats = Effort::new(arguments.quick).repeats;
+    for (operation, _) in OPERATIONS {
+        let states = arguments.state.iter().copied();
+        let mut figures: Vec<_> = states
+            .filter(|state| can_be_had(operation, *state))
+            .map(|state| (state, Vec::new()))
+            .collect();
+        // In turn, so that what changes while this runs meets all states alike.
+        for _ in 0..repeats {
+            for (state, results) in &mut figures {
+                results.push(measure_in_new_process(operation, *state, arguments.quick)?);
+            }
+        }
+        for (state, results) in figures {
+            Figure::new(Chapter::Path, operation, state.name()).print(results)?;
+        }
+    }
+    Ok(())
+}
+
+/// Measures once, and prints the nanoseconds alone.
+pub(crate) fn run_once(arguments: &OnceArguments) -> Result<()> {
+    let known = OPERATIONS
+        .iter()
+        .find(|(operation, _)| *operation == arguments.operation);
+    let (_, measure) = known.context("no such operation")?;
+    pin()?;
+    let time = measure(arguments.state, Effort::new(arguments.quick))?;
+    println!("{time}");
+    Ok(())
+}
+
+/// Whether there is something to measure; otherwise says why there is not.
+fn can_be_had(operation: &str, state: State) -> bool {
+    let why_not = if operation != HACKBENCH {
+        None
+    } else if state == State::Hint {
+        Some("nothing inherits a slot")
+    } else if let Err(ErrorKind::NotFound) = look_for_hackbench() {
+        Some("there is no such program; Debian has it in rt-tests")
+    } else {
+        None
+    };
+    if let Some(why) = why_not {
+        eprintln!("{operation}, {}: omitted: {why}", state.name());
+    }
+    why_not.is_none()
+}
+
+/// Measures in a process that has done nothing else, because what a process has done
+/// shows in its memory, and that in what it takes to fork it.
+fn measure_in_new_process(operation: &str, state: State, quick: bool) -> Result<f64> {
+    let name = state.name();
+    let failed = || format!("{operation}, {name}");
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["once", name, operation]);
+    if quick {
+        command.arg("--quick");
+    }
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(failed)?;
+    ensure!(output.status.success(), "{}: {}", failed(), output.status);
+    let text = String::from_utf8(output.stdout).with_context(failed)?;
+    text.trim().parse().with_context(failed)
+}
+
+/// Has the processes that this one starts lay out their memory alike, for the same
+/// reason.
+fn stop_randomizing() -> Result<()> {
+    let mut persona = personality::get().context("personality(2)")?;
+    persona.insert(Persona::ADDR_NO_RANDOMIZE);
+    personality::set(persona).context("personality(2)")?;
+    Ok(())
+}
+
+/// Yields where nobody else wants the CPU.
+fn sched_yield(state: State, effort: Effort) -> Result<f64> {
+    state.prepare()?.enter(0, Children::StartAtBase)?;
+    per_operation(effort.samples, YIELDS, || {
+        be_scheduled();
+        Ok(())
+    })
+}
+
+/// A process that ends at once, and waiting for it. It has its parent's priority, but
+/// for one that its parent has from its slot.
+fn fork_exit(state: State, effort: Effort) -> Result<f64> {
+    state.prepare()?.enter(0, Children::Inherit)?;
+    per_operation(effort.samples, 1, || {
+        // SAFETY: The child calls nothing but `_exit`.
+        match unsafe { fork() }.context("fork(2)")? {
+            ForkResult::Child => {
+                // SAFETY: It is the end of the process, in which nothing is dropped.
+                unsafe { libc::_exit(0) }
+            }
+            ForkResult::Parent { child } => {
+                let status = waitpid(child, None).context("waitpid(2)")?;
+                ensure!(status == WaitStatus::Exited(child, 0), "{status:?}");
+                Ok(())
+            }
+        }
+    })
+}
+
+/// 20 senders and 20 receivers, each of which hears from every sender. Their start, 40
+/// processes, is part of it. The first run brings the program into memory, and now and
+/// then one of them waits for the kernel's housekeeping: hence the median of a few.
+fn hackbench(state: State, effort: Effort) -> Result<f64> {
+    state.prepare()?.enter(0, Children::Inherit)?;
+    let mut command = Command::new(HACKBENCH);
+    command
+        .args(["--pipe", "--process", "--groups", "1"])
+        .args(["--loops", effort.either("20", "100")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let mut times = Vec::new();
+    for _ in 0..effort.either(3, 5) {
+        let start = Instant::now();
+        let status = command.status().context(HACKBENCH)?;
+        times.push(nanoseconds(start.elapsed()));
+        ensure!(status.success(), "{HACKBENCH}: {status}");
+    }
+    median(&mut times)
+}
+
+fn look_for_hackbench() -> Result<(), ErrorKind> {
+    let output = Command::new(HACKBENCH).arg("--help").output();
+    output.map(drop).map_err(|error| error.kind())
+}
+
+/// What a tick takes away from a thread that does nothing but look at the clock.
+fn tick(state: State, effort: Effort) -> Result<f64> {
+    state.prepare()?.enter(0, Children::StartAtBase)?;
+    let usual = empty_sample()?;
+    let long = Duration::from_nanos(usual.max(1.0) as u64) * GAP;
+    let wanted = effort.either(21, 101);
+    let mut gaps = Vec::with_capacity(wanted);
+    let start = Instant::now();
+    let mut last = start;
+    while gaps.len() < wanted {
+        let now = Instant::now();
+        let gap = now - last;
+        last = now;
+        if gap > long {
+            gaps.push(nanoseconds(gap) - usual);
+        }
+        if now - start > TICK_DEADLINE {
+            bail!(
+                "{} ticks in {TICK_DEADLINE:?}: does the tick stop?",
+                gaps.len()
+            );
+        }
+    }
+    median(&mut gaps)
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can be done so that the server answers in time.
+
+use std::fs;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+
+use anyhow::bail;
+use anyhow::Context;
+use anyhow::Result;
+use clap::ValueEnum;
+use common::attr::setpriority;
+use common::attr::Attr;
+use gosched::policy::GoPrio;
+use gosched::thread::ThreadId;
+use gosched::thread::Threads;
+use gosched::Children;
+use gosched::Device;
+use gosched::Target;
+use nix::errno::Errno;
+use rustix::process::Pid;
+
+/// Real-time priority of the load generator.
+pub(super) const LOAD_PRIORITY: i32 = 90;
+/// Real-time priority of this program, which says when to start and when to end.
+const OWN_PRIORITY: i32 = 95;
+/// Go priority of the server's threads.
+const SERVER: u32 = 50;
+/// Go priority of the background.
+const BACKGROUND: u32 = 8;
+/// The value of a clamp of the utilization at full speed.
+const FULL_SPEED: u32 = 1024;
+
+/// What is done about the competition. "S" are the server's threads but those of the
+/// background, "B" are the latter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Alternative {
+    /// Nothing.
+    #[value(name = "nothing")]
+    Nothing,
+    /// S to nice -20, B to nice 19.
+    #[value(name = "nice")]
+    Nice,
+    /// B to that policy.
+    #[value(name = "SCHED_BATCH")]
+    Batch,
+    /// B to that policy.
+    #[value(name = "SCHED_IDLE")]
+    Idle,
+    /// S to `SCHED_RR`, priority 1.
+    #[value(name = "chrt -r")]
+    RoundRobin,
+    /// S asks for a fast CPU, B for a slow one.
+    #[value(name = "uclamp")]
+    Uclamp,
+    /// S to 50, B to 8, by whoever may.
+    #[value(name = "go_sched ioctl")]
+    GoSchedIoctl,
+    /// B stores 8 while it burns, on its own behalf and without privilege.
+    #[value(name = "go_sched hint")]
+    GoSchedHint,
+}
+
+impl Alternative {
+    /// As a record spells it.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Says why it cannot be had here, if it cannot.
+    pub(super) fn obstacle(self) -> Result<Option<&'static str>> {
+        match self {
+            Self::Uclamp => match Attr::utilization_only(0, FULL_SPEED).try_apply(0) {
+                Err(Errno::EOPNOTSUPP) => Ok(Some("the kernel is built without UCLAMP_TASK")),
+                other => other.map(|()| None).context("sched_setattr of this thread"),
+            },
+            Self::GoSchedIoctl | Self::GoSchedHint if !common::module::is_loaded() => {
+                Ok(Some("the module is not loaded"))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Lets the server's user open the device, if that takes part.
+    pub(super) fn opens_device(self) -> Result<Option<OpenToAll>> {
+        match self {
+            Self::GoSchedHint => OpenToAll::new().map(Some).context(Device::PATH),
+            _ => Ok(None),
+        }
+    }
+
+    /// Does it to the threads of a server and to those of the background.
+    pub(super) fn apply(self, server: u32, background: &[i32]) -> Result<()> {
+        let (of_server, of_background): (Option<&Action>, Option<&Action>) = match self {
+            Self::Nothing | Self::GoSchedHint => (None, None),
+            Self::Nice => (Some(&|tid| nice(tid, -20)), Some(&|tid| nice(tid, 19))),
+            Self::Batch => (None, Some(&|tid| attr(tid, &Attr::batch(0)))),
+            Self::Idle => (None, Some(&|tid| attr(tid, &Attr::idle()))),
+            Self::RoundRobin => (Some(&|tid| attr(tid, &Attr::rr(1))), None),
+            Self::Uclamp => (
+                Some(&|tid| attr(tid, &Attr::utilization_only(FULL_SPEED, FULL_SPEED))),
+                Some(&|tid| attr(tid, &Attr::utilization_only(0, 0))),
+            ),
+            Self::GoSchedIoctl => (
+                Some(&|tid| go_sched(tid, SERVER)),
+                Some(&|tid| go_sched(tid, BACKGROUND)),
+            ),
+        };
+        if let Some(action) = of_background {
+            for &tid in background {
+                let context = || format!("thread {tid} of the background");
+                action(tid).with_context(context)?;
+            }
+        }
+        if let Some(action) = of_server {
+            let pid = i32::try_from(server).ok().and_then(Pid::from_raw);
+            let pid = pid.context("a process id")?;
+            for thread in Threads::of(ThreadId { pid, inode: None })? {
+                let tid = thread?.tid().as_raw_nonzero().get();
+                if !background.contains(&tid) {
+                    action(tid).with_context(|| format!("thread {tid} of the server"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is done to one thread.
+type Action = dyn Fn(i32) -> Result<()>;
+
+fn nice(tid: i32, nice: i32) -> Result<()> {
+    setpriority(tid, nice).context("setpriority")
+}
+
+fn attr(tid: i32, attr: &Attr) -> Result<()> {
+    attr.try_apply(tid).context("sched_setattr")
+}
+
+fn go_sched(tid: i32, prio: u32) -> Result<()> {
+    let prio = GoPrio::new(prio).context("a Go priority")?;
+    let tid = Pid::from_raw(tid).context("a thread id")?;
+    // Go starts threads whenever it needs one.
+    Device::open()?.set(Target::Tid(tid), prio, Children::Inherit)?;
+    Ok(())
+}
+
+/// Puts the calling thread above the load generator. What it starts is ordinary.
+pub(super) fn stand_above_all() -> Result<()> {
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    match common::attr::setscheduler(0, policy, OWN_PRIORITY) {
+        Ok(()) => Ok(()),
+        Err(error) => bail!("SCHED_FIFO for this program, which takes root: {error}"),
+    }
+}
+
+/// The device while everybody may open it; dropped, it has its old mode again.
+#[derive(Debug)]
+pub(super) struct OpenToAll {
+    before: Permissions,
+}
+
+impl OpenToAll {
+    fn new() -> io::Result<Self> {
+        let before = fs::metadata(Device::PATH)?.permissions();
+        fs::set_permissions(Device::PATH, Permissions::from_mode(0o666))?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for OpenToAll {
+    fn drop(&mut self) {
+        if let Err(error) = fs::set_permissions(Device::PATH, self.before.clone()) {
+            eprintln!("{}: {error}", Device::PATH);
+        }
+    }
+}
