@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+
+use crate::report::Part;
+use crate::report::Place;
+
+/// Measure what go_sched costs and what it buys, and report it: as report.json, as a page with
+/// plots, and as a short table.
+///
+/// Started by "make bench", which builds what this needs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "go_sched_bench",
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit status: 0, or 1 if a measurement could not be made that should have been. \
+                  Figures never decide it."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) bench: Bench,
+}
+
+/// What else can be done with a report.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Put the report's table between "<!-- bench -->" and "<!-- /bench -->" of a README
+    Readme {
+        /// Folder of the report
+        #[arg(long, value_name = "DIR", default_value = "bench/report")]
+        report: PathBuf,
+        /// Only say whether it is there
+        #[arg(long)]
+        check: bool,
+        /// The README
+        file: PathBuf,
+    },
+    /// Make page and plots anew from report.json, and print the table
+    Redraw {
+        /// Folder of the report
+        #[arg(long, value_name = "DIR", default_value = "bench/report")]
+        report: PathBuf,
+    },
+}
+
+/// How QEMU runs the guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Accelerator {
+    /// By this machine's CPU: times are those of real hardware
+    Kvm,
+    /// By emulation: instructions are counted
+    Tcg,
+}
+
+/// What to measure, and with what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bench {
+    /// Few repeats and short runs
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Measure in guests, or in the kernel that this machine runs (as root)
+    #[arg(long, value_enum, default_value = "guest")]
+    pub(crate) on: Place,
+    /// How QEMU runs the guests
+    #[arg(long, value_enum, env = "GO_SCHED_ACCEL", default_value = "tcg")]
+    pub(crate) accel: Accelerator,
+    /// Measure these parts only; may be repeated
+    #[arg(long, value_enum, value_name = "PART")]
+    pub(crate) only: Vec<Part>,
+    /// Keep what the report in the folder has of the other parts
+    #[arg(long)]
+    pub(crate) add: bool,
+    /// Measure "make demo" and "make test" with nothing built as well: two kernel builds
+    #[arg(long)]
+    pub(crate) cold: bool,
+    /// Folder to write the report to
+    #[arg(long, value_name = "DIR", default_value = "bench/report")]
+    pub(crate) report: PathBuf,
+    /// The clone of go_sched
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) tree: PathBuf,
+    /// Where everything is built
+    #[arg(long, value_name = "DIR", env = "GO_SCHED_CACHE")]
+    pub(crate) cache: Option<PathBuf>,
+    /// The program that measures, static: go_sched_bench_guest
+    #[arg(long, value_name = "FILE")]
+    pub(crate) guest_program: Option<PathBuf>,
+    /// What it finds in the guest; on this machine, its folder "bin" comes first in PATH. May
+    /// be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) overlay: Vec<PathBuf>,
+    /// CPUs of the guest with the server
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) service_cpus: u8,
+    /// Have that guest's time follow its instructions, 2^SHIFT ns each
+    #[arg(long, value_name = "SHIFT")]
+    pub(crate) service_icount: Option<u8>,
+    /// Seconds until a guest is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub(crate) timeout: u64,
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The boots: which there are, how they are started, what comes out.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::Sender;
+use std::thread;
+
+use anyhow::Context;
+use anyhow::Result;
+use common::syscall::set_schedprio;
+use go_sched_bench::Record;
+use nix::errno::Errno;
+
+use crate::arguments::Accelerator;
+use crate::arguments::Bench;
+use crate::progress::Progress;
+use crate::progress::TICK;
+use crate::report::Boot;
+use crate::report::Method;
+use crate::report::Part;
+use crate::report::Place;
+
+/// Memory for ten thousand threads, in MiB.
+const SCALE_MEMORY: &str = "2048";
+
+/// A boot to be.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) part: Part,
+    method: Method,
+    /// Of qemu/run.
+    machine: Vec<String>,
+    /// Of the program that measures.
+    arguments: Vec<String>,
+}
+
+/// What the reader is told of a part.
+pub(crate) fn title(part: Part) -> &'static str {
+    match part {
+        Part::PathsUnpatched => "hot path, unpatched kernel",
+        Part::PathsPatched => "hot path, patched kernel without the module",
+        Part::PathsModule => "hot path, module loaded",
+        Part::Changes => "cost of a change",
+        Part::Scale => "growth with the number of threads",
+        Part::Service => "server under load",
+        Part::Time => "time to result",
+    }
+}
+
+/// The boot that a part takes; none for the one that takes no boot of its own.
+pub(crate) fn plan(part: Part, bench: &Bench) -> Option<Plan> {
+    let (arguments, flags): (&[&str], &[&str]) = match part {
+        Part::PathsUnpatched => (
+            &["paths", "--state", "unpatched"],
+            &["--variant", "unpatched", "--no-module"],
+        ),
+        Part::PathsPatched => (&["paths", "--state", "patched"], &["--no-module"]),
+        Part::PathsModule => (
+            &[
+                "paths",
+                "--state",
+                "unmanaged",
+                "--state",
+                "managed",
+                "--state",
+                "hint",
+            ],
+            &[],
+        ),
+        Part::Changes => (&["changes"], &[]),
+        Part::Scale => (&["scale"], &["--memory", SCALE_MEMORY]),
+        Part::Service => (&["service"], &[]),
+        Part::Time => return None,
+    };
+    let mut machine: Vec<String> = flags.iter().map(ToString::to_string).collect();
+    let mut add = |words: &[&str]| machine.extend(words.iter().map(ToString::to_string));
+    // Where the kernel lies in memory must not differ between boots.
+    add(&["--append", "nokaslr"]);
+    let method = if bench.on == Place::Host {
+        Method::WallClock
+    } else if part == Part::Service {
+        add(&["--cpus", &bench.service_cpus.to_string()]);
+        match (bench.accel, bench.service_icount) {
+            (Accelerator::Kvm, _) => {
+                add(&["--accel", "kvm"]);
+                Method::WallClock
+            }
+            (Accelerator::Tcg, Some(shift)) => {
+                add(&["--icount", &shift.to_string()]);
+                Method::Ratio
+            }
+            (Accelerator::Tcg, None) => {
+                add(&["--accel", "tcg"]);
+                Method::Ratio
+            }
+        }
+    } else if bench.accel == Accelerator::Kvm {
+        add(&["--cpus", "1", "--accel", "kvm"]);
+        Method::WallClock
+    } else {
+        add(&["--icount", "0"]);
+        Method::Instructions
+    };
+    add(&["--timeout", &bench.timeout.to_string()]);
+    let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+    if bench.quick {
+        arguments.push("--quick".to_owned());
+    }
+    Some(Plan {
+        part,
+        method,
+        machine,
+        arguments,
+    })
+}
+
+/// Why a part cannot be had in the kernel that this machine runs, if so, and what to
+/// do about that.
+pub(crate) fn impossible_here(part: Part) -> Result<Option<(&'static str, &'static str)>> {
+    let again = "go_sched_bench --on host --add, as root";
+    let loaded = Path::new("/sys/module/go_sched_class").exists();
+    let patched = loaded || is_patched()?;
+    Ok(match part {
+        Part::PathsUnpatched if patched => Some((
+            "this machine runs a patched kernel; boot one without the patches, and then",
+            again,
+        )),
+        Part::PathsPatched if loaded => Some((
+            "the module is loaded; unload it with rmmod go_sched_class, and then",
+            again,
+        )),
+        Part::PathsUnpatched => None,
+        Part::Time => Some(("it is about guests", "go_sched_bench")),
+        _ if !patched => Some((
+            "this machine runs a kernel without the patches; boot one with them, and then",
+            again,
+        )),
+        Part::PathsPatched => None,
+        _ if !loaded => Some((
+            "the module is not loaded; load it with insmod go_sched_class.ko, and then",
+            again,
+        )),
+        _ => None,
+    })
+}
+
+/// Whether the kernel of this machine has the system call. Without a module it takes
+/// no request, so that nothing changes.
+fn is_patched() -> Result<bool> {
+    match set_schedprio(0, 0, 0) {
+        Err(Errno::EOPNOTSUPP) => Ok(true),
+        Err(Errno::ENOSYS) => Ok(false),
+        Ok(()) => anyhow::bail!("a mapping is registered, and not by the module go_sched_class"),
+        Err(error) => Err(error).context("go_set_schedprio, to see what kernel this is"),
+    }
+}
+
+/// What a started program says, line by line.
+enum Said {
+    Stdout(String),
+    Stderr(String),
+}
+
+impl Plan {
+    /// Runs it. A boot that fails is a result too.
+    pub(crate) fn run(&self, bench: &Bench) -> Result<Boot> {
+        let (mut command, words) = self.command(bench)?;
+        let mut progress = Progress::new(title(self.part).to_owned());
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| words.clone())?;
+        let (sender, lines) = mpsc::channel();
+        let stdout = child.stdout.take().context("no standard output")?;
+        let stderr = child.stderr.take().context("no standard error")?;
+        listen(stdout, sender.clone(), Said::Stdout);
+        listen(stderr, sender, Said::Stderr);
+
+        let (mut records, mut notes, mut failure) = (Vec::new(), Vec::new(), None);
+        let mut latest = String::new();
+        loop {
+            match lines.recv_timeout(TICK) {
+                Ok(Said::Stdout(line)) => match serde_json::from_str::<Record>(&line) {
+                    Ok(record) => {
+                        latest = describe(&record);
+                        records.push(record);
+                    }
+                    Err(_) => {
+                        failure.get_or_insert(format!("it printed what is no record: {line}"));
+                    }
+                },
+                Ok(Said::Stderr(line)) => match step(&line) {
+                    // What the build says of its progress is no note.
+                    Some(step) => latest = step.to_owned(),
+                    None if line.trim().is_empty() => {}
+                    None => notes.push(line),
+                },
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            progress.tick(&latest);
+        }
+        let status = child.wait().with_context(|| words.clone())?;
+        if !status.success() {
+            failure = Some(format!("{status}: {}", reason(&notes)));
+        } else if !matches!(records.first(), Some(Record::Kernel(_))) {
+            failure.get_or_insert("it did not say on what kernel it ran".to_owned());
+        } else if records.len() < 2 {
+            failure.get_or_insert("it measured nothing".to_owned());
+        }
+        let seconds = progress.end();
+        if let Some(failure) = &failure {
+            eprintln!("{}: FAILED: {failure}", title(self.part));
+            for note in &notes {
+                eprintln!("  {note}");
+            }
+        }
+        Ok(Boot {
+            part: self.part,
+            method: self.method,
+            command: words,
+            seconds,
+            notes,
+            failure,
+            records,
+        })
+    }
+
+    /// What to start, and how one would type it.
+    fn command(&self, bench: &Bench) -> Result<(Command, String)> {
+        let program = bench
+            .guest_program
+            .as_ref()
+            .context("--guest-program is missing: where is go_sched_bench_guest?")?;
+        let mut command;
+        let mut words;
+        match bench.on {
+            Place::Host => {
+                command = Command::new(program);
+                words = vec!["go_sched_bench_guest".to_owned()];
+                let path = env::var_os("PATH").unwrap_or_default();
+                let own = bench.overlay.iter().map(|overlay| overlay.join("bin"));
+                let path: OsString = env::join_paths(own.chain(env::split_paths(&path)))?;
+                command.env("PATH", path);
+            }
+            Place::Guest => {
+                command = Command::new(bench.tree.join("qemu/run"));
+                command.args(&self.machine);
+                words = vec!["qemu/run".to_owned()];
+                words.extend(self.machine.iter().cloned());
+                for overlay in &bench.overlay {
+                    command.arg("--overlay").arg(overlay);
+                    words.push("--overlay ...".to_owned());
+                }
+                command.arg("--cargo-runner").arg(program);
+                words.push("--cargo-runner go_sched_bench_guest".to_owned());
+            }
+        }
+        command.args(&self.arguments);
+        words.extend(self.arguments.iter().cloned());
+        Ok((command, words.join(" ")))
+    }
+}
+
+/// What of the notes says why it failed: what a program signs, or else the last.
+fn reason(notes: &[String]) -> &str {
+    let signed = |note: &&String| {
+        ["go_sched_bench_guest: ", "qemu/run: ", "error: "]
+            .iter()
+            .any(|name| note.starts_with(name))
+    };
+    let said = notes.iter().rfind(signed).or(notes.last());
+    said.map_or("it does not say why", String::as_str)
+}
+
+fn listen(stream: impl Read + Send + 'static, sender: Sender<Said>, said: fn(String) -> Said) {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            // Nobody listens any more when the other side has failed.
+            if sender.send(said(line)).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// The title, if this is what `qemu/step.sh` says: "TITLE ... N s" or "TITLE: N s".
+fn step(line: &str) -> Option<&str> {
+    let (title, number) = line.strip_suffix(" s")?.rsplit_once(' ')?;
+    number.parse::<u64>().ok()?;
+    title.strip_suffix(':').or(title.strip_suffix(" ..."))
+}
+
+fn describe(record: &Record) -> String {
+    match record {
+        Record::Kernel(kernel) => format!("Linux {}", kernel.release),
+        Record::Figure(figure) => match figure.threads {
+            Some(threads) => format!("{}, {threads} threads", figure.operation),
+            None => format!("{}, {}", figure.subject, figure.operation),
+        },
+        Record::Service(service) => format!("{}, {}", service.scenario, service.alternative),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::plan;
+    use super::step;
+    use crate::arguments::Arguments;
+    use crate::report::Method;
+    use crate::report::Part;
+
+    fn planned(words: &[&str], part: Part) -> super::Plan {
+        let words = [&["go_sched_bench"], words].concat();
+        let arguments = Arguments::try_parse_from(words).expect("they are right");
+        plan(part, &arguments.bench).expect("it takes a boot")
+    }
+
+    #[test]
+    fn instructions_are_counted_unless_there_is_hardware() {
+        let plan = planned(&["--accel", "tcg"], Part::Changes);
+        assert_eq!(plan.method, Method::Instructions);
+        assert!(plan.machine.join(" ").contains("--icount 0"));
+        let plan = planned(&["--accel", "kvm"], Part::Changes);
+        assert_eq!(plan.method, Method::WallClock);
+        assert!(plan.machine.join(" ").contains("--accel kvm"));
+    }
+
+    #[test]
+    fn a_server_in_an_emulator_is_good_for_ratios() {
+        let plan = planned(&["--accel", "tcg"], Part::Service);
+        assert_eq!(plan.method, Method::Ratio);
+        assert!(plan.machine.join(" ").contains("--cpus 2 --accel tcg"));
+        let plan = planned(
+            &["--accel", "tcg", "--service-icount", "1", "--quick"],
+            Part::Service,
+        );
+        assert!(plan.machine.join(" ").contains("--cpus 2 --icount 1"));
+        assert_eq!(plan.arguments, ["service", "--quick"]);
+    }
+
+    #[test]
+    fn progress_of_the_build_is_no_note() {
+        let title = "Building the kernel";
+        assert_eq!(step("Building the kernel ... 15 s"), Some(title));
+        assert_eq!(step("Building the kernel: 501 s"), Some(title));
+        assert_eq!(step("hackbench cannot take a hint along"), None);
+        assert_eq!(step("a run took 5 s"), None);
+    }
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a run leaves behind: everything that was measured, and where. `report.json`
+//! is this, and all that is shown can be made from it again.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use anyhow::Result;
+use clap::ValueEnum;
+use go_sched_bench::Kernel;
+use go_sched_bench::Record;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Name of the file in the report's folder.
+pub(crate) const FILE: &str = "report.json";
+/// Changed when a report can no longer be read by an older program.
+const FORMAT: u32 = 1;
+
+/// One part of the measurements: what one boot is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Part {
+    /// Paths through the scheduler of a kernel without the patches.
+    PathsUnpatched,
+    /// The same with the patches, and no module loaded.
+    PathsPatched,
+    /// The same with the module loaded: unmanaged, managed, managed by a hint.
+    PathsModule,
+    /// What a change costs, by go_sched and by others.
+    Changes,
+    /// What depends on the number of managed threads.
+    Scale,
+    /// A server under load.
+    Service,
+    /// How long builds, boots, the demonstration and the tests take.
+    Time,
+}
+
+/// Where the measurements run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Place {
+    /// In a guest, with the kernels that the Makefile builds.
+    Guest,
+    /// On this machine, with the kernel it runs.
+    Host,
+}
+
+/// What a figure's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Method {
+    /// QEMU counts the instructions: a nanosecond of the guest's clock is one.
+    Instructions,
+    /// Time of an emulated machine: only ratios within the boot mean something.
+    Ratio,
+    /// Time of real hardware.
+    WallClock,
+}
+
+impl Method {
+    /// For whoever reads a figure.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Instructions => "instructions (icount)",
+            Self::Ratio => "ratio within one boot",
+            Self::WallClock => "wall clock",
+        }
+    }
+
+    /// The same where there is little room.
+    pub(crate) fn short(self) -> &'static str {
+        match self {
+            Self::Instructions => "instructions",
+            Self::Ratio => "ratio",
+            Self::WallClock => "wall clock",
+        }
+    }
+
+    /// What a nanosecond of the clock is.
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::Instructions => "instructions",
+            Self::Ratio => "emulated ns",
+            Self::WallClock => "ns",
+        }
+    }
+}
+
+/// One run of the program that measures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Boot {
+    /// What it is for.
+    pub(crate) part: Part,
+    /// What its numbers are.
+    pub(crate) method: Method,
+    /// As it could be typed.
+    pub(crate) command: String,
+    /// Wall clock, boot included.
+    pub(crate) seconds: f64,
+    /// What it said besides, a line each.
+    pub(crate) notes: Vec<String>,
+    /// Why its records do not count, if they do not.
+    pub(crate) failure: Option<String>,
+    /// What it measured.
+    pub(crate) records: Vec<Record>,
+}
+
+impl Boot {
+    /// The kernel it ran on.
+    pub(crate) fn kernel(&self) -> Option<&Kernel> {
+        self.records.iter().find_map(|record| match record {
+            Record::Kernel(kernel) => Some(kernel),
+            Record::Figure(_) | Record::Service(_) => None,
+        })
+    }
+}
+
+/// Something that was not measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Missing {
+    /// The part it belongs to.
+    pub(crate) part: Part,
+    /// What it would have been.
+    pub(crate) what: String,
+    /// Why it is not there.
+    pub(crate) why: String,
+    /// What does it.
+    pub(crate) command: Option<String>,
+}
+
+/// How long something takes that people wait for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Wait {
+    /// What they wait for.
+    pub(crate) what: String,
+    /// How it was had, and under which conditions.
+    pub(crate) how: String,
+    /// Seconds of each repeat, wall clock.
+    pub(crate) repeats: Vec<f64>,
+    /// What of it took how many seconds, where that is known; longest first.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// A long command of the build, see `qemu/step.sh`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Step {
+    /// What it does.
+    pub(crate) step: String,
+    /// Wall clock.
+    pub(crate) seconds: f64,
+    /// When, as RFC 3339 has it.
+    pub(crate) started: String,
+}
+
+/// The machine this program ran on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    /// Model of its CPUs.
+    pub(crate) cpu: String,
+    /// How many there are.
+    pub(crate) cpus: usize,
+    /// Its kernel's release.
+    pub(crate) kernel: String,
+    /// The first line of what QEMU says of its version.
+    pub(crate) qemu: Option<String>,
+}
+
+/// Everything that was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// [`FORMAT`].
+    pub(crate) format: u32,
+    /// When the run started, as RFC 3339 has it.
+    pub(crate) started: String,
+    /// How long the whole run took, wall clock.
+    pub(crate) seconds: f64,
+    /// Whether it had few repeats and short runs.
+    pub(crate) quick: bool,
+    /// What was measured, as `git describe` names it.
+    pub(crate) tree: Option<String>,
+    /// Where it ran.
+    pub(crate) place: Place,
+    /// On what.
+    pub(crate) machine: Machine,
+    /// The runs of the program that measures.
+    pub(crate) boots: Vec<Boot>,
+    /// The last chapter.
+    pub(crate) waits: Vec<Wait>,
+    /// What is not there.
+    pub(crate) missing: Vec<Missing>,
+}
+
+impl Report {
+    /// One without any measurements.
+    pub(crate) fn new(started: String, quick: bool, place: Place) -> Self {
+        Self {
+            format: FORMAT,
+            started,
+            seconds: 0.0,
+            quick,
+            tree: None,
+            place,
+            machine: Machine::default(),
+            boots: Vec::new(),
+            waits: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// Reads `report.json` of a folder.
+    pub(crate) fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join(FILE);
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!(
+                "{} cannot be read; \"make bench\" writes it",
+                path.display()
+            )
+        })?;
+        let report: Self =
+            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        anyhow::ensure!(
+            report.format == FORMAT,
+            "{} has format {}, this program reads {FORMAT}",
+            path.display(),
+            report.format
+        );
+        Ok(report)
+    }
+
+    /// Whether figures of the other can stand beside this one's. The kernel may be
+    /// another: that is what reports are added up for, on real hardware.
+    pub(crate) fn check_same(&self, other: &Self) -> Result<()> {
+        let conditions = |report: &Self| {
+            let machine = &report.machine;
+            let place = format!("{:?}", report.place).to_lowercase();
+            format!(
+                "go_sched {}, {}, on {place}, {} CPUs, {}",
+                report.tree.as_deref().unwrap_or("of unknown version"),
+                if report.quick { "quick" } else { "full" },
+                machine.cpus,
+                machine.cpu,
+            )
+        };
+        let (own, others) = (conditions(self), conditions(other));
+        anyhow::ensure!(
+            own == others,
+            "this run does not go with the report there is: {own} with {others}"
+        );
+        Ok(())
+    }
+
+    /// The boots whose records count.
+    pub(crate) fn good_boots(&self) -> impl Iterator<Item = &Boot> {
+        self.boots.iter().filter(|boot| boot.failure.is_none())
+    }
+
+    /// The boot of a part, if its records count.
+    pub(crate) fn boot(&self, part: Part) -> Option<&Boot> {
+        self.good_boots().find(|boot| boot.part == part)
+    }
+
+    /// What the numbers of most boots are, for the heading.
+    pub(crate) fn conditions(&self) -> &'static str {
+        let real = self
+            .boots
+            .iter()
+            .any(|boot| boot.method == Method::WallClock);
+        match (self.place, real) {
+            (Place::Host, _) => {
+                "Measured in the kernel that this machine runs: all times are wall clock."
+            }
+            (Place::Guest, true) => {
+                "Measured in a virtual machine on this machine's CPUs (KVM): all times are wall clock."
+            }
+            (Place::Guest, false) => {
+                "An emulated machine (QEMU TCG): instructions are counted exactly, and times are \
+                 good for ratios within one boot only. What real hardware shows, these figures \
+                 do not say."
+            }
+        }
+    }
+}
