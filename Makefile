@@ -55,6 +55,9 @@ help:
 	echo 'make test-scx     tests beside a sched_ext scheduler, in a kernel that takes one'
 	echo 'make fuzz         random requests of an unprivileged user (SECONDS=N, SEED=N)'
 	echo 'make torture      race everything, and check (SECONDS=N, CPUS=N, SEED=N); debug kernel'
+	echo 'make bench        what go_sched costs and buys, to bench/report (COLD=1: builds all anew)'
+	echo 'make bench-quick  the same in three minutes, to bench/report/quick'
+	echo 'make bench-readme put the table of bench/report into README.md'
 	echo 'make shell        a root shell in the patched kernel; exit ends it'
 	echo 'make setup        install what is missing to do the above'
 	echo 'make kernel       build the patched kernel (DEBUG=1: the debug kernel; VARIANT=kcov, kcsan, scx, unpatched)'
@@ -106,6 +109,30 @@ torture: programs
 	qemu/run --variant $(or $(variant),debug) --timeout $$(($(torture_seconds) + 1200)) \
 		$(addprefix --cpus ,$(CPUS)) --append slab_nomerge --cargo-runner \
 		$(binaries)/go_sched_torture --seconds $(torture_seconds) $(addprefix --seed ,$(SEED))
+
+# Programs of this machine that are measured or measure, with their libraries; the
+# server; and what runs them, on the host too. COLD=1 builds everything a second time.
+bench_overlay := $(GO_SCHED_CACHE)/bench
+.PHONY: bench bench-quick
+bench bench-quick: programs
+	qemu/install-packages --bench
+	$(step)/programs.log 'Building the benchmarks' \
+		env $(static) cargo build --release --locked --target $(target) --package go-sched-bench
+	mkdir -p $(bench_overlay)/bin
+	for program in hackbench chrt; do
+		cp --dereference "/usr/bin/$$program" $(bench_overlay)/bin
+		ldd "/usr/bin/$$program" | grep -o '/[^ ]*' |
+			xargs cp --dereference --parents --target-directory $(bench_overlay)
+	done
+	cp $(GO_SCHED_CACHE)/oha/bin/oha $(bench_overlay)/bin
+	(cd bench/server && CGO_ENABLED=0 go build -buildvcs=false -o $(bench_overlay)/bin/go_sched_bench_server .)
+	$(binaries)/go_sched_bench $(if $(findstring quick,$@),--quick --report bench/report/quick) \
+		$(if $(COLD),--cold) --service-icount 2 --overlay $(bench_overlay) \
+		--guest-program $(binaries)/go_sched_bench_guest
+
+.PHONY: bench-readme
+bench-readme:
+	cargo run --quiet --locked --package go-sched-bench --bin go_sched_bench -- readme README.md
 
 .PHONY: shell
 shell:
@@ -194,8 +221,10 @@ lint: $(kernel_stamp)
 	cargo-fmt --all --check
 	for source in *.rs; do rustfmt --check --edition 2021 <"$$source"; done
 	cargo-clippy clippy --workspace --all-targets --locked -- -D warnings
-	test -z "$$(gofmt -l tools/demo)" || { gofmt -d tools/demo; exit 1; }
-	(cd tools/demo && go vet ./... && go test ./...)
+	test -z "$$(gofmt -l go bench tools/demo)" || { gofmt -d go bench tools/demo; exit 1; }
+	for program in go bench/server tools/demo; do
+		(cd "$$program" && go vet ./... && go test ./...)
+	done
 	shellcheck -x .ci/run qemu/run qemu/run-tests qemu/build-kernel \
 		qemu/install-packages tools/gosched/src/uapi/regenerate
 	LIBCLANG_PATH=$$(llvm-config --libdir) tools/gosched/src/uapi/regenerate
