@@ -91,7 +91,7 @@ pub(super) fn service(results: &Results, plots: &[Plot]) -> Markup {
             code { "SCHED_IDLE" } " for the competition; " code { "chrt -r" } " for the server; "
             "uclamp for both; go_sched's ioctl with 50 for the server and 8 for the competition; "
             "or go_sched's hint, by which the competition lowers itself to 8 while it burns, "
-            "without any privilege."
+            "without any privilege. Go's garbage collector is off but under GC pressure."
         }
         @match &results.service {
             None => (nothing()),
