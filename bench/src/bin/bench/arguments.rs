@@ -103,6 +103,12 @@ pub(crate) struct Bench {
     /// Have that guest's time follow its instructions, 2^SHIFT ns each
     #[arg(long, value_name = "SHIFT")]
     pub(crate) service_icount: Option<u8>,
+    /// Runs of the server in each combination; default: 3, with --quick 1
+    #[arg(long, value_name = "N")]
+    pub(crate) service_repeats: Option<u32>,
+    /// Length of each of them, in seconds; default: 8, with --quick 0.8
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) service_seconds: Option<f64>,
     /// Seconds until a guest is given up
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     pub(crate) timeout: u64,

@@ -116,6 +116,17 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Option<Plan> {
     if bench.quick {
         arguments.push("--quick".to_owned());
     }
+    if part == Part::Service {
+        let repeats = bench
+            .service_repeats
+            .map(|number| ("--repeats", number.to_string()));
+        let seconds = bench
+            .service_seconds
+            .map(|number| ("--seconds", number.to_string()));
+        for (flag, number) in repeats.into_iter().chain(seconds) {
+            arguments.extend([flag.to_owned(), number]);
+        }
+    }
     Some(Plan {
         part,
         method,
