@@ -56,7 +56,7 @@ help:
 	echo 'make fuzz         random requests of an unprivileged user (SECONDS=N, SEED=N)'
 	echo 'make torture      race everything, and check (SECONDS=N, CPUS=N, SEED=N); debug kernel'
 	echo 'make bench        what go_sched costs and buys, to bench/report (COLD=1: builds all anew)'
-	echo 'make bench-quick  the same in three minutes, to bench/report/quick'
+	echo 'make bench-quick  the same, less often and shorter, to bench/report/quick'
 	echo 'make bench-readme put the table of bench/report into README.md'
 	echo 'make shell        a root shell in the patched kernel; exit ends it'
 	echo 'make setup        install what is missing to do the above'
