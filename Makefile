@@ -130,9 +130,10 @@ bench bench-quick: programs
 		$(if $(COLD),--cold) --service-icount 2 --overlay $(bench_overlay) \
 		--guest-program $(binaries)/go_sched_bench_guest
 
+bench_readme := cargo run --quiet --locked --package go-sched-bench --bin go_sched_bench -- readme
 .PHONY: bench-readme
 bench-readme:
-	cargo run --quiet --locked --package go-sched-bench --bin go_sched_bench -- readme README.md
+	$(bench_readme) README.md
 
 .PHONY: shell
 shell:
@@ -229,6 +230,7 @@ lint: $(kernel_stamp)
 		qemu/install-packages tools/gosched/src/uapi/regenerate
 	LIBCLANG_PATH=$$(llvm-config --libdir) tools/gosched/src/uapi/regenerate
 	git diff --exit-code tools/gosched/src/uapi
+	$(bench_readme) --check README.md
 	cd $(GO_SCHED_CACHE)/linux-6.12/source
 	# It asks git's history for known licences, and that tree has none.
 	GIT_DIR=none scripts/checkpatch.pl --strict --quiet --no-summary \
