@@ -29,6 +29,7 @@ use common::state::State;
 use common::OTHER_USER;
 use common::USER;
 use nix::unistd::getpid;
+use rustc_demangle::demangle;
 
 use crate::corpus::Corpus;
 use crate::coverage::Coverage;
@@ -113,8 +114,9 @@ fn main() -> ExitCode {
     let reached = corpus.reached();
     let symbols = Symbols::load();
     if world.coverage.is_some() {
-        let unreached: Vec<_> = symbols.without(reached).into_iter().collect();
-        eprintln!("go_sched_fuzz: not reached: {}", unreached.join(" "));
+        for function in symbols.without(reached) {
+            eprintln!("go_sched_fuzz: not reached: {:#}", demangle(function));
+        }
     }
     println!(
         "go_sched_fuzz: {}: seed {seed}, {programs} programs, {} calls, {} PCs reached, \
