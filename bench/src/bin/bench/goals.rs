@@ -115,11 +115,20 @@ fn paths(figures: &Figures) -> Vec<Goal> {
             );
         };
         let difference = compare(&subject.summary, &baseline.summary);
+        // Of a short operation, the limit may be less than one instruction.
+        let units = |count: f64| format!("{} {}", format::number(count), subject.unit_name());
         Goal {
             what,
-            limit: at_most,
+            limit: format!(
+                "{at_most}, {}",
+                units(baseline.summary.median * limit / 100.0)
+            ),
             measured: match difference.seen {
-                true => format::percent(difference.percent),
+                true => format!(
+                    "{}, {}",
+                    format::percent(difference.percent),
+                    units(difference.absolute)
+                ),
                 false => format!(
                     "{} ({}, spread {} {})",
                     format::NOT_SEEN,

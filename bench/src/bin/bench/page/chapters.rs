@@ -67,7 +67,8 @@ pub(super) fn paths(results: &Results, plots: &[Plot]) -> Markup {
                 "one register to another to make room for the rest. With it, the NOP is a jump "
                 "to a landing pad, a load of the thread's record, a test and a branch back; a "
                 "wakeup also loads the running thread. A managed thread adds a call on each "
-                "wakeup and a look at its flags, and a hint a load and a comparison of its byte. "
+                "wakeup, a look at its flags, and a load and a comparison of its hint; one "
+                "without a slot has a hint that never changes, which costs the same. "
                 "A process that maps hints has one mapping more to copy and to end."
             }
         }
