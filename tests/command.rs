@@ -5,14 +5,17 @@
 use std::io::Read;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
-use std::process::Output;
 use std::process::Stdio;
 use std::thread;
 
 use common::attr::Attr;
 use common::child::become_user;
 use common::child::Child;
+use common::command::fails;
+use common::command::gosched;
+use common::command::json;
+use common::command::output;
+use common::command::succeeds;
 use common::device::Device;
 use common::device::PublicDevice;
 use common::device::SELF;
@@ -30,50 +33,6 @@ use serde_json::Value;
 
 /// Above the largest thread id the kernel gives out.
 const NO_TID: &str = "4194304";
-
-fn gosched(arguments: &[&str]) -> Command {
-    let mut command = Command::new("gosched");
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
-
-/// Runs the command, which must end with `status`; returns what it wrote to
-/// standard output and standard error.
-#[track_caller]
-fn output(command: &mut Command, status: i32) -> (String, String) {
-    let Output {
-        status: ended,
-        stdout,
-        stderr,
-    } = command.output().expect("the guest has the command");
-    let [stdout, stderr] =
-        [stdout, stderr].map(|text| String::from_utf8(text).expect("the command writes text"));
-    assert_eq!(ended.code(), Some(status), "{command:?}: {stderr}");
-    (stdout, stderr)
-}
-
-/// Runs the command where that must succeed, without complaint.
-#[track_caller]
-fn succeeds(arguments: &[&str]) -> String {
-    let (stdout, stderr) = output(&mut gosched(arguments), 0);
-    assert_eq!(stderr, "", "{arguments:?}");
-    stdout
-}
-
-/// Runs the command where that must fail, which it must say in one sentence.
-#[track_caller]
-fn fails(command: &mut Command, status: i32) -> String {
-    let (stdout, stderr) = output(command, status);
-    assert_eq!(stdout, "", "{command:?}");
-    assert!(stderr.starts_with("gosched: "), "{command:?}: {stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{command:?}: {stderr}");
-    stderr
-}
-
-#[track_caller]
-fn json(arguments: &[&str]) -> Value {
-    serde_json::from_str(&succeeds(arguments)).expect("--json writes JSON")
-}
 
 /// A process of four threads, and their ids.
 fn threaded_process() -> (Child, Vec<i32>) {
@@ -301,6 +260,24 @@ fn run_passes_on_streams_and_status() {
         .unwrap();
     assert_eq!(echo, "through");
     assert_eq!(child.wait().unwrap().code(), Some(42));
+}
+
+#[test]
+fn run_with_a_ceiling_lets_the_program_and_what_it_starts_move_up_to_it() {
+    let script = "sh -c 'gosched get --json $$; true'; true";
+    let answer = json(&["run", "20", "--ceiling", "50", "--", "sh", "-c", script]);
+    assert_eq!(answer[0]["priority"], 20);
+    assert_eq!(answer[0]["inherit"], true);
+    assert_eq!(answer[0]["ceiling"], 50);
+    assert_eq!(answer[0]["ceiling_granted"], true);
+}
+
+#[test]
+fn run_with_a_ceiling_takes_privilege() {
+    let _public = PublicDevice::new();
+    let mut run = gosched(&["run", "20", "--ceiling", "50", "--", "true"]);
+    let said = fails(run.uid(USER).gid(USER), 125);
+    assert!(said.contains("to raise a ceiling"), "{said}");
 }
 
 #[test]

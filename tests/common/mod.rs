@@ -8,6 +8,7 @@
 
 pub mod attr;
 pub mod child;
+pub mod command;
 pub mod device;
 pub mod hint;
 pub mod module;

@@ -59,6 +59,9 @@ priority above the new ceiling that the old one allowed falls to it.")]
     Ceiling(Ceiling),
     /// Run a command at a priority, which all it starts inherits
     #[command(after_help = "\
+With --ceiling, which takes root, COMMAND and what it starts may move up to it by
+themselves, with \"gosched set\", a request or a hint, whoever they run as by then.
+
 Exit status: that of COMMAND, or
   125  gosched itself failed
   126  COMMAND was found but cannot be run
@@ -113,6 +116,10 @@ pub(crate) struct ThreadArgs {
 
 #[derive(clap::Args)]
 pub(crate) struct Run {
+    /// Up to where the command, and what it starts, may move by itself
+    #[arg(long, value_name = "PRIO", allow_negative_numbers = true)]
+    pub(crate) ceiling: Option<Prio>,
+
     /// 0..63, higher = more urgent
     #[arg(value_name = "PRIO", allow_negative_numbers = true)]
     pub(crate) prio: Prio,

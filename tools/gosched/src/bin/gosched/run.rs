@@ -7,10 +7,12 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::process::ExitCode;
 
+use gosched::policy::GoPrio;
 use gosched::Children;
 use gosched::Device;
 use gosched::Target;
 
+use crate::args::Prio;
 use crate::args::Run;
 use crate::complain;
 use crate::Failure;
@@ -43,7 +45,29 @@ pub(crate) fn run(run: Run) -> ExitCode {
     })
 }
 
+/// Gives this thread what the command shall have: all of it outlives `execve(2)`.
 fn set_own(run: &Run) -> Result<(), Failure> {
-    Device::open()?.set(Target::CallingThread, run.prio.0, Children::Inherit)?;
+    let Prio(prio) = run.prio;
+    if let Some(Prio(ceiling)) = run.ceiling.filter(|Prio(ceiling)| *ceiling < prio) {
+        return Err(NoWayBack { prio, ceiling }.into());
+    }
+
+    let device = Device::open()?;
+    if let Some(Prio(ceiling)) = run.ceiling {
+        device.set_ceiling(Target::CallingThread, Some(ceiling))?;
+    }
+    device.set(Target::CallingThread, prio, Children::Inherit)?;
     Ok(())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "priority {prio} is above the ceiling {ceiling}, so that the command could not come back to it: \
+     give a ceiling of {prio} or more",
+    prio = prio.get(),
+    ceiling = ceiling.get()
+)]
+struct NoWayBack {
+    prio: GoPrio,
+    ceiling: GoPrio,
 }
