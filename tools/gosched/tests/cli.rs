@@ -2,7 +2,54 @@
 
 //! What the command prints where no kernel is asked.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
 #[test]
 fn the_command_prints_what_is_written_down() {
     trycmd::TestCases::new().case("tests/cmd/*.trycmd");
+}
+
+#[test]
+fn every_verb_has_a_manual_page_that_says_how_it_ends() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let done = Command::new(env!("CARGO_BIN_EXE_gosched"))
+        .arg("man")
+        .arg(dir.path().join("man1"))
+        .status()
+        .expect("the command runs");
+    assert!(done.success());
+
+    let pages: BTreeMap<String, String> = fs::read_dir(dir.path().join("man1"))
+        .expect("the folder is made")
+        .map(|page| page.expect("readable"))
+        .map(|page| {
+            let name = page.file_name().into_string().expect("text");
+            (name, fs::read_to_string(page.path()).expect("text"))
+        })
+        .collect();
+    let whole = &pages["gosched.1"];
+    let help = Command::new(env!("CARGO_BIN_EXE_gosched"))
+        .arg("--help")
+        .output()
+        .expect("the command runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let verbs = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .map_while(|line| line.split_whitespace().next())
+        .filter(|verb| *verb != "help");
+    let mut count = 0;
+    for verb in verbs {
+        let page = &pages[&format!("gosched-{verb}.1")];
+        for section in ["SYNOPSIS", "OPTIONS", "\"EXIT STATUS\"", "\"SEE ALSO\""] {
+            let heading = format!(".SH {section}\n");
+            assert!(page.contains(&heading), "{verb}: {section}");
+        }
+        assert!(whole.contains(&format!("gosched\\-{verb}(1)")), "{verb}");
+        count += 1;
+    }
+    assert_eq!(pages.len(), count + 1, "one page for each, and one for all");
 }

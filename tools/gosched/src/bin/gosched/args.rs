@@ -4,12 +4,14 @@
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
 use clap::Parser;
 use clap::Subcommand;
+use clap_complete::Shell;
 use gosched::policy::GoPrio;
 use gosched::thread::ThreadId;
 
@@ -76,6 +78,21 @@ not have, or the kernel's own.")]
     /// Tell whether this system is ready, and what to do if not
     #[command(after_help = "Exit status: 0 when priorities can be set, 1 otherwise")]
     Check,
+    /// Write completions for a shell to standard output
+    #[command(after_help = "\
+Put what it writes where the shell looks for it, for bash under the name \"gosched\"
+into /usr/share/bash-completion/completions.")]
+    Completions {
+        /// The shell they are for
+        shell: Shell,
+    },
+    /// Write manual pages, gosched.1 and one for each verb, to a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder, which is made if it does not exist
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
 }
 
 #[derive(clap::Args)]

@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod manual;
 mod map;
 mod run;
 mod threads;
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
         Verb::Run(run) => return run::run(run),
         Verb::Map => map::map(args.json),
         Verb::Check => check::check(args.json),
+        Verb::Completions { shell } => manual::completions(shell),
+        Verb::Man { dir } => manual::man(&dir),
     };
     match done {
         Ok(code) => code,

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `gosched completions` and `gosched man`: what packages ship beside the command,
+//! from the same source as its help.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::BufWriter;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Command;
+use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_mangen::Man;
+use roff::bold;
+use roff::italic;
+use roff::roman;
+use roff::Roff;
+
+use crate::args::Args;
+use crate::Failure;
+
+/// What the help text of a verb starts its exit statuses with.
+const EXIT_STATUS: &str = "Exit status: ";
+
+/// How a verb ends whose help does not say it.
+const USUAL_EXIT_STATUS: &str = "0 on success, 1 on failure and misuse";
+
+/// Pages of others that each page points to.
+const RELATED: [&str; 4] = ["chrt(1)", "nice(1)", "sched_setattr(2)", "sched(7)"];
+
+/// What a page says beyond the help text.
+struct Extra {
+    /// Commands, and what each does.
+    examples: &'static [(&'static str, &'static str)],
+    /// Paths, and what each is.
+    files: &'static [(&'static str, &'static str)],
+}
+
+const DEVICE: (&str, &str) = (
+    "/dev/go_sched",
+    "the device of the kernel module go_sched_class, through which priorities are set and read",
+);
+const CGROUP: (&str, &str) = (
+    "/sys/fs/cgroup",
+    "control groups, whose cpu.max limits what priorities below 48 can get, and whose cpu.stat \
+     counts how often it did",
+);
+const SCHED_EXT: (&str, &str) = (
+    "/sys/kernel/sched_ext",
+    "whether a sched_ext scheduler has taken the threads over",
+);
+
+fn extra(verb: &str) -> Extra {
+    let (examples, files): (&[_], &[_]) = match verb {
+        "gosched" => (
+            &[
+                ("gosched check", "Is everything in place?"),
+                (
+                    "gosched run 24 -- ./batch",
+                    "Run a program below all ordinary ones.",
+                ),
+                (
+                    "gosched set 50 1234",
+                    "Let thread 1234 run before all ordinary threads.",
+                ),
+                ("gosched top", "See what the kernel makes of it."),
+            ],
+            &[
+                DEVICE,
+                (
+                    "/sys/module/go_sched_class/parameters",
+                    "the parameters of the module",
+                ),
+            ],
+        ),
+        "set" => (
+            &[
+                (
+                    "gosched set 50 1234",
+                    "Thread 1234 runs before all ordinary threads.",
+                ),
+                (
+                    "gosched set -a --inherit 8 5678",
+                    "Best effort for each thread of process 5678, and what they start.",
+                ),
+            ],
+            &[DEVICE],
+        ),
+        "get" => (
+            &[
+                ("gosched get -a 5678", "All threads of process 5678."),
+                (
+                    "gosched get --json 1234 | jq '.[0].priority'",
+                    "The priority of thread 1234 alone.",
+                ),
+            ],
+            &[DEVICE],
+        ),
+        "clear" => (
+            &[("gosched clear -a 5678", "Back to what they had before.")],
+            &[DEVICE],
+        ),
+        "ceiling" => (
+            &[
+                (
+                    "gosched ceiling 50 1234",
+                    "Let its user move thread 1234 up to 50.",
+                ),
+                ("gosched ceiling none 1234", "Back to what its base allows."),
+            ],
+            &[DEVICE],
+        ),
+        "run" => (
+            &[
+                (
+                    "gosched run 24 -- make -j8",
+                    "A build that is in nobody's way.",
+                ),
+                (
+                    "gosched run 32 --ceiling 50 -- ./server",
+                    "A server that may raise its threads up to 50 by itself.",
+                ),
+            ],
+            &[DEVICE],
+        ),
+        "check" => (
+            &[(
+                "gosched check || exit 1",
+                "Go on only where priorities can be set.",
+            )],
+            &[
+                DEVICE,
+                CGROUP,
+                SCHED_EXT,
+                (
+                    "/sys/kernel/debug/sched/fair_server",
+                    "what each CPU keeps for ordinary threads beside rt threads that spin",
+                ),
+            ],
+        ),
+        "map" => (
+            &[("gosched map | grep rt", "The levels of the rt band.")],
+            &[],
+        ),
+        _ => (&[], &[DEVICE]),
+    };
+    Extra { examples, files }
+}
+
+/// Writes the completions of a shell to standard output.
+pub(crate) fn completions(shell: Shell) -> Result<ExitCode, Failure> {
+    let mut command = Args::command();
+    // It panics where it cannot write, so it does not write to a pipe.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "gosched", &mut script);
+    io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a page for the command, and one for each verb.
+pub(crate) fn man(dir: &Path) -> Result<ExitCode, Failure> {
+    write_pages(dir)
+        .map_err(|error| format!("cannot write the manual to {}: {error}", dir.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_pages(dir: &Path) -> io::Result<()> {
+    let mut whole = Args::command().disable_help_subcommand(true);
+    whole.build();
+    let pages: Vec<&Command> = whole
+        .get_subcommands()
+        .filter(|verb| !verb.is_hide_set())
+        .chain([&whole])
+        .collect();
+
+    fs::create_dir_all(dir)?;
+    for page in &pages {
+        let others = pages.iter().filter(|other| !std::ptr::eq(*other, page));
+        let man = Man::new((*page).clone())
+            .title(title(page).to_uppercase())
+            // None, but one that roff does not leave out.
+            .date(" ")
+            .source(concat!("gosched ", env!("CARGO_PKG_VERSION")))
+            .manual("Go priorities of threads");
+        let file = File::create(dir.join(man.get_filename()))?;
+        render(&man, page, others.map(|other| title(other)), file)?;
+    }
+    Ok(())
+}
+
+/// The name of the page of a command, such as `gosched-set`.
+fn title(command: &Command) -> &str {
+    command
+        .get_display_name()
+        .unwrap_or_else(|| command.get_name())
+}
+
+/// Writes one page: what the help says, and what it has no room for.
+fn render<'a>(
+    man: &Man,
+    command: &Command,
+    others: impl Iterator<Item = &'a str>,
+    file: File,
+) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
+    man.render_title(&mut out)?;
+    man.render_name_section(&mut out)?;
+    man.render_synopsis_section(&mut out)?;
+    man.render_description_section(&mut out)?;
+    man.render_options_section(&mut out)?;
+    if command.get_subcommands().next().is_some() {
+        man.render_subcommands_section(&mut out)?;
+    }
+    extra_sections(command, others).to_writer(&mut out)?;
+    // A buffer that is dropped says nothing of a full disk.
+    out.flush()
+}
+
+fn extra_sections<'a>(command: &Command, others: impl Iterator<Item = &'a str>) -> Roff {
+    let Extra { examples, files } = extra(command.get_name());
+    let help = command
+        .get_after_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let (notes, exit_status) = help
+        .split_once(EXIT_STATUS)
+        .unwrap_or((&help, USUAL_EXIT_STATUS));
+
+    let mut roff = Roff::new();
+    if !notes.is_empty() {
+        roff.control("SH", ["NOTES"]);
+        verbatim(&mut roff, notes.trim_end());
+    }
+    roff.control("SH", ["EXIT STATUS"]);
+    verbatim(&mut roff, exit_status);
+    if !files.is_empty() {
+        roff.control("SH", ["FILES"]);
+        for (path, meaning) in files {
+            roff.control("TP", []);
+            roff.text([italic(*path)]);
+            roff.text([roman(*meaning)]);
+        }
+    }
+    if !examples.is_empty() {
+        roff.control("SH", ["EXAMPLES"]);
+        for (command, meaning) in examples {
+            roff.control("TP", []);
+            roff.text([bold(*command)]);
+            roff.text([roman(*meaning)]);
+        }
+    }
+    roff.control("SH", ["SEE ALSO"]);
+    let pages: Vec<String> = others
+        .map(|page| format!("{page}(1)"))
+        .chain(RELATED.map(str::to_owned))
+        .collect();
+    roff.text([roman(pages.join(", "))]);
+    roff
+}
+
+/// Adds lines that are laid out already, as in the help text.
+fn verbatim(roff: &mut Roff, text: &str) {
+    roff.control("nf", []);
+    for line in text.lines() {
+        roff.text([roman(line)]);
+    }
+    roff.control("fi", []);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(verb: &str) -> String {
+        let mut whole = Args::command().disable_help_subcommand(true);
+        whole.build();
+        let verb = whole.find_subcommand(verb).expect("a verb");
+        extra_sections(verb, ["gosched"].into_iter()).render()
+    }
+
+    #[test]
+    fn the_exit_statuses_are_those_of_the_help() {
+        let run = page("run");
+        let (notes, rest) = run.split_once(".SH \"EXIT STATUS\"").expect("a section");
+        let (statuses, _) = rest.split_once(".SH").expect("a section after it");
+        assert!(notes.contains("With \\-\\-ceiling"), "{notes}");
+        assert!(!notes.contains("125"), "{notes}");
+        assert!(statuses.contains("that of COMMAND"), "{statuses}");
+        assert!(
+            statuses.contains("127  COMMAND was not found"),
+            "{statuses}"
+        );
+        assert!(page("set").contains(USUAL_EXIT_STATUS));
+    }
+
+    #[test]
+    fn a_page_has_examples_files_and_neighbours() {
+        let page = page("ceiling");
+        for expected in [
+            ".SH FILES",
+            "/dev/go_sched",
+            ".SH EXAMPLES",
+            "gosched ceiling 50 1234",
+            ".SH \"SEE ALSO\"",
+            "gosched(1), chrt(1)",
+        ] {
+            assert!(page.contains(expected), "{expected}: {page}");
+        }
+    }
+}
