@@ -85,8 +85,10 @@ impl Serialize for SchedPolicy {
 ///
 /// Shown as `SCHED_OTHER, nice 0, slice 2.800 ms` or `SCHED_RR, priority 5`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Params {
     /// The scheduling policy.
+    #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub policy: SchedPolicy,
     /// Nice value, -20 to 19.
     pub nice: i32,

@@ -4,9 +4,11 @@
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::Parser;
@@ -14,9 +16,11 @@ use clap::Subcommand;
 use clap_complete::Shell;
 use gosched::policy::GoPrio;
 use gosched::thread::ThreadId;
+use rustix::process::Pid;
 
 use crate::complain;
 use crate::run;
+use crate::top::SortKey;
 use crate::EXIT_FAILURE;
 
 /// Set, read and explain the Go priority of threads: 0 to 63, higher = more urgent
@@ -59,6 +63,53 @@ Up to its ceiling a thread may be moved by everybody who has its user id, and by
 its hint. Raising it takes root. What a thread starts has the same ceiling. A
 priority above the new ceiling that the old one allowed falls to it.")]
     Ceiling(Ceiling),
+    /// Show how often the scheduling of threads was changed, and why last
+    #[command(after_help = "\
+All is counted from the thread's first priority, binding or ceiling. A hint above
+the ceiling is lowered to it. Acting on a hint is put off, to the next tick or switch
+at the latest, while another CPU changes the thread, while it waits for a mutex with
+priority inheritance, and when it was preempted inside the kernel.")]
+    Stats(ThreadArgs),
+    /// Say whenever the priority, ceiling or policy of threads changes
+    #[command(after_help = "\
+Ends when all threads have, or with SIGINT. It looks once per interval, and does not
+see what changed back meanwhile; \"gosched trace\" does. With --all-tasks it finds
+what threads start later, too. Times are those of CLOCK_MONOTONIC, in seconds.
+
+Exit status: 0, or 1 if a thread was not found")]
+    Watch(Watch),
+    /// Show each change of a priority, as the kernel's tracepoints tell it
+    #[command(after_help = "\
+Ends with COMMAND, or with SIGINT. With -p or COMMAND only what they start, and they
+themselves, are shown. It records through an instance of tracefs that is its own, and
+removed at the end. Events that found no room are told of where they are missing.
+Times are those of CLOCK_MONOTONIC, in seconds, and ids those of the initial pid
+namespace.
+
+Exit status: that of COMMAND, 128 and the number of the signal that ended it, or
+    0  it was interrupted, without a COMMAND
+    1  gosched itself failed, or events were lost
+  126  COMMAND was found but cannot be run
+  127  COMMAND was not found")]
+    Trace(Trace),
+    /// Show threads with what they were given beside what they get, again and again
+    #[command(after_help = "\
+Columns: GO the priority asked for, APPLIED the one in force, CEILING up to where the
+thread may be moved without privilege, CHANGE what made the kernel reschedule it last,
+%CPU and %WAIT how much of the time since the last update it ran, and waited for a CPU,
+GROUP the control group, or autogroup, that it competes in.
+Marks:
+  !  the priority asked for is not in force
+  P  the policy is not that of the priority
+  B  it holds a lock that a more urgent thread waits for, and is boosted
+  C  a hint was above the ceiling
+  R  it ran away in the rt band
+  Q  a cpu.max applies to it
+  T  that has just throttled it
+  X  a sched_ext scheduler runs it
+Keys: q quits, a switches between all threads and those with a Go priority, s sorts by
+another column. Colours are off where NO_COLOR is set.")]
+    Top(Top),
     /// Run a command at a priority, which all it starts inherits
     #[command(after_help = "\
 With --ceiling, which takes root, COMMAND and what it starts may move up to it by
@@ -132,6 +183,58 @@ pub(crate) struct ThreadArgs {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct Watch {
+    /// How often to look, in seconds
+    #[arg(short, long, value_name = "SECONDS", default_value = "0.1")]
+    pub(crate) interval: Interval,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Trace {
+    /// Only the threads of this process, and what they start; may be given again
+    #[arg(short, long = "pid", value_name = "PID")]
+    pub(crate) pids: Vec<ThreadId>,
+
+    /// Room for events on each CPU, in KiB
+    #[arg(long, value_name = "KIB", default_value_t = 4096)]
+    pub(crate) buffer_kb: u32,
+
+    /// A command to run, and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Top {
+    /// Only the threads of this process; may be given again
+    #[arg(short, long = "pid", value_name = "PID", value_parser = parse_pid)]
+    pub(crate) pids: Vec<Pid>,
+
+    /// Also threads without a Go priority
+    #[arg(short, long)]
+    pub(crate) all: bool,
+
+    /// What to sort by
+    #[arg(short, long, value_name = "KEY", default_value = "priority")]
+    pub(crate) sort: SortKey,
+
+    /// Time between two updates, in seconds
+    #[arg(short, long, value_name = "SECONDS", default_value = "1")]
+    pub(crate) interval: Interval,
+
+    /// Write plain text, for pipes and files; --json implies it
+    #[arg(short, long)]
+    pub(crate) batch: bool,
+
+    /// End after so many updates
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
+    pub(crate) iterations: Option<NonZeroU32>,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct Run {
     /// Up to where the command, and what it starts, may move by itself
     #[arg(long, value_name = "PRIO", allow_negative_numbers = true)]
@@ -185,6 +288,40 @@ impl FromStr for CeilingPrio {
             "none" => Ok(Self(None)),
             number => number.parse().map(|Prio(prio)| Self(Some(prio))),
         }
+    }
+}
+
+fn parse_count(text: &str) -> Result<NonZeroU32, String> {
+    text.parse()
+        .map_err(|_| format!("'{text}' is not a number of updates, 1 or more"))
+}
+
+/// Reads the id of a process, which may be recycled once that has ended.
+fn parse_pid(text: &str) -> Result<Pid, String> {
+    text.parse()
+        .ok()
+        .filter(|id: &ThreadId| id.inode.is_none())
+        .map(|id| id.pid)
+        .ok_or_else(|| format!("'{text}' is not a process id"))
+}
+
+/// A time between two looks, as the user writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interval(pub(crate) Duration);
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a number of seconds from 0.01 to 3600")]
+pub(crate) struct IntervalError(String);
+
+impl FromStr for Interval {
+    type Err = IntervalError;
+
+    fn from_str(text: &str) -> Result<Self, IntervalError> {
+        text.parse()
+            .ok()
+            .filter(|seconds| (0.01..=3600.0).contains(seconds))
+            .map(|seconds| Self(Duration::from_secs_f64(seconds)))
+            .ok_or_else(|| IntervalError(text.to_owned()))
     }
 }
 
@@ -250,6 +387,15 @@ mod tests {
             "high".parse::<Prio>(),
             Err(PrioError::NotANumber("high".to_owned()))
         );
+    }
+
+    #[test]
+    fn an_interval_is_a_time_that_passes() {
+        assert_eq!("0.5".parse(), Ok(Interval(Duration::from_millis(500))));
+        for wrong in ["0", "-1", "nan", "inf", "3601", "soon"] {
+            let error = IntervalError(wrong.to_owned());
+            assert_eq!(wrong.parse::<Interval>(), Err(error));
+        }
     }
 
     #[test]

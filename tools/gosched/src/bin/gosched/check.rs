@@ -2,7 +2,7 @@
 
 //! `gosched check`: whether this system is ready, and what to do if not.
 
-mod limits;
+pub(crate) mod limits;
 
 use std::fs;
 use std::io;

@@ -3,11 +3,18 @@
 //! The command `gosched`: sets, reads and explains the Go priority of threads.
 
 mod args;
+mod cgroup;
 mod check;
+mod facts;
+mod interrupt;
 mod manual;
 mod map;
 mod run;
+mod stats;
 mod threads;
+mod top;
+mod trace;
+mod watch;
 
 use std::error::Error;
 use std::io;
@@ -29,10 +36,14 @@ fn main() -> ExitCode {
     };
 
     let done = match args.verb {
-        Verb::Set(set) => threads::set(set, args.json),
-        Verb::Get(threads) => threads::get(threads, args.json),
-        Verb::Clear(threads) => threads::clear(threads, args.json),
-        Verb::Ceiling(ceiling) => threads::ceiling(ceiling, args.json),
+        Verb::Set(set) => threads::set(&set, args.json),
+        Verb::Get(threads) => threads::get(&threads, args.json),
+        Verb::Clear(threads) => threads::clear(&threads, args.json),
+        Verb::Ceiling(ceiling) => threads::ceiling(&ceiling, args.json),
+        Verb::Stats(threads) => stats::stats(&threads, args.json),
+        Verb::Watch(watch) => watch::watch(&watch, args.json),
+        Verb::Trace(trace) => trace::trace(&trace, args.json),
+        Verb::Top(top) => top::top(&top, args.json),
         Verb::Run(run) => return run::run(run),
         Verb::Map => map::map(args.json),
         Verb::Check => check::check(args.json),
@@ -60,6 +71,14 @@ fn is_broken_pipe(failure: &Failure) -> bool {
     failure
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Writes `value` to standard output as one line of JSON.
+fn print_json_line(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    io::stdout().write_all(&line)?;
+    Ok(())
 }
 
 /// Writes `value` to standard output as indented JSON.

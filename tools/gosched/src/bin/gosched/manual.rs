@@ -44,6 +44,10 @@ const DEVICE: (&str, &str) = (
     "/dev/go_sched",
     "the device of the kernel module go_sched_class, through which priorities are set and read",
 );
+const PROC: (&str, &str) = (
+    "/proc/PID/task",
+    "the threads of a process; stat, schedstat and cgroup of each tell how it runs",
+);
 const CGROUP: (&str, &str) = (
     "/sys/fs/cgroup",
     "control groups, whose cpu.max limits what priorities below 48 can get, and whose cpu.stat \
@@ -113,6 +117,58 @@ fn extra(verb: &str) -> Extra {
                 ("gosched ceiling none 1234", "Back to what its base allows."),
             ],
             &[DEVICE],
+        ),
+        "stats" => (
+            &[(
+                "gosched stats -a 5678",
+                "How often each thread of process 5678 was changed.",
+            )],
+            &[DEVICE],
+        ),
+        "watch" => (
+            &[
+                (
+                    "gosched watch -a 5678",
+                    "All threads of process 5678, new ones too.",
+                ),
+                (
+                    "gosched watch --json 1234 | jq .priority",
+                    "The priority of thread 1234 whenever it changes.",
+                ),
+            ],
+            &[DEVICE],
+        ),
+        "trace" => (
+            &[
+                (
+                    "gosched trace -- ./server",
+                    "What happens to the threads of a program, from its start.",
+                ),
+                (
+                    "gosched trace -p 5678 --json",
+                    "The same for a process that runs.",
+                ),
+            ],
+            &[
+                (
+                    "/sys/kernel/tracing/instances",
+                    "where it records, in a folder of its own while it runs",
+                ),
+                (
+                    "/sys/kernel/tracing/events/go_sched",
+                    "the tracepoints, and what their fields are",
+                ),
+            ],
+        ),
+        "top" => (
+            &[
+                ("gosched top -p 5678 --all", "All threads of process 5678."),
+                (
+                    "gosched top -b -n 1 --sort cpu | head",
+                    "The threads that use most CPU time, once, in a pipe.",
+                ),
+            ],
+            &[DEVICE, PROC, CGROUP, SCHED_EXT],
         ),
         "run" => (
             &[

@@ -2,6 +2,7 @@
 
 //! `gosched run`.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -34,7 +35,11 @@ pub(crate) fn run(run: Run) -> ExitCode {
         complain(&"no command given");
         return ExitCode::from(EXIT_OWN_FAILURE);
     };
-    let error = Command::new(program).args(words).exec();
+    cannot_run(program, &Command::new(program).args(words).exec())
+}
+
+/// Says that a command could not be run; returns what to end with.
+pub(crate) fn cannot_run(program: &OsStr, error: &io::Error) -> ExitCode {
     complain(&format_args!(
         "cannot run {}: {error}",
         program.to_string_lossy()

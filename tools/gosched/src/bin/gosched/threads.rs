@@ -9,56 +9,78 @@ use std::process::ExitCode;
 
 use gosched::error::FindError;
 use gosched::error::RequestError;
-use gosched::policy::GoPrio;
-use gosched::sched::Params;
 use gosched::thread::Thread;
 use gosched::thread::ThreadId;
 use gosched::thread::Threads;
-use gosched::Cause;
 use gosched::Children;
 use gosched::Device;
-use gosched::Status;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::Ceiling;
 use crate::args::Set;
 use crate::args::ThreadArgs;
 use crate::complain;
+use crate::facts::words;
+use crate::facts::Facts;
+use crate::facts::ThreadError;
+use crate::facts::ThreadJson;
 use crate::print_json;
 use crate::Failure;
 use crate::EXIT_FAILURE;
 
-pub(crate) fn set(set: Set, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn set(set: &Set, json: bool) -> Result<ExitCode, Failure> {
     let children = if set.inherit {
         Children::Inherit
     } else {
         Children::StartAtBase
     };
-    for_threads(&set.threads, json, Shown::NewPrio, |device, thread| {
+    change(&set.threads, json, Shown::NewPrio, |device, thread| {
         device.set(thread.target(), set.prio.0, children)
     })
 }
 
-pub(crate) fn get(threads: ThreadArgs, json: bool) -> Result<ExitCode, Failure> {
-    for_threads(&threads, json, Shown::Current, |_, _| Ok(()))
+pub(crate) fn get(threads: &ThreadArgs, json: bool) -> Result<ExitCode, Failure> {
+    change(threads, json, Shown::Current, |_, _| Ok(()))
 }
 
-pub(crate) fn clear(threads: ThreadArgs, json: bool) -> Result<ExitCode, Failure> {
-    for_threads(&threads, json, Shown::NewPrio, |device, thread| {
+pub(crate) fn clear(threads: &ThreadArgs, json: bool) -> Result<ExitCode, Failure> {
+    change(threads, json, Shown::NewPrio, |device, thread| {
         device.clear(thread.target())
     })
 }
 
-pub(crate) fn ceiling(ceiling: Ceiling, json: bool) -> Result<ExitCode, Failure> {
-    for_threads(
-        &ceiling.threads,
-        json,
-        Shown::NewCeiling,
-        |device, thread| device.set_ceiling(thread.target(), ceiling.prio.0),
-    )
+pub(crate) fn ceiling(ceiling: &Ceiling, json: bool) -> Result<ExitCode, Failure> {
+    let threads = &ceiling.threads;
+    change(threads, json, Shown::NewCeiling, |device, thread| {
+        device.set_ceiling(thread.target(), ceiling.prio.0)
+    })
 }
 
-/// What to print of a thread.
+/// Does `work` on each thread, and then shows it.
+fn change(
+    threads: &ThreadArgs,
+    json: bool,
+    shown: Shown,
+    work: impl Fn(&Device, &Thread) -> Result<(), RequestError>,
+) -> Result<ExitCode, Failure> {
+    for_threads(threads, json, |device, thread| {
+        work(device, thread)?;
+        Ok(Told {
+            tid: thread.tid().as_raw_nonzero().get(),
+            facts: Facts::of(device, thread)?,
+            shown,
+        })
+    })
+}
+
+/// A thread, and what to print of it.
+struct Told {
+    tid: i32,
+    facts: Facts,
+    shown: Shown,
+}
+
 #[derive(Clone, Copy)]
 enum Shown {
     /// The priority it has now, because of us.
@@ -69,70 +91,56 @@ enum Shown {
     Current,
 }
 
-/// All there is to know of a thread.
-#[derive(Clone, Copy)]
-struct Facts {
-    status: Status,
-    /// The scheduling parameters in force.
-    current: Params,
-    /// Why they were changed last.
-    last_change: Option<Cause>,
+impl Answer for Told {
+    type Json = ThreadJson;
+
+    fn json(&self) -> ThreadJson {
+        ThreadJson::new(self.tid, &self.facts)
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        print(out, self.tid, &self.facts, self.shown)
+    }
 }
 
-/// One thread of the JSON answer.
-#[derive(Serialize)]
+/// What a verb answers for one thread.
+pub(crate) trait Answer {
+    type Json: Serialize;
+
+    fn json(&self) -> Self::Json;
+
+    /// Writes it as lines.
+    fn write(&self, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// One thread of the answer: what is known of it, or why that is nothing.
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
-enum Answer {
-    Thread {
-        tid: i32,
-        priority: Option<u32>,
-        band: Option<&'static str>,
-        /// The priority in force.
-        applied: Option<u32>,
-        inherit: bool,
-        ceiling: u32,
-        ceiling_granted: bool,
-        /// Of the hint page.
-        slot: Option<u32>,
-        last_change: Option<Cause>,
-        current: Params,
-        base: Params,
-    },
+pub(crate) enum Outcome<T> {
+    /// It was found, and what was asked for was done.
+    Thread(T),
+    /// It was not.
     Failed {
-        /// As the user wrote it, unless only this thread of it failed.
+        /// The id as the user wrote it, unless only this thread of it failed.
         id: String,
+        /// Why, for people.
         error: String,
     },
 }
 
-#[derive(Debug, thiserror::Error)]
-enum ThreadError {
-    #[error(transparent)]
-    Find(#[from] FindError),
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    #[error("cannot read its scheduling parameters: {0}")]
-    Params(#[from] io::Error),
-}
-
-/// Does `work` on each thread, and then shows it; a thread that fails does not
-/// keep the others from their turn.
-fn for_threads(
+/// Does `work` on each thread; one that fails does not keep the others from their
+/// turn.
+pub(crate) fn for_threads<A: Answer>(
     args: &ThreadArgs,
     json: bool,
-    shown: Shown,
-    work: impl Fn(&Device, &Thread) -> Result<(), RequestError>,
+    work: impl Fn(&Device, &Thread) -> Result<A, ThreadError>,
 ) -> Result<ExitCode, Failure> {
     let device = Device::open()?;
     let mut sink = Sink {
-        shown,
         json: json.then(Vec::new),
         failed: false,
     };
-    let work = |thread: &Thread| {
-        work(&device, thread)?;
-        read(&device, thread)
-    };
+    let work = |thread: &Thread| work(&device, thread);
 
     for id in &args.ids {
         if args.all_tasks {
@@ -140,9 +148,9 @@ fn for_threads(
         } else {
             match Thread::open(*id)
                 .map_err(ThreadError::from)
-                .and_then(|thread| Ok((work(&thread)?, thread)))
+                .and_then(|thread| work(&thread))
             {
-                Ok((facts, thread)) => sink.show(&thread, &facts)?,
+                Ok(answer) => sink.show(&answer)?,
                 Err(error) => sink.fail(id, &error),
             }
         }
@@ -150,10 +158,10 @@ fn for_threads(
     sink.finish()
 }
 
-fn for_all_threads(
+fn for_all_threads<A: Answer>(
     id: ThreadId,
-    work: impl Fn(&Thread) -> Result<Facts, ThreadError>,
-    sink: &mut Sink,
+    work: impl Fn(&Thread) -> Result<A, ThreadError>,
+    sink: &mut Sink<A::Json>,
 ) -> io::Result<()> {
     let threads = match Threads::of(id) {
         Ok(threads) => threads,
@@ -174,9 +182,9 @@ fn for_all_threads(
             }
         };
         match work(&thread) {
-            Ok(facts) => sink.show(&thread, &facts)?,
+            Ok(answer) => sink.show(&answer)?,
             // It ended before its turn.
-            Err(ThreadError::Request(RequestError::NoSuchThread)) => continue,
+            Err(error) if error.is_end() => continue,
             Err(error) => sink.fail(&thread.tid(), &error),
         }
         none_found = false;
@@ -187,53 +195,28 @@ fn for_all_threads(
     Ok(())
 }
 
-fn read(device: &Device, thread: &Thread) -> Result<Facts, ThreadError> {
-    // The parameters can only be had by id. The device answers by pidfd, which
-    // proves that the thread was still there and the id its own.
-    let current = Params::in_force(thread.tid());
-    let status = device.get(thread.target())?;
-    Ok(Facts {
-        status,
-        current: current?,
-        last_change: device.stats(thread.target())?.last_cause,
-    })
-}
-
 /// Where answers go: to standard output at once, or collected for JSON.
-struct Sink {
-    shown: Shown,
-    json: Option<Vec<Answer>>,
+struct Sink<J> {
+    json: Option<Vec<Outcome<J>>>,
     failed: bool,
 }
 
-impl Sink {
-    fn show(&mut self, thread: &Thread, facts: &Facts) -> io::Result<()> {
-        let tid = thread.tid().as_raw_nonzero().get();
-        let Some(answers) = &mut self.json else {
-            return print(&mut io::stdout().lock(), tid, facts, self.shown);
-        };
-        let status = &facts.status;
-        answers.push(Answer::Thread {
-            tid,
-            priority: status.prio.map(GoPrio::get),
-            band: status.prio.map(|prio| prio.band().name()),
-            applied: status.applied.map(GoPrio::get),
-            inherit: status.children == Children::Inherit,
-            ceiling: status.ceiling.prio.get(),
-            ceiling_granted: status.ceiling.granted,
-            slot: status.slot,
-            last_change: facts.last_change,
-            current: facts.current,
-            base: status.base,
-        });
-        Ok(())
+impl<J: Serialize> Sink<J> {
+    fn show(&mut self, answer: &impl Answer<Json = J>) -> io::Result<()> {
+        match &mut self.json {
+            Some(answers) => {
+                answers.push(Outcome::Thread(answer.json()));
+                Ok(())
+            }
+            None => answer.write(&mut io::stdout().lock()),
+        }
     }
 
     fn fail(&mut self, id: &dyn Display, error: &dyn Display) {
         self.failed = true;
         complain(&format_args!("pid {id}: {error}"));
         if let Some(answers) = &mut self.json {
-            answers.push(Answer::Failed {
+            answers.push(Outcome::Failed {
                 id: id.to_string(),
                 error: error.to_string(),
             });
@@ -252,7 +235,7 @@ impl Sink {
     }
 }
 
-fn print(out: &mut impl Write, tid: i32, facts: &Facts, shown: Shown) -> io::Result<()> {
+fn print(out: &mut dyn Write, tid: i32, facts: &Facts, shown: Shown) -> io::Result<()> {
     let status = &facts.status;
     let prio = words(status.prio);
     let inherit = match status.children {
@@ -277,7 +260,7 @@ fn print(out: &mut impl Write, tid: i32, facts: &Facts, shown: Shown) -> io::Res
             writeln!(out, "pid {tid}'s current scheduling: {}", facts.current)?;
             writeln!(out, "pid {tid}'s base scheduling: {}", status.base)?;
             writeln!(out, "pid {tid}'s ceiling: {ceiling}{granted}")?;
-            match facts.last_change {
+            match facts.stats.last_cause {
                 Some(cause) => writeln!(out, "pid {tid}'s last change: {cause}"),
                 None => writeln!(out, "pid {tid}'s last change: none"),
             }
@@ -285,17 +268,15 @@ fn print(out: &mut impl Write, tid: i32, facts: &Facts, shown: Shown) -> io::Res
     }
 }
 
-fn words(prio: Option<GoPrio>) -> String {
-    match prio {
-        Some(prio) => format!("{} ({})", prio.get(), prio.band().name()),
-        None => "none".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use gosched::policy::GoPrio;
+    use gosched::sched::Params;
     use gosched::sched::SchedPolicy;
     use gosched::uapi;
+    use gosched::Cause;
+    use gosched::Stats;
+    use gosched::Status;
 
     use super::*;
 
@@ -308,7 +289,13 @@ mod tests {
                 rt_priority: 13,
                 slice_ns: 0,
             },
-            last_change: Cause::from_number(last_change),
+            stats: Stats {
+                last_cause: Cause::from_number(last_change),
+                applies: 1,
+                clamps: 0,
+                skips: 0,
+                runaways: 0,
+            },
         };
         let mut out = Vec::new();
         print(&mut out, 123, &facts, shown).expect("a vector takes all");

@@ -5,19 +5,20 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::path::PathBuf;
 
-use procfs::process::Process;
 use procfs::ProcResult;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Finding;
+use crate::cgroup::Hierarchy;
+use crate::cgroup::Quota;
 
 /// Whether a scheduler loaded through `sched_ext` has taken the threads over.
 pub(super) fn sched_ext() -> Finding {
     const CHECK: &str = "sched_ext";
-    const DIR: &str = "/sys/kernel/sched_ext";
 
-    match sched_ext_mode(Path::new(DIR)) {
+    match SchedExt::read() {
         Ok(SchedExt::Off) => Finding::ok(CHECK, "no scheduler is loaded through it"),
         Ok(SchedExt::Partial) => Finding::ok(
             CHECK,
@@ -39,22 +40,34 @@ pub(super) fn sched_ext() -> Finding {
     }
 }
 
-#[derive(Debug, PartialEq)]
-enum SchedExt {
+/// Which threads a scheduler runs that is loaded through `sched_ext`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SchedExt {
+    /// None: there is no such scheduler.
     Off,
+    /// Those of the policy `SCHED_EXT`.
     Partial,
+    /// All.
     Full,
 }
 
-fn sched_ext_mode(dir: &Path) -> io::Result<SchedExt> {
-    let read = |name| fs::read_to_string(dir.join(name));
-    Ok(if read("state")?.trim() == "disabled" {
-        SchedExt::Off
-    } else if read("switch_all")?.trim() == "0" {
-        SchedExt::Partial
-    } else {
-        SchedExt::Full
-    })
+impl SchedExt {
+    /// Asks the kernel; one without `sched_ext` has not that directory.
+    pub(crate) fn read() -> io::Result<Self> {
+        Self::read_at(Path::new("/sys/kernel/sched_ext"))
+    }
+
+    fn read_at(dir: &Path) -> io::Result<Self> {
+        let read = |name| fs::read_to_string(dir.join(name));
+        Ok(if read("state")?.trim() == "disabled" {
+            Self::Off
+        } else if read("switch_all")?.trim() == "0" {
+            Self::Partial
+        } else {
+            Self::Full
+        })
+    }
 }
 
 /// Whether fair threads get some CPU beside a spinning rt thread: since Linux
@@ -112,20 +125,20 @@ fn fair_server_shares(dir: &Path) -> io::Result<Vec<Share>> {
 pub(super) fn quota() -> Finding {
     const CHECK: &str = "quota";
 
-    match own_cgroup() {
-        Ok(Some(own)) => match tightest_quota(&own.mount, &own.path) {
-            Some(quota) => Finding::warn(
-                CHECK,
-                format!(
-                    "cpu.max of {} allows {:.0}% of one CPU: 0..47 cannot lift it, 48..63 escapes it",
-                    quota.cgroup.display(),
-                    quota.cpus * 100.0
-                ),
-                format!("write \"max\" to {}/cpu.max to lift it", quota.cgroup.display()),
+    match own_quota() {
+        Ok(Some(quota)) => Finding::warn(
+            CHECK,
+            format!(
+                "cpu.max of {} allows {:.0}% of one CPU: 0..47 cannot lift it, 48..63 escapes it",
+                quota.cgroup.display(),
+                quota.cpus * 100.0
             ),
-            None => Finding::ok(CHECK, "no cpu.max limits the control group of this process"),
-        },
-        Ok(None) => Finding::ok(CHECK, "no control groups of version 2"),
+            format!(
+                "write \"max\" to {}/cpu.max to lift it",
+                quota.cgroup.display()
+            ),
+        ),
+        Ok(None) => Finding::ok(CHECK, "no cpu.max limits the control group of this process"),
         Err(error) => Finding::warn(
             CHECK,
             format!("unknown whether a cpu.max applies: {error}"),
@@ -134,74 +147,25 @@ pub(super) fn quota() -> Finding {
     }
 }
 
-struct OwnCgroup {
-    mount: PathBuf,
-    path: PathBuf,
-}
-
-fn own_cgroup() -> ProcResult<Option<OwnCgroup>> {
-    let process = Process::myself()?;
-    let Some(mount) = process
-        .mountinfo()?
-        .into_iter()
-        .find(|mount| mount.fs_type == "cgroup2")
-    else {
+fn own_quota() -> ProcResult<Option<Quota>> {
+    let Some(hierarchy) = Hierarchy::find()? else {
         return Ok(None);
     };
-    Ok(process
-        .cgroups()?
-        .into_iter()
-        .find(|cgroup| cgroup.hierarchy == 0)
-        .map(|cgroup| OwnCgroup {
-            path: mount
-                .mount_point
-                .join(cgroup.pathname.trim_start_matches('/')),
-            mount: mount.mount_point,
-        }))
-}
-
-#[derive(Debug, PartialEq)]
-struct Quota {
-    cgroup: PathBuf,
-    /// How many CPUs' worth of time.
-    cpus: f64,
-}
-
-fn tightest_quota(mount: &Path, path: &Path) -> Option<Quota> {
-    path.ancestors()
-        .take_while(|cgroup| cgroup.starts_with(mount))
-        .filter_map(|cgroup| {
-            let cpu_max = fs::read_to_string(cgroup.join("cpu.max")).ok()?;
-            Some(Quota {
-                cgroup: cgroup.to_owned(),
-                cpus: parse_cpu_max(&cpu_max)?,
-            })
-        })
-        .min_by(|a, b| a.cpus.total_cmp(&b.cpus))
-}
-
-/// Reads "QUOTA PERIOD", in microseconds; nothing when the quota is "max".
-fn parse_cpu_max(text: &str) -> Option<f64> {
-    let (quota, period) = text.trim().split_once(' ')?;
-    let (quota, period): (f64, f64) = (quota.parse().ok()?, period.parse().ok()?);
-    Some(quota / period)
+    let own = Hierarchy::path(Path::new("/proc/self/cgroup"))?;
+    Ok(own.and_then(|path| hierarchy.tightest_quota(&path)))
 }
 
 /// Whether the scheduler weighs sessions before it weighs threads.
 pub(super) fn autogroup() -> Finding {
     const CHECK: &str = "autogroup";
-    const PATH: &str = "/proc/sys/kernel/sched_autogroup_enabled";
 
-    match fs::read_to_string(PATH) {
-        Ok(enabled) if enabled.trim() != "0" => Finding::warn(
+    match autogroup_enabled() {
+        Ok(true) => Finding::warn(
             CHECK,
             "on: 0..47 orders threads within a session only, and sessions among each other as before",
-            format!("run \"echo 0 >{PATH}\" as root to order them all"),
+            format!("run \"echo 0 >{AUTOGROUP_ENABLED}\" as root to order them all"),
         ),
-        Ok(_) => Finding::ok(CHECK, "off"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Finding::ok(CHECK, "not in this kernel")
-        }
+        Ok(false) => Finding::ok(CHECK, "off, or not in this kernel"),
         Err(error) => Finding::warn(
             CHECK,
             format!("unknown whether on: {error}"),
@@ -210,32 +174,20 @@ pub(super) fn autogroup() -> Finding {
     }
 }
 
+const AUTOGROUP_ENABLED: &str = "/proc/sys/kernel/sched_autogroup_enabled";
+
+/// Whether each session is a group of its own to the scheduler.
+pub(crate) fn autogroup_enabled() -> io::Result<bool> {
+    match fs::read_to_string(AUTOGROUP_ENABLED) {
+        Ok(enabled) => Ok(enabled.trim() != "0"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cpu_max_is_quota_by_period() {
-        assert_eq!(parse_cpu_max("50000 100000\n"), Some(0.5));
-        assert_eq!(parse_cpu_max("max 100000\n"), None);
-    }
-
-    #[test]
-    fn the_tightest_quota_of_all_groups_above_counts() {
-        let mount = tempfile::tempdir().expect("temporary directory");
-        let above = mount.path().join("above");
-        let own = above.join("own");
-        fs::create_dir_all(&own).expect("directories");
-        assert_eq!(tightest_quota(mount.path(), &own), None);
-
-        fs::write(own.join("cpu.max"), "200000 100000\n").expect("file");
-        fs::write(above.join("cpu.max"), "25000 100000\n").expect("file");
-        let quota = Quota {
-            cgroup: above,
-            cpus: 0.25,
-        };
-        assert_eq!(tightest_quota(mount.path(), &own), Some(quota));
-    }
 
     #[test]
     fn a_sched_ext_scheduler_is_told_by_its_mode() {
@@ -247,7 +199,7 @@ mod tests {
         ] {
             fs::write(dir.path().join("state"), format!("{state}\n")).expect("file");
             fs::write(dir.path().join("switch_all"), format!("{switch_all}\n")).expect("file");
-            assert_eq!(sched_ext_mode(dir.path()).expect("readable"), mode);
+            assert_eq!(SchedExt::read_at(dir.path()).expect("readable"), mode);
         }
     }
 

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What control groups of version 2 allow, see cgroup-v2.rst of the kernel.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use procfs::process::Process;
+use procfs::FromRead;
+use procfs::ProcResult;
+use procfs::ProcessCGroups;
+
+/// The hierarchy, where it is mounted.
+#[derive(Debug)]
+pub(crate) struct Hierarchy {
+    mount: PathBuf,
+}
+
+/// A limit of a group, or one above it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Quota {
+    /// The group's directory.
+    pub(crate) cgroup: PathBuf,
+    /// How many CPUs' worth of time.
+    pub(crate) cpus: f64,
+    /// How many periods it was out of time in, so far.
+    pub(crate) throttled: u64,
+}
+
+impl Hierarchy {
+    /// Finds it, if this system has one.
+    pub(crate) fn find() -> ProcResult<Option<Self>> {
+        Ok(Process::myself()?
+            .mountinfo()?
+            .into_iter()
+            .find(|mount| mount.fs_type == "cgroup2")
+            .map(|mount| Self {
+                mount: mount.mount_point,
+            }))
+    }
+
+    /// Reads the path of a group, from its root, out of `/proc/PID/cgroup` or that
+    /// of a thread.
+    pub(crate) fn path(file: &Path) -> ProcResult<Option<String>> {
+        Ok(ProcessCGroups::from_file(file)?
+            .into_iter()
+            .find(|cgroup| cgroup.hierarchy == 0)
+            .map(|cgroup| cgroup.pathname))
+    }
+
+    /// Returns the tightest limit of a group and those above it.
+    pub(crate) fn tightest_quota(&self, path: &str) -> Option<Quota> {
+        self.mount
+            .join(path.trim_start_matches('/'))
+            .ancestors()
+            .take_while(|cgroup| cgroup.starts_with(&self.mount))
+            .filter_map(|cgroup| {
+                let cpu_max = fs::read_to_string(cgroup.join("cpu.max")).ok()?;
+                Some(Quota {
+                    cgroup: cgroup.to_owned(),
+                    cpus: parse_cpu_max(&cpu_max)?,
+                    throttled: nr_throttled(cgroup).unwrap_or_default(),
+                })
+            })
+            .min_by(|a, b| a.cpus.total_cmp(&b.cpus))
+    }
+}
+
+/// Reads "QUOTA PERIOD", in microseconds; nothing when the quota is "max".
+fn parse_cpu_max(text: &str) -> Option<f64> {
+    let (quota, period) = text.trim().split_once(' ')?;
+    let (quota, period): (f64, f64) = (quota.parse().ok()?, period.parse().ok()?);
+    Some(quota / period)
+}
+
+/// Reads the line "nr_throttled COUNT" of `cpu.stat`.
+fn nr_throttled(cgroup: &Path) -> io::Result<u64> {
+    let stat = fs::read_to_string(cgroup.join("cpu.stat"))?;
+    stat.lines()
+        .find_map(|line| line.strip_prefix("nr_throttled "))
+        .and_then(|count| count.parse().ok())
+        .ok_or(io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_max_is_quota_by_period() {
+        assert_eq!(parse_cpu_max("50000 100000\n"), Some(0.5));
+        assert_eq!(parse_cpu_max("max 100000\n"), None);
+    }
+
+    #[test]
+    fn the_tightest_quota_of_all_groups_above_counts() {
+        let mount = tempfile::tempdir().expect("temporary directory");
+        let above = mount.path().join("above");
+        let own = above.join("own");
+        fs::create_dir_all(&own).expect("directories");
+        let hierarchy = Hierarchy {
+            mount: mount.path().to_owned(),
+        };
+        assert_eq!(hierarchy.tightest_quota("/above/own"), None);
+
+        fs::write(own.join("cpu.max"), "200000 100000\n").expect("file");
+        fs::write(above.join("cpu.max"), "25000 100000\n").expect("file");
+        let stat = "usage_usec 7\nnr_periods 9\nnr_throttled 5\n";
+        fs::write(above.join("cpu.stat"), stat).expect("file");
+        let quota = Quota {
+            cgroup: above,
+            cpus: 0.25,
+            throttled: 5,
+        };
+        assert_eq!(hierarchy.tightest_quota("/above/own"), Some(quota));
+    }
+}

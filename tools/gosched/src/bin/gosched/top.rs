@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `gosched top`: what threads were given beside what they get.
+
+mod batch;
+mod column;
+#[cfg(test)]
+mod made_up;
+mod sample;
+mod screen;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::thread;
+
+pub(crate) use self::batch::TopJson;
+pub(crate) use self::column::SortKey;
+use self::sample::Sample;
+use self::sample::Sampler;
+use self::screen::Screen;
+use crate::args::Top;
+use crate::check::limits::SchedExt;
+use crate::interrupt::Interrupt;
+use crate::print_json_line;
+use crate::Failure;
+
+pub(crate) fn top(args: &Top, json: bool) -> Result<ExitCode, Failure> {
+    let batch = args.batch || json;
+    if !batch && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return Err("top needs a terminal: use --batch to write to a file or a pipe".into());
+    }
+    let mut sampler = Sampler::new(&args.pids)?;
+    if batch {
+        write_samples(args, json, &mut sampler)?;
+    } else {
+        Screen::new(args, Interrupt::catch()?)?.show(&mut sampler)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_samples(args: &Top, json: bool, sampler: &mut Sampler) -> Result<(), Failure> {
+    // What is told is what happened since.
+    sampler.sample(args.all)?;
+    let mut left = args.iterations.map(std::num::NonZeroU32::get);
+    while left != Some(0) {
+        left = left.map(|left| left - 1);
+        thread::sleep(args.interval.0);
+        let sample = sorted(sampler.sample(args.all)?, args.sort);
+        if json {
+            print_json_line(&TopJson::new(&sample))?;
+        } else {
+            batch::write(&mut io::stdout().lock(), &sample)?;
+        }
+    }
+    Ok(())
+}
+
+fn sorted(mut sample: Sample, key: SortKey) -> Sample {
+    sample.rows.sort_by(|a, b| key.compare(a, b));
+    sample
+}
+
+/// What is true of more than one thread: lines above the table.
+fn summary(sample: &Sample) -> Vec<String> {
+    let managed = |row: &&sample::Row| row.facts.status.prio.is_some();
+    let sched_ext = match sample.sched_ext {
+        None => "not in this kernel",
+        Some(SchedExt::Off) => "off",
+        Some(SchedExt::Partial) => "on, for SCHED_EXT threads alone",
+        Some(SchedExt::Full) => "ON FOR ALL THREADS: no priority counts",
+    };
+    let mut lines = vec![format!(
+        "{} threads, {} with a Go priority; sched_ext {sched_ext}; autogroup {}",
+        sample.rows.len(),
+        sample.rows.iter().filter(managed).count(),
+        if sample.autogroup {
+            "on: 0..47 are ordered within a session"
+        } else {
+            "off"
+        },
+    )];
+
+    let quotas: BTreeMap<_, _> = sample
+        .rows
+        .iter()
+        .filter_map(|row| Some((&row.quota.as_ref()?.cgroup, row)))
+        .collect();
+    for (cgroup, row) in quotas {
+        let Some(quota) = &row.quota else { continue };
+        lines.push(format!(
+            "{}: cpu.max allows {:.0}% of one CPU; throttled {} times, {} of them just now",
+            cgroup.display(),
+            quota.cpus * 100.0,
+            quota.throttled,
+            row.throttled
+        ));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::Quota;
+
+    #[test]
+    fn the_summary_tells_each_limit_once() {
+        let mut rows = vec![made_up::row(1, Some(8)), made_up::row(2, None)];
+        for row in &mut rows {
+            row.quota = Some(Quota {
+                cgroup: "/sys/fs/cgroup/batch".into(),
+                cpus: 0.2,
+                throttled: 7,
+            });
+            row.throttled = 3;
+        }
+        assert_eq!(
+            summary(&made_up::sample(rows)),
+            [
+                "2 threads, 1 with a Go priority; sched_ext off; autogroup off",
+                "/sys/fs/cgroup/batch: cpu.max allows 20% of one CPU; throttled 7 times, 3 of them just now",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_scheduler_that_has_taken_over_is_told_loudly() {
+        let mut sample = made_up::sample(vec![]);
+        sample.sched_ext = Some(SchedExt::Full);
+        assert!(summary(&sample)[0].contains("ON FOR ALL THREADS"));
+    }
+}

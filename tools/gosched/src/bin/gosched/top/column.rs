@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The columns of the table, on the screen and in a pipe.
+
+use std::cmp::Ordering;
+
+use clap::ValueEnum;
+
+use super::sample::Row;
+use super::sample::Sample;
+
+/// What the marks mean; they say without colour what colour says.
+pub(super) const LEGEND: &str = "MARKS: ! the priority asked for is not in force  P policy not that of the \
+priority  B boosted by a lock  C a hint was above the ceiling  R ran away  Q cpu.max applies  T throttled just now  \
+X a sched_ext scheduler runs it";
+
+/// One column: its heading, and what it has of a thread.
+pub(super) struct Column {
+    pub(super) heading: &'static str,
+    /// Whether it has numbers, which are aligned to the right.
+    pub(super) numeric: bool,
+    pub(super) cell: fn(&Row, &Sample) -> String,
+}
+
+pub(super) const COLUMNS: [Column; 16] = [
+    number("PID", |row, _| row.pid.to_string()),
+    number("TID", |row, _| row.tid.to_string()),
+    text("COMMAND", |row, _| row.command.clone()),
+    number("GO", |row, _| {
+        or_dash(row.facts.status.prio.map(|prio| prio.get()))
+    }),
+    number("APPLIED", |row, _| {
+        or_dash(row.facts.status.applied.map(|prio| prio.get()))
+    }),
+    number("CEILING", |row, _| {
+        row.facts.status.ceiling.prio.get().to_string()
+    }),
+    text("POLICY", |row, _| row.facts.current.policy.to_string()),
+    number("NICE", |row, _| {
+        let current = &row.facts.current;
+        or_dash(current.policy.is_fair().then_some(current.nice))
+    }),
+    number("RT", |row, _| {
+        let current = &row.facts.current;
+        or_dash(current.policy.is_rt().then_some(current.rt_priority))
+    }),
+    number("SLICE-MS", |row, _| {
+        let slice_ns = row.facts.current.slice_ns;
+        or_dash((slice_ns != 0).then(|| format!("{:.3}", slice_ns as f64 / 1e6)))
+    }),
+    number("CPU", |row, _| or_dash(row.cpu)),
+    number("%CPU", |row, _| format!("{:.1}", row.cpu_percent)),
+    number("%WAIT", |row, _| format!("{:.1}", row.wait_percent)),
+    text("CHANGE", |row, _| or_dash(row.facts.stats.last_cause)),
+    text("MARKS", marks),
+    text("GROUP", |row, _| {
+        or_dash(row.autogroup.as_ref().or(row.cgroup.as_ref()))
+    }),
+];
+
+const fn text(heading: &'static str, cell: fn(&Row, &Sample) -> String) -> Column {
+    Column {
+        heading,
+        numeric: false,
+        cell,
+    }
+}
+
+const fn number(heading: &'static str, cell: fn(&Row, &Sample) -> String) -> Column {
+    Column {
+        heading,
+        numeric: true,
+        cell,
+    }
+}
+
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// Letters for what is not as one would think, see [`LEGEND`].
+pub(super) fn marks(row: &Row, sample: &Sample) -> String {
+    let stats = &row.facts.stats;
+    let marks: String = [
+        ('!', row.is_pending()),
+        ('P', row.is_off_the_map()),
+        ('B', row.is_boosted()),
+        ('C', stats.clamps > 0),
+        ('R', stats.runaways > 0),
+        ('Q', row.is_limited()),
+        ('T', row.throttled > 0),
+        ('X', sample.is_taken_over()),
+    ]
+    .into_iter()
+    .filter_map(|(mark, set)| set.then_some(mark))
+    .collect();
+    if marks.is_empty() {
+        "-".to_owned()
+    } else {
+        marks
+    }
+}
+
+/// What the threads are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SortKey {
+    /// Go priority in force, the most urgent first
+    Priority,
+    /// CPU time, the most first
+    Cpu,
+    /// Time waited for a CPU, the most first
+    Wait,
+    /// Thread id
+    Tid,
+    /// Name
+    Command,
+}
+
+impl SortKey {
+    /// The one after it, and the first after the last.
+    pub(super) fn next(self) -> Self {
+        let keys = Self::value_variants();
+        let next = keys.iter().skip_while(|key| **key != self).nth(1);
+        next.copied().unwrap_or(keys[0])
+    }
+
+    pub(super) fn compare(self, a: &Row, b: &Row) -> Ordering {
+        let applied = |row: &Row| row.facts.status.applied;
+        match self {
+            Self::Priority => applied(b).cmp(&applied(a)),
+            Self::Cpu => b.cpu_percent.total_cmp(&a.cpu_percent),
+            Self::Wait => b.wait_percent.total_cmp(&a.wait_percent),
+            Self::Tid => Ordering::Equal,
+            Self::Command => a.command.cmp(&b.command),
+        }
+        .then(a.tid.cmp(&b.tid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::limits::SchedExt;
+    use crate::top::made_up;
+
+    #[test]
+    fn each_thing_worth_knowing_has_a_mark() {
+        let mut sample = made_up::sample(vec![]);
+        let mut row = made_up::row(42, Some(50));
+        assert_eq!(marks(&row, &sample), "-");
+        row.facts.status.applied = gosched::policy::GoPrio::new(47);
+        row.kernel_priority = -20;
+        row.facts.stats.clamps = 1;
+        row.facts.stats.runaways = 1;
+        row.throttled = 3;
+        sample.sched_ext = Some(SchedExt::Full);
+        assert_eq!(marks(&row, &sample), "!PBCRTX");
+        for mark in "!PBCRQTX".chars() {
+            let meaning = format!(" {mark} ");
+            assert!(LEGEND.contains(&meaning), "{mark}");
+        }
+    }
+
+    #[test]
+    fn sorting_goes_round_all_keys() {
+        let mut key = SortKey::Priority;
+        for _ in SortKey::value_variants() {
+            key = key.next();
+        }
+        assert_eq!(key, SortKey::Priority);
+    }
+
+    #[test]
+    fn the_most_urgent_thread_comes_first() {
+        let mut rows = [
+            made_up::row(1, None),
+            made_up::row(2, Some(8)),
+            made_up::row(4, Some(50)),
+            made_up::row(3, Some(50)),
+        ];
+        rows.sort_by(|a, b| SortKey::Priority.compare(a, b));
+        assert_eq!(rows.map(|row| row.tid), [3, 4, 2, 1]);
+    }
+}

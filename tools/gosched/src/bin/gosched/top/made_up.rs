@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Samples for tests.
+
+use gosched::policy::level;
+use gosched::policy::GoPrio;
+use gosched::sched::Params;
+use gosched::sched::SchedPolicy;
+use gosched::Cause;
+use gosched::Ceiling;
+use gosched::Children;
+use gosched::Stats;
+use gosched::Status;
+
+use super::sample::Row;
+use super::sample::Sample;
+use crate::check::limits::SchedExt;
+use crate::facts::Facts;
+
+pub(super) fn sample(rows: Vec<Row>) -> Sample {
+    Sample {
+        sched_ext: Some(SchedExt::Off),
+        autogroup: false,
+        rows,
+    }
+}
+
+/// A thread at nice 0 whose priority is in force as it should be.
+pub(super) fn row(tid: i32, prio: Option<u32>) -> Row {
+    let base = Params {
+        policy: SchedPolicy::from_number(0),
+        nice: 0,
+        rt_priority: 0,
+        slice_ns: 0,
+    };
+    let prio = prio.and_then(GoPrio::new);
+    let current = prio.map_or(base, |prio| {
+        let level = level(prio);
+        Params {
+            policy: level.policy.into(),
+            nice: level.nice,
+            rt_priority: level.rt_priority,
+            slice_ns: level.slice_ns,
+        }
+    });
+    let kernel_priority = if current.policy.is_rt() {
+        -1 - i64::from(current.rt_priority)
+    } else {
+        20 + i64::from(current.nice)
+    };
+    Row {
+        pid: 40,
+        tid,
+        command: "worker".to_owned(),
+        facts: Facts {
+            status: Status {
+                prio,
+                applied: prio,
+                ceiling: Ceiling {
+                    prio: GoPrio::MAX,
+                    granted: true,
+                },
+                slot: None,
+                children: Children::StartAtBase,
+                base,
+            },
+            current,
+            stats: Stats {
+                last_cause: Cause::from_number(gosched::uapi::GO_SCHED_CAUSE_HINT),
+                applies: 1,
+                clamps: 0,
+                skips: 0,
+                runaways: 0,
+            },
+        },
+        cpu: Some(1),
+        cpu_percent: 12.5,
+        wait_percent: 0.5,
+        kernel_priority,
+        cgroup: Some("/".to_owned()),
+        quota: None,
+        throttled: 0,
+        autogroup: None,
+    }
+}

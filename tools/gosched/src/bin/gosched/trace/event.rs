@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lines of `trace_pipe`: "TASK-PID [CPU] FLAGS TIME: NAME: FIELDS", as
+//! `trace_print_context()` of kernel/trace/trace_output.c writes them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Width of the task's name, which ends where the dash before its id is, whatever
+/// it contains.
+const NAME_WIDTH: usize = 16;
+
+/// What a line says.
+#[derive(Debug, PartialEq)]
+pub(super) enum Line {
+    /// One of our tracepoints.
+    Event(Event),
+    /// A thread was created.
+    Birth { parent: i32, child: i32 },
+    /// The buffer had no room for this many, if the kernel knows.
+    Lost(Option<u64>),
+}
+
+/// One event.
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct Event {
+    /// When, on CLOCK_MONOTONIC, in seconds.
+    seconds: f64,
+    /// Where, a CPU number.
+    cpu: u32,
+    /// The thread that ran there. All ids are those of the initial pid namespace.
+    pub(super) by: i32,
+    /// The thread that it is about.
+    pub(super) tid: i32,
+    #[serde(flatten)]
+    pub(super) what: What,
+}
+
+/// What happened.
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub(crate) enum What {
+    /// Somebody asked for a priority.
+    Set {
+        /// The priority asked for, null for none.
+        priority: Option<u32>,
+        /// How: ioctl, syscall and so on.
+        cause: String,
+    },
+    /// The scheduling of the thread has changed.
+    Apply {
+        /// The priority in force before, null for the base.
+        old_priority: Option<u32>,
+        /// The one in force now.
+        new_priority: Option<u32>,
+        /// The policy in force before.
+        old_policy: String,
+        /// The one in force now.
+        new_policy: String,
+        /// Why: ioctl, syscall, hint and so on.
+        cause: String,
+        /// The goroutine that the thread runs, from its slot; 0 if it has none.
+        goid: u64,
+        /// Its state, from there too.
+        gstatus: u32,
+    },
+    /// A request or a hint was refused.
+    Reject {
+        /// The priority asked for, null for none.
+        priority: Option<u32>,
+        /// The error number, as in errno(3).
+        errno: i32,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl What {
+    /// Whether a thread has begun to run with what it inherited.
+    pub(super) fn is_inherited(&self) -> bool {
+        matches!(self, Self::Apply { cause, .. } if cause == "fork")
+    }
+}
+
+impl Line {
+    /// Reads a line; nothing if it is none of those above.
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        if let Some(lost) = line.strip_prefix("CPU:") {
+            let (_, words) = lost.split_once(" [LOST ")?;
+            let count = words.strip_suffix("EVENTS]")?.trim();
+            return Some(Self::Lost(count.parse().ok()));
+        }
+
+        let rest = line.get(NAME_WIDTH..)?.strip_prefix('-')?;
+        let (by, rest) = rest.split_once(' ')?;
+        let (cpu, rest) = rest.trim_start().strip_prefix('[')?.split_once(']')?;
+        let (context, rest) = rest.split_once(": ")?;
+        let (name, text) = rest.split_once(": ")?;
+        let by = by.parse().ok()?;
+        let fields = Fields(text);
+        if name == "task_newtask" {
+            return Some(Self::Birth {
+                parent: by,
+                child: fields.get("pid")?,
+            });
+        }
+        Some(Self::Event(Event {
+            seconds: context.split_whitespace().next_back()?.parse().ok()?,
+            cpu: cpu.parse().ok()?,
+            by,
+            tid: fields.get("pid")?,
+            what: What::parse(name, &fields)?,
+        }))
+    }
+
+    /// Whether this can only be the start of a line, cut by a name that has a line
+    /// feed in it.
+    pub(super) fn is_cut(line: &str) -> bool {
+        line.len() < NAME_WIDTH
+    }
+}
+
+impl What {
+    fn parse(name: &str, fields: &Fields<'_>) -> Option<Self> {
+        Some(match name {
+            "go_sched_set" => Self::Set {
+                priority: fields.prio("prio")?,
+                cause: fields.get("cause")?,
+            },
+            "go_sched_apply" => Self::Apply {
+                old_priority: fields.prio("old_prio")?,
+                new_priority: fields.prio("new_prio")?,
+                old_policy: fields.policy("old_policy")?,
+                new_policy: fields.policy("new_policy")?,
+                cause: fields.get("cause")?,
+                goid: fields.get("goid")?,
+                gstatus: fields.get("gstatus")?,
+            },
+            "go_sched_reject" => Self::Reject {
+                priority: fields.prio("prio")?,
+                errno: fields.get::<i32>("error")?.checked_neg()?,
+                // The last field, whose text has blanks.
+                reason: fields.0.split_once("reason=")?.1.to_owned(),
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// "NAME=VALUE NAME=VALUE".
+struct Fields<'a>(&'a str);
+
+impl Fields<'_> {
+    fn get<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.0
+            .split(' ')
+            .filter_map(|field| field.split_once('='))
+            .find_map(|(field, value)| (field == name).then(|| value.parse().ok())?)
+    }
+
+    /// A priority; -1 is none.
+    fn prio(&self, name: &str) -> Option<Option<u32>> {
+        Some(u32::try_from(self.get::<i32>(name)?).ok())
+    }
+
+    /// A policy by the name that the system calls have for it.
+    fn policy(&self, name: &str) -> Option<String> {
+        let short: String = self.get(name)?;
+        Some(format!("SCHED_{}", short.to_uppercase()))
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            seconds, cpu, by, ..
+        } = self;
+        write!(f, "[{seconds:13.6}] cpu {cpu} pid {}: ", self.tid)?;
+        match &self.what {
+            What::Set { priority, cause } => {
+                write!(f, "set {} by pid {by}, {cause}", Shown(*priority))
+            }
+            What::Apply {
+                old_priority,
+                new_priority,
+                old_policy,
+                new_policy,
+                cause,
+                goid,
+                gstatus,
+            } => {
+                let (old, new) = (Shown(*old_priority), Shown(*new_priority));
+                write!(f, "apply {old} {old_policy} -> {new} {new_policy}, {cause}")?;
+                match goid {
+                    0 => Ok(()),
+                    _ => write!(f, ", goroutine {goid} in state {gstatus}"),
+                }
+            }
+            What::Reject {
+                priority, reason, ..
+            } => write!(f, "reject {}: {reason}", Shown(*priority)),
+        }
+    }
+}
+
+/// A priority, or the lack of one.
+struct Shown(Option<u32>);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(prio) => write!(f, "{prio}"),
+            None => write!(f, "none"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APPLY: &str = "pid=42 old_prio=-1 new_prio=50 old_policy=other new_policy=rr \
+                         cause=hint goid=17 gstatus=2";
+
+    fn event(name: &str, event: &str) -> String {
+        format!("{name:>16}-7       [003] d..2.    12.345678: {event}")
+    }
+
+    #[test]
+    fn an_event_is_told_by_names() {
+        let line = event("sh", &format!("go_sched_apply: {APPLY}"));
+        let Some(Line::Event(event)) = Line::parse(&line) else {
+            panic!("no event: {line}");
+        };
+        assert_eq!(
+            event.to_string(),
+            "[    12.345678] cpu 3 pid 42: apply none SCHED_OTHER -> 50 SCHED_RR, hint, \
+             goroutine 17 in state 2"
+        );
+        assert_eq!((event.by, event.tid), (7, 42));
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_reason() {
+        let line = event(
+            "sh",
+            "go_sched_reject: pid=42 prio=60 error=-1 reason=above the ceiling",
+        );
+        let Some(Line::Event(event)) = Line::parse(&line) else {
+            panic!("no event: {line}");
+        };
+        let expected = What::Reject {
+            priority: Some(60),
+            errno: 1,
+            reason: "above the ceiling".to_owned(),
+        };
+        assert_eq!(event.what, expected);
+        assert_eq!(
+            event.to_string(),
+            "[    12.345678] cpu 3 pid 42: reject 60: above the ceiling"
+        );
+    }
+
+    #[test]
+    fn the_name_of_a_task_is_never_read() {
+        for name in ["a b-1 [000] x", ": go_sched_set:", "[0] 1: a: pid=9"] {
+            let line = event(name, "go_sched_set: pid=42 prio=-1 cause=ioctl");
+            let Some(Line::Event(event)) = Line::parse(&line) else {
+                panic!("no event: {line}");
+            };
+            assert_eq!((event.by, event.tid), (7, 42), "{name}");
+        }
+        let born = "task_newtask: pid=8 comm=: go_sched_set: clone_flags=0 oom_score_adj=0";
+        let birth = Line::Birth {
+            parent: 7,
+            child: 8,
+        };
+        assert_eq!(Line::parse(&event("sh", born)), Some(birth));
+    }
+
+    #[test]
+    fn lost_events_are_counted() {
+        let lost = |line| Line::parse(line);
+        assert_eq!(lost("CPU:1 [LOST 12 EVENTS]"), Some(Line::Lost(Some(12))));
+        assert_eq!(lost("CPU:1 [LOST EVENTS]"), Some(Line::Lost(None)));
+    }
+}
