@@ -34,8 +34,9 @@ pub enum OpenError {
     NotTheDevice,
     /// The module was built for another version of the ABI.
     #[error(
-        "the loaded module has ABI version {module}, this program {GO_SCHED_ABI_VERSION}: \
-         install both from the same release"
+        "the loaded module has ABI version {module}, this program {GO_SCHED_ABI_VERSION}: {older} is \
+         older, install both from the same release",
+        older = if *module < GO_SCHED_ABI_VERSION { "the module" } else { "this program" }
     )]
     VersionMismatch {
         /// The version that the module reports.
@@ -109,6 +110,18 @@ pub enum RequestError {
     /// The descriptor of [`Target::Pidfd`](crate::Target::Pidfd) is not a pidfd.
     #[error("the descriptor is not a pidfd")]
     NotAPidfd,
+    /// The module does not know the request, so that it is older than this library.
+    #[error(
+        "the loaded module does not know this request: it is older than this program, \
+         install both from the same release"
+    )]
+    UnknownRequest,
+    /// The module knows the request, but not all of what it was asked for.
+    #[error(
+        "the loaded module knows only a part of this request: it is older than this program, \
+         install both from the same release"
+    )]
+    UnknownPart,
     /// Anything else, as the kernel reports it.
     #[error("the kernel refused the request: {0}")]
     Os(io::Error),
@@ -142,6 +155,8 @@ impl From<Errno> for RequestError {
             Errno::BUSY => Self::SchedExt,
             Errno::OPNOTSUPP => Self::NoMapping,
             Errno::BADF => Self::NotAPidfd,
+            Errno::NOTTY => Self::UnknownRequest,
+            Errno::TOOBIG => Self::UnknownPart,
             other => Self::Os(other.into()),
         }
     }
@@ -223,8 +238,13 @@ mod tests {
 
     #[test]
     fn another_abi_names_both_versions() {
-        let words = OpenError::VersionMismatch { module: 7 }.to_string();
-        assert!(words.contains("ABI version 7, this program 1"), "{words}");
+        let words = |module| OpenError::VersionMismatch { module }.to_string();
+        for (module, older) in [(0, "the module is older"), (7, "this program is older")] {
+            let words = words(module);
+            let versions = format!("ABI version {module}, this program 1");
+            assert!(words.contains(&versions), "{words}");
+            assert!(words.contains(older), "{words}");
+        }
     }
 
     #[test]
@@ -234,6 +254,8 @@ mod tests {
         assert!(matches!(Errno::OPNOTSUPP.into(), RequestError::NoMapping));
         assert!(matches!(Errno::SRCH.into(), RequestError::NoSuchThread));
         assert!(matches!(Errno::BADF.into(), RequestError::NotAPidfd));
+        assert!(matches!(Errno::NOTTY.into(), RequestError::UnknownRequest));
+        assert!(matches!(Errno::TOOBIG.into(), RequestError::UnknownPart));
         assert!(matches!(Errno::INVAL.into(), RequestError::Os(_)));
     }
 
