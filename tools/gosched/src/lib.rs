@@ -48,3 +48,8 @@ pub mod error;
 pub mod sched;
 pub mod thread;
 pub mod uapi;
+
+// So that its example is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
