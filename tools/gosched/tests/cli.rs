@@ -53,3 +53,17 @@ fn every_verb_has_a_manual_page_that_says_how_it_ends() {
     }
     assert_eq!(pages.len(), count + 1, "one page for each, and one for all");
 }
+
+#[test]
+fn the_schema_of_the_json_is_the_one_that_is_committed() {
+    let written = Command::new(env!("CARGO_BIN_EXE_gosched"))
+        .arg("schema")
+        .output()
+        .expect("the command runs");
+    // A change of it is one for all who read the JSON.
+    assert_eq!(
+        String::from_utf8(written.stdout).expect("text"),
+        include_str!("../schema.json"),
+        "if that is meant: cargo run -p gosched -- schema >tools/gosched/schema.json"
+    );
+}

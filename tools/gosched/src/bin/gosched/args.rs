@@ -129,6 +129,8 @@ not have, or the kernel's own.")]
     /// Tell whether this system is ready, and what to do if not
     #[command(after_help = "Exit status: 0 when priorities can be set, 1 otherwise")]
     Check,
+    /// Write the JSON schema of what --json writes
+    Schema,
     /// Write completions for a shell to standard output
     #[command(after_help = "\
 Put what it writes where the shell looks for it, for bash under the name \"gosched\"

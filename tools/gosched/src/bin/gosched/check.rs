@@ -24,18 +24,21 @@ use gosched::Device;
 use gosched::Target;
 use procfs::ConfigSetting;
 use procfs::ProcError;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::print_json;
 use crate::Failure;
 use crate::EXIT_FAILURE;
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
+    /// As it should be.
     Ok,
     /// Usable, with a limit worth knowing; or not to be told.
     Warn,
+    /// No priority can be set before that is put right.
     Fail,
     /// An earlier failure leaves nothing to look at.
     Skip,
@@ -53,8 +56,8 @@ impl Verdict {
 }
 
 /// One line of the answer.
-#[derive(Serialize)]
-struct Finding {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Finding {
     check: &'static str,
     verdict: Verdict,
     detail: String,

@@ -10,6 +10,7 @@ mod interrupt;
 mod manual;
 mod map;
 mod run;
+mod schema;
 mod stats;
 mod threads;
 mod top;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Run(run) => return run::run(run),
         Verb::Map => map::map(args.json),
         Verb::Check => check::check(args.json),
+        Verb::Schema => schema::schema(),
         Verb::Completions { shell } => manual::completions(shell),
         Verb::Man { dir } => manual::man(&dir),
     };

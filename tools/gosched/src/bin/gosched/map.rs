@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use gosched::policy::level;
 use gosched::policy::GoPrio;
 use gosched::sched::SchedPolicy;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::print_json;
@@ -17,10 +18,11 @@ use crate::Failure;
 
 /// One line of `gosched map --json`; 0 stands for what the policy does not
 /// have, or takes from the kernel's defaults.
-#[derive(Serialize)]
-struct Line {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Line {
     priority: u32,
     band: &'static str,
+    #[schemars(with = "String")]
     policy: SchedPolicy,
     nice: i32,
     rt_priority: u32,

@@ -116,6 +116,7 @@ pub(crate) trait Answer {
 /// One thread of the answer: what is known of it, or why that is nothing.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "{T}OrFailure")]
 pub(crate) enum Outcome<T> {
     /// It was found, and what was asked for was done.
     Thread(T),

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `gosched schema`: what the verbs write with `--json`.
+
+use std::process::ExitCode;
+
+use schemars::schema_for;
+use schemars::JsonSchema;
+
+use crate::check::Finding;
+use crate::facts::ThreadJson;
+use crate::map::Line;
+use crate::print_json;
+use crate::stats::StatsJson;
+use crate::threads::Outcome;
+use crate::top::TopJson;
+use crate::trace::TraceJson;
+use crate::watch::WatchJson;
+use crate::Failure;
+
+/// What each verb writes to standard output with --json: watch, trace and top one
+/// such value on each line, the others one value.
+#[derive(JsonSchema)]
+#[schemars(title = "gosched --json")]
+#[expect(dead_code, reason = "only its schema is of interest")]
+struct Verbs {
+    set: Vec<Outcome<ThreadJson>>,
+    get: Vec<Outcome<ThreadJson>>,
+    clear: Vec<Outcome<ThreadJson>>,
+    ceiling: Vec<Outcome<ThreadJson>>,
+    stats: Vec<Outcome<StatsJson>>,
+    watch: WatchJson,
+    trace: TraceJson,
+    top: TopJson,
+    map: Vec<Line>,
+    check: Vec<Finding>,
+}
+
+pub(crate) fn schema() -> Result<ExitCode, Failure> {
+    let mut schema = schema_for!(Verbs);
+    schema.insert(
+        "$comment".to_owned(),
+        "Written by: cargo run -p gosched -- schema >tools/gosched/schema.json".into(),
+    );
+    print_json(&schema)?;
+    Ok(ExitCode::SUCCESS)
+}
