@@ -3,8 +3,6 @@
 //! Priority inheritance: a thread that holds a lock which a more urgent one waits
 //! for runs as that one does, whatever becomes of its own priority meanwhile.
 
-use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use common::attr::Attr;
@@ -12,47 +10,11 @@ use common::device::Device;
 use common::eventually;
 use common::hint::be_scheduled;
 use common::hint::HintPage;
+use common::pi_mutex::PiMutex;
 use common::worker::Pending;
 use common::worker::Worker;
 use go_sched_policy::TABLE;
 use procfs::process::Process;
-
-/// A mutex whose holder inherits the priority of who waits for it; std's does not.
-struct PiMutex(UnsafeCell<libc::pthread_mutex_t>);
-
-// SAFETY: POSIX lets any thread call the functions below on one mutex.
-unsafe impl Send for PiMutex {}
-// SAFETY: As above.
-unsafe impl Sync for PiMutex {}
-
-impl PiMutex {
-    fn new() -> Arc<Self> {
-        let mutex = Arc::new(Self(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER)));
-        let mut attr = MaybeUninit::uninit();
-        // SAFETY: The first call initializes `attr` for the others, and nobody
-        // uses the mutex yet.
-        unsafe {
-            assert_eq!(libc::pthread_mutexattr_init(attr.as_mut_ptr()), 0);
-            let inherit = libc::PTHREAD_PRIO_INHERIT;
-            assert_eq!(
-                libc::pthread_mutexattr_setprotocol(attr.as_mut_ptr(), inherit),
-                0
-            );
-            assert_eq!(libc::pthread_mutex_init(mutex.0.get(), attr.as_ptr()), 0);
-        }
-        mutex
-    }
-
-    fn lock(&self) {
-        // SAFETY: `new` has initialized the mutex, which does not move.
-        assert_eq!(unsafe { libc::pthread_mutex_lock(self.0.get()) }, 0);
-    }
-
-    fn unlock(&self) {
-        // SAFETY: `new` has initialized the mutex, which does not move.
-        assert_eq!(unsafe { libc::pthread_mutex_unlock(self.0.get()) }, 0);
-    }
-}
 
 /// A thread that holds a lock, and one that waits for it.
 struct Contention {

@@ -12,6 +12,7 @@ pub mod command;
 pub mod device;
 pub mod hint;
 pub mod module;
+pub mod pi_mutex;
 pub mod spinner;
 pub mod state;
 pub mod syscall;

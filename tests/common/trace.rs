@@ -14,7 +14,8 @@ use std::sync::atomic::Ordering;
 use nix::mount::mount;
 use nix::mount::MsFlags;
 
-const TRACEFS: &str = "/sys/kernel/tracing";
+/// Where it is.
+pub const TRACEFS: &str = "/sys/kernel/tracing";
 
 /// One event, with the fields of its tracepoint. A priority of -1 is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,9 +123,7 @@ impl Trace {
     pub fn start() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
 
-        if !Path::new(TRACEFS).join("instances").exists() {
-            mount_tracefs();
-        }
+        mount_tracefs();
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let instance = format!("{TRACEFS}/instances/go_sched-{}-{number}", process::id());
         fs::create_dir(&instance).unwrap_or_else(|error| panic!("{instance}: {error}"));
@@ -184,7 +183,11 @@ impl Drop for Trace {
     }
 }
 
-fn mount_tracefs() {
+/// Sees to it that there is a tracefs.
+pub fn mount_tracefs() {
+    if Path::new(TRACEFS).join("instances").exists() {
+        return;
+    }
     match fs::create_dir(TRACEFS) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
             panic!("{TRACEFS}: {error}: is the kernel built with CONFIG_FTRACE?")

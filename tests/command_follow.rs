@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `gosched watch` and `gosched trace` tell what happens to real threads, and what
+//! packages ship is there.
+
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Lines;
+use std::os::unix::process::CommandExt;
+use std::process::Child as Program;
+use std::process::ChildStdout;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use common::child::Child;
+use common::command::fails;
+use common::command::gosched;
+use common::command::output;
+use common::command::succeeds;
+use common::device::Device;
+use common::eventually;
+use common::hint::HintPage;
+use common::hint::HintedWorker;
+use common::trace::mount_tracefs;
+use common::trace::TRACEFS;
+use common::worker::Worker;
+use common::USER;
+use nix::sys::signal::kill;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// The command while it runs.
+struct Running {
+    program: Program,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut program = gosched(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the guest has the command");
+        let stdout = program.stdout.take().expect("a pipe");
+        Self {
+            program,
+            lines: BufReader::new(stdout).lines(),
+        }
+    }
+
+    #[track_caller]
+    fn line(&mut self) -> String {
+        let line = self.lines.next().expect("a line more");
+        line.expect("the command writes text")
+    }
+
+    #[track_caller]
+    fn json(&mut self) -> Value {
+        serde_json::from_str(&self.line()).expect("a line of JSON")
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.program.id() as i32), signal).expect("it runs");
+    }
+
+    /// Waits for the end, which must have this status; returns the lines that were
+    /// still to come, and what it complained of.
+    #[track_caller]
+    fn end(self, status: i32) -> (Vec<String>, String) {
+        let lines = self.lines.map(|line| line.expect("text")).collect();
+        let Output {
+            status: ended,
+            stderr,
+            ..
+        } = self.program.wait_with_output().expect("it ends");
+        let stderr = String::from_utf8(stderr).expect("text");
+        assert_eq!(ended.code(), Some(status), "{stderr}");
+        (lines, stderr)
+    }
+}
+
+#[test]
+fn watch_tells_each_change_until_the_thread_has_ended() {
+    let device = Device::open();
+    let child = Child::sleeping(|| ());
+    let pid = child.pid();
+    let mut watch = Running::start(&["watch", "--json", "-i", "0.01", &pid.to_string()]);
+    let first = watch.json();
+    assert_eq!(first["event"], "found");
+    assert_eq!(first["tid"], pid);
+    assert_eq!(first["priority"], Value::Null);
+
+    device.set(pid, 50);
+    let set = watch.json();
+    assert_eq!(set["event"], "changed");
+    assert_eq!(set["priority"], 50);
+    assert_eq!(set["current"]["policy"], "SCHED_RR");
+    assert_eq!(set["last_change"], "ioctl");
+    assert!(set["seconds"].as_f64() > first["seconds"].as_f64());
+
+    device.ceiling(pid, 60);
+    assert_eq!(watch.json()["ceiling"], 60);
+
+    drop(child);
+    let end = watch.json();
+    assert_eq!(end["event"], "ended");
+    assert_eq!(end["tid"], pid);
+    assert_eq!(watch.end(0), (vec![], String::new()));
+}
+
+#[test]
+fn watch_ends_with_a_signal_and_finds_new_threads() {
+    let device = Device::open();
+    let first = Worker::spawn();
+    let own = std::process::id().to_string();
+    let mut watch = Running::start(&["watch", "-a", "-i", "0.01", &own]);
+    let found = |tid| format!(" pid {tid} found: Go priority none; ceiling 32 (fair); SCHED_OTHER");
+    while !watch.line().contains(&found(first.tid())) {}
+    let second = Worker::spawn();
+    while !watch.line().contains(&found(second.tid())) {}
+    device.set(second.tid(), 20);
+    let changed = format!(
+        " pid {} changed: Go priority 20 (fair); ceiling 32 (fair); SCHED_OTHER, nice 12",
+        second.tid()
+    );
+    while !watch.line().contains(&changed) {}
+    watch.signal(Signal::SIGINT);
+    assert_eq!(watch.end(0).1, "");
+}
+
+#[test]
+fn watch_says_what_it_did_not_find() {
+    let said = fails(&mut gosched(&["watch", "4194304"]), 1);
+    assert!(
+        said.contains("4194304: no such process or thread"),
+        "{said}"
+    );
+}
+
+/// How many trace buffers of the command there are.
+fn instances() -> usize {
+    let instances = fs::read_dir(format!("{TRACEFS}/instances")).expect("tracefs");
+    instances
+        .filter(|instance| {
+            let name = instance.as_ref().expect("readable").file_name();
+            name.to_string_lossy().starts_with("gosched-")
+        })
+        .count()
+}
+
+#[test]
+fn trace_shows_what_happens_to_a_command_and_what_it_starts_alone() {
+    mount_tracefs();
+    let other = Worker::spawn();
+    let script = format!(
+        "gosched set 40 $$; gosched set 30 {}; sh -c 'gosched run 20 -- true'; exit 7",
+        other.tid()
+    );
+    let (stdout, stderr) = output(&mut gosched(&["trace", "--", "sh", "-c", &script]), 7);
+    assert_eq!(stderr, "");
+    assert_eq!(instances(), 0);
+    let events: Vec<&str> = stdout
+        .lines()
+        .filter_map(|line| line.split_once(" pid ")?.1.split_once(": "))
+        .map(|(_, event)| event)
+        .filter(|event| event.starts_with("apply"))
+        .collect();
+    assert_eq!(
+        events,
+        [
+            "apply none SCHED_OTHER -> 40 SCHED_OTHER, ioctl",
+            "apply none SCHED_OTHER -> 20 SCHED_OTHER, ioctl",
+        ],
+        "{stdout}"
+    );
+    assert!(stdout.contains(": set 40 by pid "), "{stdout}");
+}
+
+/// Starts to trace, and waits until it does.
+fn tracing(arguments: &[&str]) -> Running {
+    mount_tracefs();
+    let trace = Running::start(&[&["trace"], arguments].concat());
+    let instance = format!("{TRACEFS}/instances/gosched-{}", trace.program.id());
+    eventually("it records", || {
+        let enabled = fs::read_to_string(format!("{instance}/events/go_sched/enable"));
+        enabled.is_ok_and(|enabled| enabled.trim() == "1")
+    });
+    trace
+}
+
+#[test]
+fn trace_in_json_has_names_for_what_the_kernel_has_numbers_for() {
+    let device = Arc::new(Device::open());
+    let page = Arc::new(HintPage::new(&device, 1));
+    let worker = HintedWorker::spawn(&device, &page, 0);
+    let own = std::process::id().to_string();
+    let mut trace = tracing(&["--json", "-p", &own]);
+    device.set(worker.tid(), 50);
+    worker.take(64, 50);
+    worker.take(60, 32);
+    trace.signal(Signal::SIGTERM);
+    let events: Vec<Value> = std::iter::from_fn(|| trace.lines.next())
+        .map(|line| serde_json::from_str(&line.expect("text")).expect("a line of JSON"))
+        .filter(|event: &Value| event["tid"] == worker.tid())
+        .collect();
+    assert_eq!(trace.end(0).1, "");
+    assert_eq!(instances(), 0);
+
+    let of = |name: &str| -> Vec<&Value> {
+        let of_name = events.iter().filter(|event| event["event"] == name);
+        of_name.collect()
+    };
+    assert_eq!(of("set")[0]["priority"], 50);
+    assert_eq!(of("set")[0]["cause"], "ioctl");
+    let [first, last] = of("apply")[..] else {
+        panic!("two changes: {events:?}");
+    };
+    assert_eq!(first["old_priority"], Value::Null);
+    assert_eq!(first["new_priority"], 50);
+    assert_eq!(first["old_policy"], "SCHED_OTHER");
+    assert_eq!(first["new_policy"], "SCHED_RR");
+    assert_eq!(last["cause"], "hint");
+    assert_eq!(last["new_priority"], 32);
+    let rejected = of("reject");
+    assert_eq!(rejected[0]["priority"], 64);
+    assert_eq!(rejected[0]["reason"], "priority");
+    assert_eq!(rejected[0]["errno"], libc::EINVAL);
+}
+
+#[test]
+fn trace_is_loud_about_events_it_lost() {
+    let device = Device::open();
+    let worker = Worker::spawn();
+    let trace = tracing(&["--buffer-kb", "4"]);
+    // Meanwhile nobody reads.
+    trace.signal(Signal::SIGSTOP);
+    for _ in 0..5000 {
+        device.set(worker.tid(), 20);
+        device.set(worker.tid(), 30);
+    }
+    trace.signal(Signal::SIGCONT);
+    trace.signal(Signal::SIGINT);
+    let (lines, stderr) = trace.end(1);
+    assert!(!lines.is_empty(), "{stderr}");
+    assert!(stderr.contains("LOST "), "{stderr}");
+    assert!(stderr.contains("--buffer-kb"), "{stderr}");
+}
+
+#[test]
+fn trace_takes_root_and_a_command_that_is_there() {
+    mount_tracefs();
+    let said = fails(gosched(&["trace"]).uid(USER).gid(USER), 1);
+    assert!(said.contains("no permission to trace"), "{said}");
+    let said = fails(&mut gosched(&["trace", "no-such-program"]), 127);
+    assert!(said.contains("no-such-program"), "{said}");
+    let said = fails(&mut gosched(&["trace", "-p", "4194304"]), 1);
+    assert!(said.contains("no such process"), "{said}");
+    assert_eq!(instances(), 0);
+}
+
+#[test]
+fn completions_and_manual_are_written_where_they_are_asked_for() {
+    assert!(succeeds(&["completions", "bash"]).contains("complete -F _gosched"));
+    let dir = "/tmp/gosched-man";
+    assert_eq!(succeeds(&["man", dir]), "");
+    let page = fs::read_to_string(format!("{dir}/gosched-run.1")).expect("a page");
+    assert!(page.contains("COMMAND was not found"), "{page}");
+    fs::remove_dir_all(dir).expect("it is ours");
+}
+
+#[test]
+fn stats_counts_changes_from_the_first_one_on() {
+    let device = Device::open();
+    let child = Child::sleeping(|| ());
+    let id = child.pid().to_string();
+    let said = succeeds(&["stats", &id]);
+    assert!(said.contains(&format!("pid {id}'s changes: 0\n")), "{said}");
+    assert!(
+        said.contains(&format!("pid {id}'s last change: none\n")),
+        "{said}"
+    );
+    device.set(child.pid(), 20);
+    device.set(child.pid(), 50);
+    let said = succeeds(&["stats", &id]);
+    assert!(said.contains(&format!("pid {id}'s changes: 2\n")), "{said}");
+    assert!(
+        said.contains(&format!("pid {id}'s last change: ioctl\n")),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_shell_pipeline_that_ends_early_is_no_failure() {
+    let script = "gosched map | head -n 1; gosched completions bash | true";
+    let ended = Command::new("sh").args(["-c", script]).output();
+    let ended = ended.expect("the guest has a shell");
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+}
