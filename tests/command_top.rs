@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `gosched top`: what the kernel does to real threads is what it shows.
+
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process;
+use std::process::Child as Program;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use common::child::Child;
+use common::command::gosched;
+use common::command::output;
+use common::command::succeeds;
+use common::device::Device;
+use common::eventually;
+use common::hint::HintPage;
+use common::hint::HintedWorker;
+use common::pi_mutex::PiMutex;
+use common::worker::Worker;
+use nix::pty::openpty;
+use nix::pty::Winsize;
+use nix::sys::signal::kill;
+use nix::sys::signal::Signal;
+use nix::sys::termios::tcgetattr;
+use nix::sys::termios::LocalFlags;
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// Long enough to measure something.
+const INTERVAL: &str = "0.2";
+
+/// One update about all threads of a process, in JSON.
+#[track_caller]
+fn update(pid: i32) -> Value {
+    let said = succeeds(&[
+        "top",
+        "--json",
+        "--all",
+        "-n",
+        "1",
+        "-i",
+        INTERVAL,
+        "-p",
+        &pid.to_string(),
+    ]);
+    assert_eq!(said.lines().count(), 1, "one line for each update: {said}");
+    serde_json::from_str(&said).expect("--json writes JSON")
+}
+
+/// What an update has of a thread of this process.
+#[track_caller]
+fn shown(tid: i32) -> Value {
+    thread_of(&update(process::id() as i32), tid).clone()
+}
+
+#[track_caller]
+fn thread_of(update: &Value, tid: i32) -> &Value {
+    let threads = update["threads"].as_array().expect("a list");
+    threads
+        .iter()
+        .find(|thread| thread["tid"] == tid)
+        .unwrap_or_else(|| panic!("no thread {tid}: {update}"))
+}
+
+/// The cells of a thread in the table, by the heading of their column.
+#[track_caller]
+fn cell(tid: i32, heading: &str) -> String {
+    let own = process::id().to_string();
+    let said = succeeds(&["top", "-b", "--all", "-n", "1", "-i", INTERVAL, "-p", &own]);
+    assert!(!said.contains('\u{1b}'), "no colours in a pipe: {said}");
+    let words =
+        |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
+    let headings = said
+        .lines()
+        .map(words)
+        .find(|words| words.first().is_some_and(|word| word == "PID"))
+        .unwrap_or_else(|| panic!("no headings: {said}"));
+    let of_tid = |words: &Vec<String>| words.get(1) == Some(&tid.to_string());
+    let cells = said.lines().map(words).find(of_tid);
+    let cells = cells.unwrap_or_else(|| panic!("no thread {tid}: {said}"));
+    // The name of a thread may have blanks, so counted from the right.
+    let from_right = headings
+        .iter()
+        .rev()
+        .position(|word| word == heading)
+        .unwrap_or_else(|| panic!("no column {heading}: {said}"));
+    cells[cells.len() - 1 - from_right].clone()
+}
+
+#[test]
+fn a_thread_is_shown_with_what_was_asked_for_and_what_is_in_force() {
+    let device = Device::open();
+    let worker = Worker::spawn();
+    device.ceiling(worker.tid(), 55);
+    device.set(worker.tid(), 50);
+
+    let thread = shown(worker.tid());
+    assert_eq!(thread["pid"], process::id());
+    assert_eq!(thread["priority"], 50);
+    assert_eq!(thread["applied"], 50);
+    assert_eq!(thread["ceiling"], 55);
+    assert_eq!(thread["current"]["policy"], "SCHED_RR");
+    assert_eq!(thread["current"]["rt_priority"], 3);
+    assert_eq!(thread["kernel_priority"], -4);
+    assert_eq!(thread["boosted"], false);
+    assert_eq!(thread["off_the_map"], false);
+    assert_eq!(thread["last_change"], "ioctl");
+
+    for (heading, expected) in [
+        ("GO", "50"),
+        ("APPLIED", "50"),
+        ("CEILING", "55"),
+        ("POLICY", "SCHED_RR"),
+        ("NICE", "-"),
+        ("RT", "3"),
+        ("SLICE-MS", "-"),
+        ("CHANGE", "ioctl"),
+        ("MARKS", "-"),
+    ] {
+        assert_eq!(cell(worker.tid(), heading), expected, "{heading}");
+    }
+    device.set(worker.tid(), 24);
+    assert_eq!(cell(worker.tid(), "NICE"), "8");
+    assert_eq!(cell(worker.tid(), "SLICE-MS"), "9.490");
+}
+
+#[test]
+fn only_with_all_threads_without_a_priority_are_shown() {
+    let device = Device::open();
+    let [with, without] = [(); 2].map(|()| Child::sleeping(|| ()));
+    device.set(with.pid(), 20);
+    let tids = |arguments: &[&str]| -> Vec<i64> {
+        let update = succeeds(&[&["top", "--json", "-n", "1", "-i", INTERVAL], arguments].concat());
+        let update: Value = serde_json::from_str(&update).expect("JSON");
+        let threads = update["threads"].as_array().expect("a list");
+        threads
+            .iter()
+            .map(|thread| thread["tid"].as_i64().expect("a number"))
+            .collect()
+    };
+    let [with, without] = [with.pid(), without.pid()].map(i64::from);
+    assert_eq!(tids(&[]), [with]);
+    let all = tids(&["--all", "--sort", "tid"]);
+    assert!(all.contains(&with) && all.contains(&without), "{all:?}");
+    assert!(all.is_sorted(), "{all:?}");
+    assert_eq!(tids(&["--all", "-p", &without.to_string()]), [without]);
+}
+
+#[test]
+fn a_boosted_thread_is_marked() {
+    let device = Device::open();
+    let mutex = PiMutex::new();
+    let [holder, waiter] = [(); 2].map(|()| Worker::spawn());
+    device.set(holder.tid(), 20);
+    device.set(waiter.tid(), 50);
+    let held = Arc::clone(&mutex);
+    holder.run(move || held.lock());
+    assert_eq!(shown(holder.tid())["boosted"], false);
+
+    let wanted = Arc::clone(&mutex);
+    let waiting = waiter.start(move || {
+        wanted.lock();
+        wanted.unlock();
+    });
+    eventually("the holder is boosted", || {
+        shown(holder.tid())["boosted"] == true
+    });
+    let thread = shown(holder.tid());
+    assert_eq!(thread["priority"], 20);
+    assert_eq!(thread["kernel_priority"], -4, "that of the waiter");
+    assert_eq!(cell(holder.tid(), "MARKS"), "B");
+
+    holder.run(move || mutex.unlock());
+    waiting.wait();
+    assert_eq!(cell(holder.tid(), "MARKS"), "-");
+}
+
+#[test]
+fn a_hint_above_the_ceiling_is_marked_and_counted() {
+    let device = Arc::new(Device::open());
+    let page = Arc::new(HintPage::new(&device, 1));
+    let worker = HintedWorker::spawn(&device, &page, 0);
+    worker.take(60, 32);
+    let thread = shown(worker.tid());
+    assert_eq!(thread["priority"], 32, "lowered to the ceiling");
+    assert_eq!(thread["stats"]["clamps"], 1);
+    assert_eq!(cell(worker.tid(), "MARKS"), "C");
+
+    let id = worker.tid().to_string();
+    let said = succeeds(&["stats", &id]);
+    assert!(
+        said.contains(&format!("pid {id}'s hints above its ceiling: 1\n")),
+        "{said}"
+    );
+    let stats: Value = serde_json::from_str(&succeeds(&["stats", "--json", &id])).expect("JSON");
+    assert_eq!(stats[0]["clamps"], 1);
+    assert_eq!(stats[0]["last_change"], "hint");
+    assert_eq!(stats[0]["runaways"], 0);
+}
+
+/// A control group that allows a tenth of a CPU, with a program in it that wants
+/// all of one.
+struct Limited(Program);
+
+impl Limited {
+    const DIR: &str = "/sys/fs/cgroup/top";
+
+    fn new() -> Self {
+        let dir = Path::new(Self::DIR);
+        fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+cpu").expect("cgroup v2");
+        fs::create_dir(dir).expect("a new group");
+        fs::write(dir.join("cpu.max"), "10000 100000").expect("a limit");
+        let program = Command::new("sh")
+            .args(["-c", "while :; do :; done"])
+            .spawn()
+            .expect("the guest has a shell");
+        fs::write(dir.join("cgroup.procs"), program.id().to_string()).expect("a member");
+        Self(program)
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        self.0.kill().expect("it spins");
+        self.0.wait().expect("it is ours");
+        fs::remove_dir(Self::DIR).expect("nobody else is in it");
+    }
+}
+
+#[test]
+fn a_thread_that_its_control_group_throttles_is_marked() {
+    let device = Device::open();
+    let limited = Limited::new();
+    let pid = limited.0.id() as i32;
+    device.set(pid, 24);
+    let mut thread = Value::Null;
+    eventually("it is throttled", || {
+        thread = thread_of(&update(pid), pid).clone();
+        thread["quota"]["throttled_now"].as_u64() > Some(0)
+    });
+    assert_eq!(thread["cgroup"], "/top");
+    assert_eq!(thread["quota"]["cgroup"], Limited::DIR);
+    assert_eq!(thread["quota"]["cpus"], 0.1);
+
+    let id = pid.to_string();
+    eventually("it is marked", || {
+        let said = succeeds(&["top", "-b", "-n", "1", "-i", INTERVAL, "-p", &id]);
+        let told = "/sys/fs/cgroup/top: cpu.max allows 10% of one CPU; throttled";
+        said.contains(told) && said.contains(" QT ") && said.trim_end().ends_with("/top")
+    });
+}
+
+#[test]
+fn a_process_that_is_not_there_is_told() {
+    let (stdout, stderr) = output(&mut gosched(&["top", "-b", "-p", "4194304"]), 1);
+    assert_eq!(stdout, "");
+    assert_eq!(stderr, "gosched: pid 4194304: no such process or thread\n");
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_it_quietly() {
+    for arguments in [&["top", "-b"][..], &["top", "--json"]] {
+        let mut top = gosched(&[arguments, &["--all", "-i", "0.05"]].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the guest has the command");
+        let mut line = String::new();
+        let stdout = top.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("text");
+        let ended = top.wait_with_output().expect("it ends");
+        assert!(ended.status.success(), "{:?}", ended.status);
+        assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+    }
+}
+
+/// `gosched top` on a terminal of its own.
+struct OnTerminal {
+    top: Program,
+    screen: fs::File,
+    terminal: OwnedFd,
+}
+
+impl OnTerminal {
+    fn start(no_color: bool) -> Self {
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: 160,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = openpty(Some(&size), None).expect("the guest has ptys");
+        let end = || Stdio::from(pty.slave.try_clone().expect("a descriptor"));
+        let mut command = gosched(&["top", "-i", "0.1"]);
+        if no_color {
+            command.env("NO_COLOR", "1");
+        }
+        let top = command
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .expect("the guest has the command");
+        Self {
+            top,
+            screen: pty.master.into(),
+            terminal: pty.slave,
+        }
+    }
+
+    fn is_raw(&self) -> bool {
+        let attributes = tcgetattr(&self.terminal).expect("a terminal");
+        !attributes.local_flags.contains(LocalFlags::ICANON)
+    }
+
+    /// Reads what is drawn until it has `text`, a word: blanks are not drawn.
+    fn read_until(&mut self, text: &str) -> String {
+        let mut drawn = String::new();
+        let mut chunk = [0; 4096];
+        while !drawn.contains(text) {
+            let length = self.screen.read(&mut chunk).expect("a screen");
+            drawn.push_str(&String::from_utf8_lossy(&chunk[..length]));
+        }
+        drawn
+    }
+}
+
+const ENTER_SCREEN: &str = "\u{1b}[?1049h";
+const LEAVE_SCREEN: &str = "\u{1b}[?1049l";
+/// As a foreground, whatever the background.
+const YELLOW: &str = "\u{1b}[38;5;3";
+
+#[test]
+fn the_terminal_is_given_back_as_it_was() {
+    for end in [None, Some(Signal::SIGTERM), Some(Signal::SIGHUP)] {
+        let mut on = OnTerminal::start(false);
+        let drawn = on.read_until("MARKS:");
+        assert!(drawn.contains(ENTER_SCREEN), "{drawn:?}");
+        assert!(on.is_raw(), "keys come one by one");
+        match end {
+            None => on.screen.write_all(b"q").expect("a key"),
+            Some(signal) => {
+                kill(Pid::from_raw(on.top.id() as i32), signal).expect("it runs");
+            }
+        }
+        on.read_until(LEAVE_SCREEN);
+        assert!(on.top.wait().expect("it ends").success(), "{end:?}");
+        assert!(!on.is_raw(), "{end:?}");
+    }
+}
+
+#[test]
+fn what_is_marked_is_coloured_on_a_terminal_unless_colours_are_off() {
+    let device = Arc::new(Device::open());
+    let page = Arc::new(HintPage::new(&device, 1));
+    let worker = HintedWorker::spawn(&device, &page, 0);
+    worker.take(60, 32);
+    for no_color in [false, true] {
+        let mut on = OnTerminal::start(no_color);
+        let mut drawn = on.read_until("MARKS:");
+        on.screen.write_all(b"q").expect("a key");
+        drawn.push_str(&on.read_until(LEAVE_SCREEN));
+        assert_eq!(drawn.contains(YELLOW), !no_color, "{drawn:?}");
+        assert!(on.top.wait().expect("it ends").success());
+    }
+}
