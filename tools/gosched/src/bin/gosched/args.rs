@@ -20,6 +20,7 @@ use rustix::process::Pid;
 
 use crate::complain;
 use crate::run;
+use crate::systemd::Systemd;
 use crate::top::SortKey;
 use crate::EXIT_FAILURE;
 
@@ -120,6 +121,15 @@ Exit status: that of COMMAND, or
   126  COMMAND was found but cannot be run
   127  COMMAND was not found")]
     Run(Run),
+    /// Print a drop-in that gives a service of systemd its CPUs and its band of priorities
+    #[command(after_help = "\
+The service starts at LOW, with all it will start; it, and everybody who has its
+user id, may move its threads up to HIGH. If the priority cannot be set, it does not
+start. To put the drop-in in force:
+  gosched systemd etcd --band 32-50 --cpus 2-5 --output /etc/systemd/system
+  systemctl daemon-reload && systemctl restart etcd
+To undo it, remove /etc/systemd/system/etcd.service.d/50-gosched.conf, and do the same.")]
+    Systemd(Systemd),
     /// List what each priority means to the kernel
     #[command(after_help = "\
 A higher priority is more urgent. WEIGHT is the kernel's load weight, in the unit

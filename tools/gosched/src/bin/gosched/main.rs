@@ -12,6 +12,7 @@ mod map;
 mod run;
 mod schema;
 mod stats;
+mod systemd;
 mod threads;
 mod top;
 mod trace;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Verb::Trace(trace) => trace::trace(&trace, args.json),
         Verb::Top(top) => top::top(&top, args.json),
         Verb::Run(run) => return run::run(run),
+        Verb::Systemd(systemd) => systemd::systemd(systemd),
         Verb::Map => map::map(args.json),
         Verb::Check => check::check(args.json),
         Verb::Schema => schema::schema(),

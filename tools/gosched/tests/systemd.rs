@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `gosched systemd`: what it writes is judged by systemd itself. The file
+//! system is a made-up one, so that no service of this machine has a part in it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+const UNITS: &str = "usr/lib/systemd/system";
+const OUTPUT: &str = "etc/systemd/system";
+
+/// A root directory with the unit `name`, and a program to start.
+fn root(name: &str, service: &str) -> TempDir {
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let units = root.path().join(UNITS);
+    fs::create_dir_all(&units).expect("the folder of units");
+    fs::write(units.join(name), format!("[Service]\n{service}\n")).expect("the unit");
+    root
+}
+
+fn gosched(root: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gosched"))
+        .args(["systemd", "--root"])
+        .arg(root)
+        .args(arguments)
+        .output()
+        .expect("gosched runs")
+}
+
+/// The drop-in of `service`, written into `root`.
+fn written(root: &Path, service: &str, arguments: &[&str]) -> String {
+    let output = root.join(OUTPUT);
+    let output = ["--output", output.to_str().expect("UTF-8"), service];
+    let done = gosched(root, &[arguments, &output].concat());
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{said}");
+    let path = root.join(format!("{OUTPUT}/{service}.d/50-gosched.conf"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Has systemd read `service` with its drop-in, and say what it does not like.
+fn verify(root: &Path, service: &str) {
+    // It looks for drop-ins next to the unit that it is given.
+    let unit = root.join(UNITS).join(service);
+    let drop_in = format!("{service}.d");
+    symlink(
+        root.join(OUTPUT).join(&drop_in),
+        root.join(UNITS).join(&drop_in),
+    )
+    .expect("a link to the drop-in");
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--man=no", "--recursive-errors=no"])
+        .arg(unit)
+        .output()
+        .expect("systemd-analyze is missing: install the package systemd");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+fn lines_of<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        .collect()
+}
+
+#[test]
+fn a_service_gets_cpus_quota_and_band() {
+    let root = root("db.service", "ExecStart=/bin/true --name \"a b\" $ARGS %i");
+    let text = written(
+        root.path(),
+        "db.service",
+        &["--cpus", "2-5", "--band", "32-50", "--quota", "200%"],
+    );
+    assert_eq!(lines_of(&text, "AllowedCPUs"), ["2-5"]);
+    assert_eq!(lines_of(&text, "CPUQuota"), ["200%"]);
+    assert_eq!(lines_of(&text, "Environment"), ["GOMAXPROCS=2"]);
+    let gosched = env!("CARGO_BIN_EXE_gosched");
+    let command = format!("{gosched} run 32 --ceiling 50 -- /bin/true --name \"a b\" $ARGS %i");
+    assert_eq!(lines_of(&text, "ExecStart"), ["", &*command]);
+    assert!(!text.contains("AmbientCapabilities"), "{text}");
+    verify(root.path(), "db.service");
+}
+
+#[test]
+fn a_service_with_a_user_has_the_capability_for_the_wrapper_alone() {
+    let root = root(
+        "web.service",
+        "User=www-data\nPrivateDevices=yes\nExecStart=-/bin/true",
+    );
+    let text = written(root.path(), "web.service", &["--band", "20-32"]);
+    assert_eq!(lines_of(&text, "AmbientCapabilities"), ["CAP_SYS_NICE"]);
+    assert_eq!(lines_of(&text, "SupplementaryGroups"), ["gosched"]);
+    assert_eq!(lines_of(&text, "DeviceAllow"), ["/dev/go_sched rw"]);
+    let commands = lines_of(&text, "ExecStart");
+    let gosched = env!("CARGO_BIN_EXE_gosched");
+    assert!(commands[1].starts_with(&format!("-{gosched} run 20 ")));
+    assert!(commands[1].ends_with(" --ambient-caps -sys_nice --inh-caps -sys_nice -- /bin/true"));
+    verify(root.path(), "web.service");
+}
+
+#[test]
+fn a_second_time_wraps_the_service_and_not_the_wrapper() {
+    let root = root("db.service", "ExecStart=/bin/true");
+    let first = written(root.path(), "db.service", &["--band", "32-50"]);
+    let second = written(root.path(), "db.service", &["--band", "32-50"]);
+    assert_eq!(first, second);
+}
+
+#[test]
+fn an_instance_has_the_unit_of_its_template() {
+    let root = root("db@.service", "ExecStart=/bin/true %i");
+    let text = written(root.path(), "db@main.service", &["--band", "32-50"]);
+    assert!(lines_of(&text, "ExecStart")[1].ends_with("-- /bin/true %i"));
+}
+
+#[test]
+fn what_cannot_be_is_one_sentence_and_writes_nothing() {
+    let band = ["--band", "32-50"];
+    for (service, arguments, sentence) in [
+        (
+            "",
+            &["none", "--band", "1-2"][..],
+            "there is no unit file of none.service",
+        ),
+        ("", &["db", "--band", "50-32"], "write 32-50"),
+        (
+            "",
+            &["db", "--band", "32-64"],
+            "priority 64 is outside 0..63",
+        ),
+        ("", &["db", "--band", "32"], "'32' is not a band"),
+        ("", &["db", "--band", "-1-2"], "'-1-2' is not a band"),
+        (
+            "",
+            &["a/db", "--band", "1-2"],
+            "'a/db' is not the name of a service",
+        ),
+        (
+            "",
+            &["db.timer", "--band", "1-2"],
+            "db.timer is not a service",
+        ),
+        (
+            "",
+            &["db", "--band", "1-2", "--cpus", "x"],
+            "'x' is not a list of CPUs",
+        ),
+        ("", &["db", "--band", "1-2", "--cpus", "3-1"], "write 1-3"),
+        (
+            "",
+            &["db", "--band", "1-2", "--quota", "2"],
+            "'2' is not a quota",
+        ),
+        ("Type=oneshot", &["db"], "db.service has no ExecStart="),
+        ("ExecStart=@/bin/true t", &["db"], "write it without"),
+        (
+            "ExecStart=/bin/true ; /bin/true",
+            &["db"],
+            "several commands in one line",
+        ),
+        (
+            "ExecStart=/bin/true\nCapabilityBoundingSet=",
+            &["db"],
+            "lacks CAP_SYS_NICE",
+        ),
+    ] {
+        let root = root("db.service", service);
+        let output = root.path().join(OUTPUT);
+        let output = ["--output", output.to_str().expect("UTF-8")];
+        let band: &[_] = if service.is_empty() { &[] } else { &band };
+        let done = gosched(root.path(), &[arguments, band, &output].concat());
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(
+            said.starts_with("gosched: ") && said.contains(sentence),
+            "{said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(!root.path().join("etc").exists(), "{arguments:?} wrote");
+    }
+}
