@@ -70,6 +70,12 @@ struct Arguments {
     /// --variant 3600
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// Boot FILE, a bzImage, in place of the kernel that is built here
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// Load FILE in place of the module that is built here
+    #[arg(long, value_name = "FILE", conflicts_with = "no_module")]
+    module: Option<PathBuf>,
     /// Do not load the module
     #[arg(long)]
     no_module: bool,
@@ -111,7 +117,9 @@ fn main() -> ExitCode {
 fn run(mut arguments: Arguments) -> Result<u8> {
     let debug = arguments.debug.then_some("debug");
     let variant = arguments.variant.as_deref().or(debug);
-    let artifacts = Artifacts::build(variant)?;
+    let mut artifacts = Artifacts::build(variant)?;
+    artifacts.bz_image = arguments.kernel.take().unwrap_or(artifacts.bz_image);
+    artifacts.module = arguments.module.take().unwrap_or(artifacts.module);
     let mut initramfs = Initramfs::new(&artifacts, !arguments.no_module)?;
     for directory in &arguments.overlay {
         initramfs.add_overlay(directory)?;
