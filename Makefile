@@ -28,8 +28,10 @@ static := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+cr
 binaries := $(CARGO_TARGET_DIR)/$(target)/release
 
 # VARIANT=NAME chooses the kernel with qemu/NAME.config laid over its configuration,
-# DEBUG=1 the debug kernel, KDIR=... a kernel that somebody else built.
-variant := $(or $(VARIANT),$(if $(DEBUG),debug))
+# DEBUG=1 the debug kernel, KCONFIG=... one with that file as its configuration,
+# KDIR=... a kernel that somebody else built.
+variant := $(or $(VARIANT),$(if $(DEBUG),debug),$(if $(KCONFIG),kconfig))
+export KCONFIG
 ifdef KDIR
 kernel := $(abspath $(KDIR))
 kernel_stamp := $(kernel)/Module.symvers
