@@ -64,6 +64,8 @@ help:
 	echo 'make setup        install what is missing to do the above'
 	echo 'make kernel       build the patched kernel (DEBUG=1: the debug kernel; VARIANT=kcov, kcsan, scx, unpatched)'
 	echo 'make module       build go_sched_class.ko (KDIR=DIR: for the kernel built in DIR)'
+	echo 'make deb          Debian packages of kernel, module and tool (KCONFIG=FILE: that configuration,'
+	echo '                  such as /boot/config-*, and not the small one of the tests)'
 	echo 'make where        say where things are built'
 	echo 'make lint         check formatting and common mistakes'
 	echo 'make clean        remove everything that was built'
@@ -191,6 +193,16 @@ $(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
 		env -u MAKEFLAGS make -C $(kernel) M=$(@D)/build $$llvm modules
 	mv $(@D)/build/go_sched_class.ko $@
 
+# The kernel of the tests unless KCONFIG, VARIANT or KDIR say which: its own bindeb-pkg
+# has little left to compile then. To boot a Debian from a disk it is too small.
+.PHONY: setup-deb
+setup-deb:
+	qemu/install-packages --deb
+
+.PHONY: deb
+deb: setup-deb $(module)
+	packaging/build $(kernel) $(dir $(module))build
+
 # What is inside the guest. "run" calls this before each boot.
 .PHONY: guest
 guest: $(if $(filter unpatched,$(variant)),$(kernel_stamp),$(module)) programs
@@ -229,7 +241,9 @@ lint: $(kernel_stamp)
 		(cd "$$program" && go vet ./... && go test ./...)
 	done
 	shellcheck -x .ci/run qemu/run qemu/run-tests qemu/build-kernel \
-		qemu/install-packages tools/gosched/src/uapi/regenerate
+		qemu/install-packages packaging/build \
+		packaging/dkms/check-rustc packaging/debian/gosched.postrm \
+		tools/gosched/src/uapi/regenerate
 	LIBCLANG_PATH=$$(llvm-config --libdir) tools/gosched/src/uapi/regenerate
 	git diff --exit-code tools/gosched/src/uapi
 	$(bench_readme) --check README.md
