@@ -66,6 +66,7 @@ help:
 	echo 'make module       build go_sched_class.ko (KDIR=DIR: for the kernel built in DIR)'
 	echo 'make deb          Debian packages of kernel, module and tool (KCONFIG=FILE: that configuration,'
 	echo '                  such as /boot/config-*, and not the small one of the tests)'
+	echo 'make test-deb     install, use, boot and remove these packages'
 	echo 'make where        say where things are built'
 	echo 'make lint         check formatting and common mistakes'
 	echo 'make clean        remove everything that was built'
@@ -203,6 +204,16 @@ setup-deb:
 deb: setup-deb $(module)
 	packaging/build $(kernel) $(dir $(module))build
 
+deb_test := $(GO_SCHED_CACHE)/deb-test
+.PHONY: test-deb
+test-deb: deb
+	mkdir -p $(deb_test)
+	$(if $(filter-out 0,$(shell id -u)),sudo) packaging/test-chroot $(GO_SCHED_CACHE)/deb $(deb_test)
+	echo 'Booting the packaged kernel with the module that DKMS built'
+	qemu/run $(addprefix --variant ,$(variant)) --kernel $(deb_test)/vmlinuz \
+		--module $(deb_test)/go_sched_class.ko -- \
+		sh -c 'uname -rv && gosched check && gosched set 50 $$$$ && gosched get $$$$'
+
 # What is inside the guest. "run" calls this before each boot.
 .PHONY: guest
 guest: $(if $(filter unpatched,$(variant)),$(kernel_stamp),$(module)) programs
@@ -241,7 +252,7 @@ lint: $(kernel_stamp)
 		(cd "$$program" && go vet ./... && go test ./...)
 	done
 	shellcheck -x .ci/run qemu/run qemu/run-tests qemu/build-kernel \
-		qemu/install-packages packaging/build \
+		qemu/install-packages packaging/build packaging/test-chroot \
 		packaging/dkms/check-rustc packaging/debian/gosched.postrm \
 		tools/gosched/src/uapi/regenerate
 	LIBCLANG_PATH=$$(llvm-config --libdir) tools/gosched/src/uapi/regenerate
