@@ -211,8 +211,7 @@ test-deb: deb
 	$(if $(filter-out 0,$(shell id -u)),sudo) packaging/test-chroot $(GO_SCHED_CACHE)/deb $(deb_test)
 	echo 'Booting the packaged kernel with the module that DKMS built'
 	qemu/run $(addprefix --variant ,$(variant)) --kernel $(deb_test)/vmlinuz \
-		--module $(deb_test)/go_sched_class.ko -- \
-		sh -c 'uname -rv && gosched check && gosched set 50 $$$$ && gosched get $$$$'
+		--module $(deb_test)/go_sched_class.ko --overlay $(deb_test)/guest -- sh /test-guest
 
 # What is inside the guest. "run" calls this before each boot.
 .PHONY: guest
@@ -252,7 +251,7 @@ lint: $(kernel_stamp)
 		(cd "$$program" && go vet ./... && go test ./...)
 	done
 	shellcheck -x .ci/run qemu/run qemu/run-tests qemu/build-kernel \
-		qemu/install-packages packaging/build packaging/test-chroot \
+		qemu/install-packages packaging/build packaging/test-chroot packaging/test-guest \
 		packaging/dkms/check-rustc packaging/debian/gosched.postrm \
 		tools/gosched/src/uapi/regenerate
 	LIBCLANG_PATH=$$(llvm-config --libdir) tools/gosched/src/uapi/regenerate
@@ -265,4 +264,4 @@ lint: $(kernel_stamp)
 
 .PHONY: clean
 clean:
-	cd $(GO_SCHED_CACHE) && rm -rf linux-6.12 module-* target demo go-build log accel-*
+	cd $(GO_SCHED_CACHE) && rm -rf linux-6.12 module-* target demo go-build log accel-* deb deb-test
