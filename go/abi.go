@@ -7,20 +7,21 @@ package gosched
 // What uapi/go_sched.h defines, as far as this package uses it; abi_test.go compares
 // the two.
 const (
-	abiVersion  = 1
-	levels      = 64
-	flagInherit = 1 << 1
-
-	slotSize    = 64
-	hintMaxSize = 1 << 20
-	hintNone    = 0xff
-
-	iocMagic       = 0xBC
-	requestVersion = iocMagic<<8 | 0x00
-	requestSet     = iocMagic<<8 | 0x01
-	requestClear   = iocMagic<<8 | 0x03
-	requestBind    = iocMagic<<8 | 0x05
-	requestUnbind  = iocMagic<<8 | 0x06
+	abiVersion      = 1
+	levels          = 64
+	prioNone        = -1
+	flagInherit     = 1 << 1
+	sysSetSchedprio = 1000
+	slotSize        = 64
+	hintMaxSize     = 1 << 20
+	hintNone        = 0xff
+	iocMagic        = 0xBC
+	requestVersion  = iocMagic<<8 | 0x00
+	requestSet      = iocMagic<<8 | 0x01
+	requestGet      = iocMagic<<8 | 0x02
+	requestClear    = iocMagic<<8 | 0x03
+	requestBind     = iocMagic<<8 | 0x05
+	requestUnbind   = iocMagic<<8 | 0x06
 )
 
 // Where in a slot the two bytes are that are read and written here.
@@ -40,6 +41,21 @@ type setArgument struct {
 type clearArgument struct {
 	size, flags uint32
 	target      int32
+}
+
+// getArgument is struct go_sched_get.
+type getArgument struct {
+	size, flags    uint32
+	target, prio   int32
+	basePolicy     uint32
+	baseNice       int32
+	baseRTPriority uint32
+	_              uint32
+	baseSliceNS    uint64
+	applied        int32
+	ceiling        int32
+	ceilingGranted uint32
+	slot           int32
 }
 
 // bindArgument is struct go_sched_bind.

@@ -33,31 +33,35 @@ func value(t *testing.T, text string) uint64 {
 	if shift := strings.Split(text, " << "); len(shift) == 2 {
 		return value(t, shift[0]) << value(t, shift[1])
 	}
-	number, err := strconv.ParseUint(strings.TrimSuffix(text, "U"), 0, 64)
+	number, err := strconv.ParseInt(strings.TrimSuffix(text, "U"), 0, 64)
 	if err != nil {
 		t.Fatalf("the header has %q where this test expects a number: %v", text, err)
 	}
-	return number
+	return uint64(number)
 }
 
 func TestConstantsAreThoseOfTheHeader(t *testing.T) {
 	text := header(t)
+	none := int64(prioNone)
 	for name, ours := range map[string]uint64{
-		"GO_SCHED_ABI_VERSION":     abiVersion,
-		"GO_SCHED_LEVELS":          levels,
-		"GO_SCHED_INHERIT":         flagInherit,
-		"GO_SCHED_SLOT_SIZE":       slotSize,
-		"GO_SCHED_HINT_MAX_SIZE":   hintMaxSize,
-		"GO_SCHED_HINT_NONE":       hintNone,
-		"GO_SCHED_IOC_MAGIC":       iocMagic,
-		"GO_SCHED_VERSION":         requestVersion,
-		"GO_SCHED_SET":             requestSet,
-		"GO_SCHED_CLEAR":           requestClear,
-		"GO_SCHED_BIND":            requestBind,
-		"GO_SCHED_UNBIND":          requestUnbind,
-		"GO_SCHED_SET_SIZE_VER0":   uint64(unsafe.Sizeof(setArgument{})),
-		"GO_SCHED_CLEAR_SIZE_VER0": uint64(unsafe.Sizeof(clearArgument{})),
-		"GO_SCHED_BIND_SIZE_VER0":  uint64(unsafe.Sizeof(bindArgument{})),
+		"GO_SCHED_ABI_VERSION":      abiVersion,
+		"GO_SCHED_LEVELS":           levels,
+		"GO_SCHED_PRIO_NONE":        uint64(none),
+		"GO_SCHED_INHERIT":          flagInherit,
+		"GO_SCHED_NR_SET_SCHEDPRIO": sysSetSchedprio,
+		"GO_SCHED_SLOT_SIZE":        slotSize,
+		"GO_SCHED_HINT_MAX_SIZE":    hintMaxSize,
+		"GO_SCHED_HINT_NONE":        hintNone,
+		"GO_SCHED_IOC_MAGIC":        iocMagic,
+		"GO_SCHED_VERSION":          requestVersion,
+		"GO_SCHED_SET":              requestSet,
+		"GO_SCHED_GET":              requestGet,
+		"GO_SCHED_CLEAR":            requestClear,
+		"GO_SCHED_BIND":             requestBind,
+		"GO_SCHED_UNBIND":           requestUnbind,
+		"GO_SCHED_SET_SIZE_VER0":    uint64(unsafe.Sizeof(setArgument{})),
+		"GO_SCHED_CLEAR_SIZE_VER0":  uint64(unsafe.Sizeof(clearArgument{})),
+		"GO_SCHED_BIND_SIZE_VER0":   uint64(unsafe.Sizeof(bindArgument{})),
 	} {
 		definition := regexp.MustCompile(`(?m)^#define\s+` + name + `\s+(.+?)\s*(?:/\*.*)?$`)
 		found := definition.FindStringSubmatch(text)
@@ -73,6 +77,7 @@ func TestStructuresAreThoseOfTheHeader(t *testing.T) {
 	text := header(t)
 	var set setArgument
 	var clear clearArgument
+	var get getArgument
 	var bind bindArgument
 	for name, offsets := range map[string]map[string]uintptr{
 		"go_sched_set": {
@@ -82,6 +87,18 @@ func TestStructuresAreThoseOfTheHeader(t *testing.T) {
 		"go_sched_clear": {
 			"size": unsafe.Offsetof(clear.size), "flags": unsafe.Offsetof(clear.flags),
 			"target": unsafe.Offsetof(clear.target),
+		},
+		"go_sched_get": {
+			"size": unsafe.Offsetof(get.size), "flags": unsafe.Offsetof(get.flags),
+			"target": unsafe.Offsetof(get.target), "prio": unsafe.Offsetof(get.prio),
+			"base_policy":      unsafe.Offsetof(get.basePolicy),
+			"base_nice":        unsafe.Offsetof(get.baseNice),
+			"base_rt_priority": unsafe.Offsetof(get.baseRTPriority),
+			"base_slice_ns":    unsafe.Offsetof(get.baseSliceNS),
+			"applied":          unsafe.Offsetof(get.applied),
+			"ceiling":          unsafe.Offsetof(get.ceiling),
+			"ceiling_granted":  unsafe.Offsetof(get.ceilingGranted),
+			"slot":             unsafe.Offsetof(get.slot),
 		},
 		"go_sched_bind": {
 			"size": unsafe.Offsetof(bind.size), "flags": unsafe.Offsetof(bind.flags),

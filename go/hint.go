@@ -5,8 +5,9 @@
 package gosched
 
 import (
-	"errors"
+	"fmt"
 	"os"
+	"runtime"
 	"syscall"
 	"unsafe"
 )
@@ -14,48 +15,93 @@ import (
 // Hint is the slot of a page shared with the kernel, which reads there what priority
 // the thread bound to it shall have, whenever it is about to choose what runs next.
 type Hint struct {
-	device *Device
-	slot   uint32
-	tid    int
-	wanted *byte
+	scheduler *Scheduler
+	bound     boundSlot
+	former    *attribution // What the thread was listed as before.
+	wanted    *byte
 	// Written by the kernel alone.
 	applied *byte
 }
 
 // Bind binds the calling thread to a slot. The goroutine must be locked to it with
-// runtime.LockOSThread, and stay so until it has called Unbind.
-func (d *Device) Bind() (*Hint, error) {
+// runtime.LockOSThread, and stay so until it has called Unbind. It takes the Device.
+func (s *Scheduler) Bind() (*Hint, error) { return s.bind("") }
+
+func (s *Scheduler) bind(role string) (*Hint, error) {
+	d := s.device
+	if d == nil {
+		return nil, unsupported(0, "hints take %s, and %v is in use: open it with Device, or "+
+			"use Set", Path, s.kind)
+	}
+	tid := syscall.Gettid()
+	r := request{"bind", tid, None}
+	// Of no use to the kernel: it is for the listing.
+	start, err := startTime(tid)
+	if err != nil {
+		return nil, fmt.Errorf("gosched: %v: %w", r, err)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.free) == 0 {
-		if err := d.mapPage(); err != nil {
+		if err := d.addSlots(r); err != nil {
 			return nil, err
 		}
 	}
 	last := len(d.free) - 1
 	argument := bindArgument{slot: d.free[last]}
 	argument.size = uint32(unsafe.Sizeof(argument))
-	if err := d.request("GO_SCHED_BIND", requestBind, unsafe.Pointer(&argument)); err != nil {
-		return nil, err
+	if errno := d.request(requestBind, unsafe.Pointer(&argument)); errno != 0 {
+		if state, err := d.get(tid); err == nil && state.Bound {
+			return nil, refused(errno, "%v: it is bound already: use the Hint that Bind "+
+				"returned first, or Unbind it", r)
+		}
+		return nil, d.failed(r, errno)
 	}
 	d.free = d.free[:last]
+	d.hints++
 	perPage := uint32(os.Getpagesize() / slotSize)
-	start := argument.slot % perPage * slotSize
-	slot := d.pages[argument.slot/perPage][start : start+slotSize]
-	return &Hint{d, argument.slot, syscall.Gettid(), &slot[slotWanted], &slot[slotApplied]}, nil
+	at := argument.slot % perPage * slotSize
+	slot := d.pages[argument.slot/perPage][at : at+slotSize]
+	h := &Hint{
+		scheduler: s,
+		bound:     boundSlot{argument.slot, tid},
+		former:    s.attribute(tid, &attribution{role, start}),
+		wanted:    &slot[slotWanted],
+		applied:   &slot[slotApplied],
+	}
+	// A goroutine may end with its thread and without Unbind. Only when nobody can store
+	// to the slot any more may another thread have it.
+	runtime.SetFinalizer(h, (*Hint).drop)
+	return h, nil
 }
 
-// mapPage adds a page of free slots. The caller holds the mutex.
-func (d *Device) mapPage() error {
+// addSlots takes back slots of threads that have ended, or else maps more. The caller
+// holds the mutex, for this request.
+func (d *device) addSlots(r request) error {
+	kept := d.dropped[:0]
+	for _, b := range d.dropped {
+		if state, err := d.get(b.tid); err == nil && state.Bound {
+			kept = append(kept, b)
+		} else {
+			d.free = append(d.free, b.slot)
+		}
+	}
+	d.dropped = kept
+	if len(d.free) > 0 {
+		return nil
+	}
 	size := os.Getpagesize()
 	offset := len(d.pages) * size
 	if offset >= hintMaxSize {
-		return errors.New("all slots of the device are bound: open it once more")
+		return refused(syscall.ENOSPC, "%v: all %d slots of the device are bound: Unbind hints "+
+			"that are not needed, or open it once more", r, hintMaxSize/slotSize)
 	}
+	d.open.RLock()
 	page, err := syscall.Mmap(d.fd, int64(offset), size,
 		syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	d.open.RUnlock()
 	if err != nil {
-		return os.NewSyscallError("mmap", err)
+		return d.failed(r, err.(syscall.Errno))
 	}
 	d.pages = append(d.pages, page)
 	// The lowest is the last, and taken first.
@@ -66,31 +112,54 @@ func (d *Device) mapPage() error {
 }
 
 // Set asks for a priority, by a single store; any thread may call it. What is above
-// the thread's ceiling is lowered to that by the kernel.
-func (h *Hint) Set(prio Prio) { storeByte(h.wanted, byte(prio)) }
+// the thread's ceiling is lowered to that by the kernel; None is as Clear, and what is
+// above MaxPrio otherwise is ignored.
+func (h *Hint) Set(prio Prio) {
+	storeByte(h.wanted, byte(prio))
+	runtime.KeepAlive(h)
+}
 
-// Clear asks for no priority: the thread has what Device.Set said last, or its base.
-func (h *Hint) Clear() { storeByte(h.wanted, hintNone) }
+// Clear asks for no priority: the thread has what Scheduler.Set said last, or its base.
+func (h *Hint) Clear() { h.Set(None) }
 
 // Applied returns the priority in force, and whether there is one.
 func (h *Hint) Applied() (Prio, bool) {
-	applied := loadByte(h.applied)
-	return Prio(applied), applied != hintNone
+	applied := Prio(loadByte(h.applied))
+	runtime.KeepAlive(h)
+	return applied, applied != None
 }
 
 // Unbind ends the binding, and with it the priority asked for. The thread that was
-// bound calls it; a thread that ends without doing so leaves its slot unused.
+// bound calls it, and the Hint must not be used any more. The end of the thread ends the
+// binding too.
 func (h *Hint) Unbind() error {
-	if syscall.Gettid() != h.tid {
-		return errors.New("unbind: another thread was bound")
+	r := request{"unbind", h.bound.tid, None}
+	if syscall.Gettid() != h.bound.tid {
+		return refused(syscall.EPERM, "%v: another thread calls: lock the goroutine with "+
+			"runtime.LockOSThread from Bind to Unbind", r)
 	}
-	if err := h.device.request("GO_SCHED_UNBIND", requestUnbind, nil); err != nil {
-		return err
+	d := h.scheduler.device
+	if errno := d.request(requestUnbind, nil); errno != 0 {
+		return d.failed(r, errno)
 	}
-	h.device.mu.Lock()
-	defer h.device.mu.Unlock()
-	h.device.free = append(h.device.free, h.slot)
+	runtime.SetFinalizer(h, nil)
+	h.scheduler.attribute(h.bound.tid, h.former)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.free = append(d.free, h.bound.slot)
+	d.hints--
+	d.unmapIfUnused()
 	return nil
+}
+
+// drop is called when nobody has the Hint any more.
+func (h *Hint) drop() {
+	d := h.scheduler.device
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dropped = append(d.dropped, h.bound)
+	d.hints--
+	d.unmapIfUnused()
 }
 
 // storeByte stores a byte that the kernel reads at any time.

@@ -76,11 +76,11 @@ func run(listen string, units, threads int, garbage, hint bool) error {
 
 	w := &background{garbage: garbage}
 	if hint {
-		device, err := gosched.Open()
+		scheduler, err := gosched.Open()
 		if err != nil {
 			return err
 		}
-		w.device = device
+		w.scheduler = scheduler
 	}
 	first := ready{Background: []int{}}
 	s := &server{units: units}

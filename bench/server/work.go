@@ -36,7 +36,7 @@ const (
 type background struct {
 	garbage bool
 	// Threads store hints if there is one.
-	device *gosched.Device
+	scheduler *gosched.Scheduler
 	// Of each thread. Not one for all, which would have them meet at a cache line.
 	counters []*atomic.Uint64
 
@@ -69,9 +69,9 @@ func (b *background) start() (int, error) {
 		// For good: the end of the goroutine ends the thread.
 		runtime.LockOSThread()
 		var hint *gosched.Hint
-		if b.device != nil {
+		if b.scheduler != nil {
 			var err error
-			if hint, err = b.device.Bind(); err != nil {
+			if hint, err = b.scheduler.Bind(); err != nil {
 				answer <- started{0, err}
 				return
 			}

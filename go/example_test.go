@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//go:build linux
+
+package gosched_test
+
+import (
+	"errors"
+	"fmt"
+	"log"
+	"runtime"
+	"syscall"
+
+	"go_sched/gosched"
+)
+
+// Work that shall not get in the way runs at a low priority.
+func ExampleScheduler_Do() {
+	scheduler, err := gosched.Open()
+	if errors.Is(err, gosched.ErrUnsupported) {
+		// Here, the work is the same without a priority.
+		scheduler, err = gosched.Open(gosched.SchedSetattr)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer scheduler.Close()
+	err = scheduler.Do(32, func() { fmt.Println("compacting") })
+	fmt.Println(err)
+	// Output:
+	// compacting
+	// <nil>
+}
+
+// A program that runs with and without go_sched names what may take its place.
+func ExampleOpen() {
+	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer scheduler.Close()
+	switch scheduler.Backend() {
+	case gosched.Device:
+		log.Print("with hints")
+	case gosched.SystemCall:
+		log.Print("without hints: have root let this user open ", gosched.Path)
+	case gosched.SchedSetattr:
+		log.Print("what is lowered stays low, without privilege")
+	}
+}
+
+// Errors say what to do, and match the error numbers of the kernel.
+func ExampleScheduler_Set() {
+	scheduler, err := gosched.Open(gosched.SchedSetattr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = scheduler.Set(0, 64, gosched.StartAtBase)
+	fmt.Println(errors.Is(err, syscall.EINVAL))
+	fmt.Println(err)
+	// Output:
+	// true
+	// gosched: 64 is not a priority: they are 0 to 63, and 32 is that of an ordinary thread
+}
+
+// A thread that changes its priority often stores it.
+func ExampleScheduler_Bind() {
+	scheduler, err := gosched.Open()
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	defer scheduler.Close()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	hint, err := scheduler.Bind()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer hint.Unbind()
+	for i := 0; i < 3; i++ {
+		hint.Set(8)
+		// Work that shall not get in the way.
+		hint.Clear()
+		// Work that others wait for.
+	}
+}
+
+// A program declares what its threads do, and sees it in the listing.
+func ExampleScheduler_Threads() {
+	scheduler, err := gosched.Open(gosched.Device, gosched.SchedSetattr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer scheduler.Close()
+	request, err := scheduler.NewRole("request", 32)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = request.Do(func() {
+		threads, err := scheduler.Threads()
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, thread := range threads {
+			if thread.Source == gosched.Declared {
+				fmt.Println(thread.Role, thread.State.Prio)
+			}
+		}
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// request 32
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//go:build linux
+
+package gosched
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Tests are named by what they need, as tests/go/main.rs runs them inside the guest:
+//
+//	TestKernel...    go_sched, as any user
+//	TestRoot...      go_sched, as root
+//	TestUser...      go_sched, as an unprivileged user who may open the device
+//	TestDenied...    go_sched, as one who may not
+//	TestAbsent...    the patched kernel without the module
+//	TestAny...       any kernel, as any user; in the guest, go_sched as well
+//
+// All others need the source tree, or nothing.
+
+// The main thread never ends, so no test is to get it: it is for main.
+func init() { runtime.LockOSThread() }
+
+// inGuest is set where a test that lacks what it needs fails and is not skipped.
+const inGuest = "GO_SCHED_GUEST"
+
+// needGuest skips a test outside the guest.
+func needGuest(t testing.TB) {
+	t.Helper()
+	if os.Getenv(inGuest) == "" {
+		t.Skip("for the guest: tests/go runs it there")
+	}
+}
+
+// open opens backends for a test that needs go_sched.
+func open(t testing.TB, backends ...Backend) *Scheduler {
+	t.Helper()
+	s, err := Open(backends...)
+	if err != nil {
+		if os.Getenv(inGuest) == "" {
+			t.Skip("needs go_sched, as the guest has it: ", err)
+		}
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// fallback opens the backend that each kernel has.
+func fallback(t testing.TB) *Scheduler {
+	t.Helper()
+	s, err := Open(SchedSetattr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// onThread runs f on a thread that takes its scheduling with it to its end, and waits
+// until it is gone.
+func onThread(t testing.TB, f func()) {
+	t.Helper()
+	tids := make(chan int, 1)
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		tids <- syscall.Gettid()
+		f()
+	}()
+	<-done
+	tid := <-tids
+	eventually(t, "a thread that its goroutine was locked to ends", func() bool { return !exists(tid) })
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+// exists tells whether this process has the thread.
+func exists(tid int) bool {
+	_, err := os.Stat("/proc/self/task/" + strconv.Itoa(tid))
+	return err == nil
+}
+
+// eventually waits for what is announced in no way, up to far more than a debug kernel
+// needs under emulation.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); !condition(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("in vain: ", what)
+		}
+	}
+}
+
+// inForce returns what the kernel reports of a thread.
+func inForce(t testing.TB, tid int) attributes {
+	t.Helper()
+	a, errno := getAttributes(tid)
+	if errno != 0 {
+		t.Fatalf("sched_getattr of thread %d: %v", tid, errno)
+	}
+	return a
+}
+
+// expect compares the thread's state with what is wanted: a priority or None.
+func expect(t testing.TB, s *Scheduler, tid int, want Prio) {
+	t.Helper()
+	state, err := s.Get(tid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state.Prio != want || state.Applied != want {
+		t.Fatalf("thread %d has priority %v, and %v in force; want %v", tid, state.Prio, state.Applied, want)
+	}
+}
+
+// must ends the test on an error.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

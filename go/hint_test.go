@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//go:build linux
+
+package gosched
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// seen waits until the kernel has applied what a hint of the calling thread asks for.
+func seen(t testing.TB, h *Hint, want Prio) {
+	t.Helper()
+	eventually(t, "priority "+want.String()+" is applied", func() bool {
+		prio, ok := h.Applied()
+		return prio == want && ok == (want != None)
+	})
+}
+
+func TestKernelHintIsApplied(t *testing.T) {
+	s := open(t)
+	onThread(t, func() {
+		base := inForce(t, 0)
+		hint, err := s.Bind()
+		must(t, err)
+		for _, prio := range []Prio{8, 24, 0, 32} {
+			hint.Set(prio)
+			seen(t, hint, prio)
+			state, err := s.Get(0)
+			must(t, err)
+			if state.Prio != prio || state.Applied != prio || !state.Bound {
+				t.Fatalf("%+v", state)
+			}
+			if now := inForce(t, 0); now.policy != base.at(prio).policy {
+				t.Fatalf("%+v", now)
+			}
+		}
+		hint.Clear()
+		seen(t, hint, None)
+		hint.Set(8)
+		must(t, hint.Unbind())
+		expect(t, s, 0, None)
+		if now := inForce(t, 0); now != base {
+			t.Fatalf("got %+v, want %+v", now, base)
+		}
+	})
+}
+
+func TestUserHintIsLoweredToTheCeiling(t *testing.T) {
+	s := open(t)
+	needUser(t)
+	onThread(t, func() {
+		hint, err := s.Bind()
+		must(t, err)
+		hint.Set(MaxPrio)
+		seen(t, hint, 32)
+		must(t, hint.Unbind())
+	})
+}
+
+func TestRootHintStaysBelowTheCeiling(t *testing.T) {
+	s := open(t)
+	role, err := s.NewRole("timing", 50)
+	must(t, err)
+	onThread(t, func() {
+		must(t, s.SetCurrent(50))
+		hint, err := role.Bind()
+		must(t, err)
+		// The ceiling is that of the base, whoever stores.
+		seen(t, hint, 32)
+		must(t, hint.Unbind())
+		expect(t, s, 0, 50)
+	})
+}
+
+func TestKernelThreadIsBoundOnce(t *testing.T) {
+	s := open(t)
+	onThread(t, func() {
+		hint, err := s.Bind()
+		must(t, err)
+		if _, err := s.Bind(); !errors.Is(err, syscall.EBUSY) || !strings.Contains(err.Error(), "bound already") {
+			t.Fatal(err)
+		}
+		if err := s.Do(8, func() { t.Error("work was run") }); !errors.Is(err, syscall.EBUSY) {
+			t.Fatal(err)
+		}
+		elsewhere := make(chan error)
+		go func() { elsewhere <- hint.Unbind() }()
+		if err := <-elsewhere; !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "LockOSThread") {
+			t.Fatal(err)
+		}
+		slot := hint.bound.slot
+		must(t, hint.Unbind())
+		hint, err = s.Bind()
+		must(t, err)
+		if hint.bound.slot != slot {
+			t.Errorf("slot %d was not used again, but %d", slot, hint.bound.slot)
+		}
+		must(t, hint.Unbind())
+	})
+}
+
+// Goroutines that end with their threads leave no slot behind, and no thread.
+func TestKernelEndOfAThreadFreesItsSlot(t *testing.T) {
+	s := open(t)
+	d := s.device
+	perPage := os.Getpagesize() / slotSize
+	for batch := 0; batch < 3; batch++ {
+		for i := 0; i < perPage; i++ {
+			onThread(t, func() {
+				must(t, s.SetCurrent(16))
+				hint, err := s.Bind()
+				must(t, err)
+				hint.Set(8)
+			})
+		}
+		eventually(t, "the hints are collected", func() bool {
+			runtime.GC()
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return d.hints == 0
+		})
+	}
+	if len(d.pages) != 1 {
+		t.Errorf("%d slots took %d pages", perPage, len(d.pages))
+	}
+}
+
+func TestKernelManySlotsTakeManyPages(t *testing.T) {
+	s := open(t)
+	perPage := os.Getpagesize() / slotSize
+	stop, bound := make(chan bool), make(chan bool)
+	for i := 0; i < perPage+1; i++ {
+		go func() {
+			runtime.LockOSThread()
+			hint, err := s.Bind()
+			must(t, err)
+			hint.Set(16)
+			seen(t, hint, 16)
+			bound <- true
+			<-stop
+			must(t, hint.Unbind())
+			bound <- false
+		}()
+		<-bound
+	}
+	if len(s.device.pages) != 2 {
+		t.Errorf("%d slots took %d pages", perPage+1, len(s.device.pages))
+	}
+	close(stop)
+	for i := 0; i < perPage+1; i++ {
+		<-bound
+	}
+	if s.device.hints != 0 || len(s.device.free) != 2*perPage {
+		t.Errorf("%d hints, %d free slots are left", s.device.hints, len(s.device.free))
+	}
+}

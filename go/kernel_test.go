@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//go:build linux
+
+package gosched
+
+import (
+	"errors"
+	"math/rand"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+func TestKernelSetsGetsAndClears(t *testing.T) {
+	s := open(t)
+	if s.Backend() != Device {
+		t.Fatal(s.Backend())
+	}
+	onThread(t, func() {
+		base := inForce(t, 0)
+		for _, prio := range []Prio{0, 8, 15, 16, 24, 32} {
+			for _, children := range []Children{StartAtBase, Inherit} {
+				must(t, s.Set(0, prio, children))
+				state, err := s.Get(syscall.Gettid())
+				must(t, err)
+				want := State{prio, prio, state.Ceiling, children, false}
+				if state != want || state.Ceiling < 32 {
+					t.Fatalf("got %+v, want %+v", state, want)
+				}
+				got, want2 := inForce(t, 0), base.at(prio)
+				if prio < fairFirst {
+					// The kernel gives the whole idle band nice 19 and its own slice.
+					want2.nice, want2.runtime = got.nice, got.runtime
+				}
+				if got != want2 {
+					t.Fatalf("priority %v: got %+v, want %+v", prio, got, want2)
+				}
+			}
+		}
+		must(t, s.Clear(0))
+		expect(t, s, 0, None)
+		must(t, s.SetCurrent(24))
+		expect(t, s, 0, 24)
+		must(t, s.Clear(0))
+		must(t, s.Clear(0))
+		if got := inForce(t, 0); got != base {
+			t.Fatalf("after Clear: got %+v, want %+v", got, base)
+		}
+	})
+}
+
+func TestKernelChangesOtherThreads(t *testing.T) {
+	s := open(t)
+	tids, stop := make(chan int), make(chan bool)
+	go func() {
+		must(t, s.Do(30, func() {
+			tids <- syscall.Gettid()
+			<-stop
+		}))
+		close(tids)
+	}()
+	tid := <-tids
+	expect(t, s, tid, 30)
+	must(t, s.Set(tid, 8, Inherit))
+	expect(t, s, tid, 8)
+	must(t, s.Clear(tid))
+	expect(t, s, tid, None)
+	close(stop)
+	<-tids
+}
+
+func TestKernelRefusesWhatIsNoPriorityAndNoThread(t *testing.T) {
+	s := open(t)
+	gone := 0
+	onThread(t, func() {
+		gone = syscall.Gettid()
+		must(t, s.SetCurrent(24))
+		for _, prio := range []Prio{64, 254, None} {
+			err := s.SetCurrent(prio)
+			if !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "0 to 63") {
+				t.Fatalf("%d: %v", uint8(prio), err)
+			}
+			if err := s.Do(prio, func() { t.Error("work was run") }); !errors.Is(err, syscall.EINVAL) {
+				t.Fatalf("%d: %v", uint8(prio), err)
+			}
+		}
+		expect(t, s, 0, 24)
+	})
+	for _, err := range []error{s.Set(gone, 8, StartAtBase), s.Clear(gone), errorOf(s.Get(gone))} {
+		if !errors.Is(err, syscall.ESRCH) || !strings.Contains(err.Error(), "no such thread") {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Set(-1, 8, StartAtBase); !errors.Is(err, syscall.EINVAL) {
+		t.Fatal(err)
+	}
+	if err := s.Set(0, 8, 4); !errors.Is(err, syscall.EINVAL) {
+		t.Fatal(err)
+	}
+}
+
+func errorOf(_ State, err error) error { return err }
+
+func TestKernelClosedDeviceSaysSo(t *testing.T) {
+	s, err := Open()
+	if err != nil {
+		open(t) // Skips or fails.
+	}
+	onThread(t, func() {
+		hint, err := s.Bind()
+		must(t, err)
+		must(t, s.Close())
+		// The page is there as long as the Hint.
+		hint.Set(8)
+		eventually(t, "the kernel sees the hint", func() bool {
+			prio, _ := hint.Applied()
+			return prio == 8
+		})
+		for _, err := range []error{s.Close(), s.SetCurrent(8), s.Clear(0), errorOf(s.Get(0)), hint.Unbind()} {
+			if !errors.Is(err, os.ErrClosed) {
+				t.Error(err)
+			}
+		}
+		if _, err := s.Bind(); !errors.Is(err, os.ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
+
+// The threads of a program that uses Do all the time end as they began.
+func TestKernelConcurrentDo(t *testing.T) {
+	for _, backend := range []Backend{Device, SystemCall} {
+		s := open(t, backend)
+		var all sync.WaitGroup
+		for i := 0; i < 16; i++ {
+			random := rand.New(rand.NewSource(int64(i)))
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				for i := 0; i < 20; i++ {
+					outer, inner := Prio(random.Intn(33)), Prio(random.Intn(33))
+					must(t, s.Do(outer, func() {
+						expect(t, s, 0, outer)
+						must(t, s.Do(inner, func() { expect(t, s, 0, inner) }))
+						expect(t, s, 0, outer)
+					}))
+				}
+			}()
+		}
+		all.Wait()
+		threads, err := open(t).Threads()
+		must(t, err)
+		for _, thread := range threads {
+			if thread.State.Prio != None || thread.Source == Declared {
+				t.Errorf("%v: %+v", backend, thread)
+			}
+		}
+		if len(s.roles) > 0 {
+			t.Errorf("%v: %v is left", backend, s.roles)
+		}
+		if c, ok := s.threads.(*call); ok && len(c.records) > 0 {
+			t.Errorf("%v is left", c.records)
+		}
+	}
+}
+
+func TestKernelSystemCallIsABackend(t *testing.T) {
+	device, s := open(t), open(t, SystemCall)
+	onThread(t, func() {
+		base := inForce(t, 0)
+		must(t, s.Set(0, 24, Inherit))
+		state, err := device.Get(0)
+		must(t, err)
+		if state.Prio != 24 || state.Children != Inherit {
+			t.Fatalf("%+v", state)
+		}
+		must(t, s.Do(8, func() { expect(t, device, 0, 8) }))
+		state, err = device.Get(0)
+		must(t, err)
+		if state.Prio != 24 || state.Children != Inherit {
+			t.Fatalf("%+v", state)
+		}
+		must(t, s.Clear(0))
+		expect(t, device, 0, None)
+		expect(t, s, 0, None)
+		if got := inForce(t, 0); got != base {
+			t.Fatalf("got %+v, want %+v", got, base)
+		}
+		if _, err := s.Bind(); !errors.Is(err, ErrUnsupported) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestUserIsToldTheCeiling(t *testing.T) {
+	for _, backend := range []Backend{Device, SystemCall} {
+		s := open(t, backend)
+		needUser(t)
+		onThread(t, func() {
+			base := inForce(t, 0)
+			for _, err := range []error{s.SetCurrent(50), s.Do(50, func() { t.Error("work was run") })} {
+				if !errors.Is(err, syscall.EPERM) || errors.Is(err, ErrUnsupported) ||
+					!strings.Contains(err.Error(), "50 is above the thread's ceiling") ||
+					!strings.Contains(err.Error(), "gosched ceiling 50 ") {
+					t.Fatal(err)
+				}
+				if backend == Device && !strings.Contains(err.Error(), "ceiling, 32;") {
+					t.Fatal(err)
+				}
+			}
+			expect(t, s, 0, None)
+			if got := inForce(t, 0); got != base {
+				t.Fatalf("got %+v, want %+v", got, base)
+			}
+		})
+	}
+}
+
+func TestUserMayNotTouchAnotherUsersThread(t *testing.T) {
+	s := open(t)
+	needUser(t)
+	// Thread 1 is init, which is root's.
+	for _, err := range []error{s.Set(1, 8, StartAtBase), s.Clear(1)} {
+		if !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "another user's") {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestDeniedUserIsToldWhoMayOpenTheDevice(t *testing.T) {
+	needGuest(t)
+	_, err := Open()
+	if !errors.Is(err, os.ErrPermission) || errors.Is(err, ErrUnsupported) ||
+		!strings.Contains(err.Error(), "mode 0600 and group root") {
+		t.Fatal(err)
+	}
+	s, err := Open(Device, SystemCall, SchedSetattr)
+	must(t, err)
+	if s.Backend() != SystemCall {
+		t.Fatal(s.Backend())
+	}
+	onThread(t, func() {
+		base := inForce(t, 0)
+		must(t, s.Do(8, func() {
+			if now := inForce(t, 0); now.policy != schedIdle {
+				t.Errorf("%+v", now)
+			}
+		}))
+		if now := inForce(t, 0); now != base {
+			t.Errorf("got %+v, want %+v", now, base)
+		}
+	})
+}
+
+func TestAbsentModuleIsUnsupported(t *testing.T) {
+	needGuest(t)
+	_, err := Open()
+	if !errors.Is(err, ErrUnsupported) || !errors.Is(err, os.ErrNotExist) ||
+		!strings.Contains(err.Error(), "insmod go_sched_class.ko") {
+		t.Fatal(err)
+	}
+	_, err = Open(Device, SystemCall)
+	if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "load the module") {
+		t.Fatal(err)
+	}
+	s, err := Open(Device, SystemCall, SchedSetattr)
+	must(t, err)
+	if s.Backend() != SchedSetattr {
+		t.Fatal(s.Backend())
+	}
+}
+
+func needUser(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		t.Fatal("this test is for an unprivileged user")
+	}
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//go:build linux
+
+package gosched
+
+import (
+	"errors"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// eachBackend runs a test with each backend, at prio or what the calling user can do.
+func eachBackend(t *testing.T, prio Prio, test func(t *testing.T, s *Scheduler, prio Prio)) {
+	for _, backend := range []Backend{Device, SystemCall, SchedSetattr} {
+		prio := prio
+		if backend == SchedSetattr && !hasSysNice() {
+			// Lower would be refused: there is no way back.
+			prio = niceZero
+		}
+		t.Run(backend.String(), func(t *testing.T) { test(t, open(t, backend), prio) })
+	}
+}
+
+func TestAnyDoReturnsAThreadToItsBase(t *testing.T) {
+	eachBackend(t, 8, func(t *testing.T, s *Scheduler, prio Prio) {
+		onThread(t, func() {
+			base := inForce(t, 0)
+			must(t, s.Do(prio, func() {
+				expect(t, s, 0, prio)
+				if now := inForce(t, 0); now.policy != base.at(prio).policy {
+					t.Errorf("%+v", now)
+				}
+			}))
+			expect(t, s, 0, None)
+			if now := inForce(t, 0); now != base {
+				t.Errorf("got %+v, want %+v", now, base)
+			}
+		})
+	})
+}
+
+func TestAnyDoReturnsAThreadToItsPriority(t *testing.T) {
+	eachBackend(t, 8, func(t *testing.T, s *Scheduler, prio Prio) {
+		onThread(t, func() {
+			must(t, s.Set(0, prio, Inherit))
+			before, err := s.Get(0)
+			must(t, err)
+			must(t, s.Do(prio, func() {
+				must(t, s.Do(prio, func() { expect(t, s, 0, prio) }))
+				// Whatever work does to the thread is undone too.
+				must(t, s.Clear(0))
+			}))
+			after, err := s.Get(0)
+			must(t, err)
+			if after != before {
+				t.Errorf("got %+v, want %+v", after, before)
+			}
+		})
+	})
+}
+
+func TestAnyDoReturnsAThreadAfterAPanic(t *testing.T) {
+	eachBackend(t, 8, func(t *testing.T, s *Scheduler, prio Prio) {
+		onThread(t, func() {
+			base := inForce(t, 0)
+			func() {
+				defer func() {
+					if got := recover(); got != "on purpose" {
+						t.Errorf("recovered %v", got)
+					}
+				}()
+				must(t, s.Do(prio, func() {
+					must(t, s.Do(prio, func() { panic("on purpose") }))
+				}))
+			}()
+			expect(t, s, 0, None)
+			if now := inForce(t, 0); now != base {
+				t.Errorf("got %+v, want %+v", now, base)
+			}
+		})
+	})
+}
+
+func TestAnyDoReturnsAThreadAfterGoexit(t *testing.T) {
+	eachBackend(t, 8, func(t *testing.T, s *Scheduler, prio Prio) {
+		checked := false
+		onThread(t, func() {
+			base := inForce(t, 0)
+			defer func() {
+				expect(t, s, 0, None)
+				if now := inForce(t, 0); now != base {
+					t.Errorf("got %+v, want %+v", now, base)
+				}
+				checked = true
+			}()
+			must(t, s.Do(prio, runtime.Goexit))
+			t.Error("Goexit returned")
+		})
+		if !checked {
+			t.Error("the goroutine did not get to its deferred call")
+		}
+	})
+}
+
+// A goroutine that ends while it is locked ends its thread, so threads that last were
+// unlocked.
+func TestAnyDoUnlocksTheThread(t *testing.T) {
+	eachBackend(t, 8, func(t *testing.T, s *Scheduler, prio Prio) {
+		for name, work := range map[string]func(){
+			"return": func() {},
+			"panic":  func() { panic("on purpose") },
+			"Goexit": runtime.Goexit,
+		} {
+			// It holds another thread until the first would be gone.
+			release, control := make(chan bool), make(chan bool)
+			go func() {
+				defer close(control)
+				onThread(t, func() {
+					control <- true
+					<-release
+				})
+			}()
+			<-control
+			tids := make(chan int)
+			go func() {
+				defer close(tids)
+				defer func() { _ = recover() }()
+				must(t, s.Do(prio, func() {
+					tids <- syscall.Gettid()
+					work()
+				}))
+			}()
+			tid := <-tids
+			<-tids
+			release <- true
+			<-control
+			if !exists(tid) {
+				t.Errorf("%s: the thread has ended with its goroutine", name)
+			}
+		}
+	})
+}
+
+// When there is no way back, the thread goes with its goroutine, and no other gets it.
+func TestRootDoWithNoWayBackEndsTheThread(t *testing.T) {
+	s := open(t)
+	tids := make(chan int)
+	go func() {
+		defer close(tids)
+		// The way back is there when Do looks, and gone when it takes it: to a priority
+		// that only root may give.
+		runtime.LockOSThread()
+		must(t, s.SetCurrent(50))
+		runtime.UnlockOSThread()
+		err := s.Do(8, func() {
+			tids <- syscall.Gettid()
+			becomeUser(t)
+		})
+		if !errors.Is(err, syscall.EPERM) {
+			t.Errorf("no error of the way back: %v", err)
+		}
+		if state, err := s.Get(0); err != nil || state.Prio != None {
+			t.Errorf("left at %+v, %v", state, err)
+		}
+	}()
+	tid := <-tids
+	<-tids
+	eventually(t, "the thread ends", func() bool { return !exists(tid) })
+}
+
+func TestRootDoIsNotBegunWithNoWayBack(t *testing.T) {
+	s := open(t)
+	onThread(t, func() {
+		must(t, s.SetCurrent(50))
+		becomeUser(t)
+		err := s.Do(8, func() { t.Error("work was run") })
+		if !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "ceiling, 32") {
+			t.Error(err)
+		}
+		expect(t, s, 0, 50)
+	})
+}
+
+func TestRootGrantsAUsersThreadACeiling(t *testing.T) {
+	s := open(t)
+	onThread(t, func() {
+		tid := strconv.Itoa(syscall.Gettid())
+		if out, err := exec.Command("gosched", "ceiling", "50", tid).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		becomeUser(t)
+		must(t, s.Do(50, func() {
+			expect(t, s, 0, 50)
+			must(t, s.Do(8, func() { expect(t, s, 0, 8) }))
+			expect(t, s, 0, 50)
+		}))
+		if err := s.Do(51, func() {}); !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "ceiling, 50") {
+			t.Error(err)
+		}
+		expect(t, s, 0, None)
+	})
+}
+
+// becomeUser takes all privilege from the calling thread, for good, and from no other.
+func becomeUser(t testing.TB) {
+	t.Helper()
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, 1000, 1000, 1000); errno != 0 {
+		t.Fatal(errno)
+	}
+}
+
+func TestKernelThreadsAreListedByRole(t *testing.T) {
+	s := open(t)
+	role, err := s.NewRole("compaction", 8)
+	must(t, err)
+	onThread(t, func() {
+		listed := func() Thread {
+			t.Helper()
+			threads, err := s.Threads()
+			must(t, err)
+			for _, thread := range threads {
+				if thread.TID == syscall.Gettid() {
+					return thread
+				}
+			}
+			t.Fatal("the calling thread is not listed")
+			return Thread{}
+		}
+		check := func(role string, source Source, prio Prio) {
+			t.Helper()
+			if l := listed(); l.Role != role || l.Source != source || prio != None && l.State.Prio != prio {
+				t.Fatalf("got %+v, want %q, %q, priority %v", l, role, source, prio)
+			}
+		}
+		check("", Unknown, None)
+		must(t, role.Do(func() {
+			check("compaction", Declared, 8)
+			must(t, s.Do(24, func() { check("", Declared, 24) }))
+			check("compaction", Declared, 8)
+		}))
+		check("", Unknown, None)
+		hint, err := role.Bind()
+		must(t, err)
+		check("compaction", Declared, None)
+		eventually(t, "the kernel sees the role's priority", func() bool {
+			prio, _ := hint.Applied()
+			return prio == 8
+		})
+		must(t, hint.Unbind())
+		check("", Unknown, None)
+		// It stays listed until its end.
+		_, err = role.Bind()
+		must(t, err)
+	})
+	threads, err := s.Threads()
+	must(t, err)
+	for _, thread := range threads {
+		if thread.Source == Declared {
+			t.Errorf("%+v", thread)
+		}
+	}
+}
