@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//go:build linux
+
+package gosched
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"regexp"
+	"runtime/debug"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// lockedMemory is how much memory of this process is locked.
+func lockedMemory(t testing.TB) string {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	must(t, err)
+	return string(regexp.MustCompile(`VmLck:\s*(\d+ kB)`).FindSubmatch(status)[1])
+}
+
+// collector returns the settings of the garbage collector.
+func collector() (percent int, limit int64) {
+	percent = debug.SetGCPercent(100)
+	debug.SetGCPercent(percent)
+	return percent, debug.SetMemoryLimit(-1)
+}
+
+func TestAnyRealtimeLoopCountsAndGivesBack(t *testing.T) {
+	role, err := fallback(t).NewRole("timing", niceZero)
+	must(t, err)
+	percent, limit := collector()
+	loop := Loop{Period: 2 * time.Millisecond, KeepMemory: os.Geteuid() != 0}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	var last Tick
+	ticks := uint64(0)
+	report, err := role.RealtimeLoop(ctx, loop, func(tick Tick) {
+		if ticks > 0 && tick.Number <= last.Number {
+			t.Errorf("tick %d follows %d", tick.Number, last.Number)
+		}
+		if tick.Late < 0 {
+			t.Errorf("tick %d is early by %v", tick.Number, -tick.Late)
+		}
+		if p, l := collector(); p != -1 || l == math.MaxInt64 {
+			t.Errorf("the collector is at %d%%, %d bytes", p, l)
+		}
+		if !loop.KeepMemory && lockedMemory(t) == "0 kB" {
+			t.Error("memory is not locked")
+		}
+		last = tick
+		if ticks++; ticks == 5 {
+			// So long that periods must pass.
+			time.Sleep(4 * loop.Period)
+		}
+		if ticks == 10 {
+			cancel()
+		}
+	})
+	must(t, err)
+	if report.Ticks != 10 || report.Overruns < 1 || report.Missed < 3 || report.MaxLate <= 0 ||
+		last.Number < report.Ticks-1+3 {
+		t.Errorf("%+v, last %+v", report, last)
+	}
+	if p, l := collector(); p != percent || l != limit {
+		t.Errorf("the collector was left at %d%%, %d bytes", p, l)
+	}
+	if locked := lockedMemory(t); locked != "0 kB" {
+		t.Errorf("%s are left locked", locked)
+	}
+}
+
+func TestAnyRealtimeLoopGivesBackAfterAPanic(t *testing.T) {
+	role, err := fallback(t).NewRole("timing", niceZero)
+	must(t, err)
+	percent, limit := collector()
+	onThread(t, func() {
+		base := inForce(t, 0)
+		func() {
+			defer func() { _ = recover() }()
+			loop := Loop{Period: time.Millisecond, KeepMemory: true, GCLimit: 1 << 30}
+			_, err := role.RealtimeLoop(context.Background(), loop, func(Tick) {
+				if _, l := collector(); l != 1<<30 {
+					t.Errorf("the limit is %d bytes", l)
+				}
+				panic("on purpose")
+			})
+			t.Error("no panic, but ", err)
+		}()
+		if now := inForce(t, 0); now != base {
+			t.Errorf("got %+v, want %+v", now, base)
+		}
+	})
+	if p, l := collector(); p != percent || l != limit {
+		t.Errorf("the collector was left at %d%%, %d bytes", p, l)
+	}
+}
+
+// Several loops hold together, and the last gives back.
+func TestLoopsHoldTogether(t *testing.T) {
+	percent, limit := collector()
+	first, err := hold(Loop{KeepMemory: true})
+	must(t, err)
+	second, err := hold(Loop{KeepMemory: true, GCLimit: 1})
+	must(t, err)
+	alone, err := hold(Loop{KeepMemory: true, GCLimit: -1})
+	must(t, err)
+	first()
+	if p, l := collector(); p != -1 || l < roomToGrow || l > limit {
+		t.Errorf("while one holds: %d%%, %d bytes", p, l)
+	}
+	second()
+	if p, l := collector(); p != percent || l != limit {
+		t.Errorf("left at %d%%, %d bytes", p, l)
+	}
+	alone()
+}
+
+func TestAnyRealtimeLoopRefusesWhatCannotBe(t *testing.T) {
+	s := fallback(t)
+	role, err := s.NewRole("timing", niceZero)
+	must(t, err)
+	work := func(Tick) { t.Error("work was run") }
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if _, err := role.RealtimeLoop(ctx, Loop{KeepMemory: true}, work); !errors.Is(err, syscall.EINVAL) {
+		t.Error(err)
+	}
+	if !hasSysNice() {
+		urgent, err := s.NewRole("urgent", 50)
+		must(t, err)
+		loop := Loop{Period: time.Millisecond, KeepMemory: true}
+		if _, err := urgent.RealtimeLoop(ctx, loop, work); !errors.Is(err, syscall.EPERM) {
+			t.Error(err)
+		}
+	}
+	cancel()
+	report, err := role.RealtimeLoop(ctx, Loop{Period: time.Hour, KeepMemory: true}, work)
+	if err != nil || report != (LoopReport{}) {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+func TestUserIsToldHowToLockMemory(t *testing.T) {
+	s := open(t)
+	needUser(t)
+	role, err := s.NewRole("timing", niceZero)
+	must(t, err)
+	_, err = role.RealtimeLoop(context.Background(), Loop{Period: time.Millisecond}, func(Tick) {
+		t.Error("work was run")
+	})
+	if err == nil || !regexp.MustCompile(`RLIMIT_MEMLOCK.*KeepMemory`).MatchString(err.Error()) {
+		t.Error(err)
+	}
+	if locked := lockedMemory(t); locked != "0 kB" {
+		t.Errorf("%s are left locked", locked)
+	}
+}
