@@ -58,4 +58,9 @@
 //
 // A program that declares Roles sees in the listing of Threads which threads do what. The
 // runtime does not tell more; see there for what cannot be known.
+//
+// # Whole programs
+//
+// RealtimeLoop runs a function in fixed periods, with what that takes beside a priority.
+// LimitProcs fits GOMAXPROCS to the quota of the cgroup where the runtime does not.
 package gosched

@@ -5,11 +5,13 @@
 package gosched_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log"
 	"runtime"
 	"syscall"
+	"time"
 
 	"go_sched/gosched"
 )
@@ -113,4 +115,37 @@ func ExampleScheduler_Threads() {
 	}
 	// Output:
 	// request 32
+}
+
+// A loop with a fixed period. This one asks for no privilege; one that is to be on time
+// has a role of 48 or more, and locks its memory.
+func ExampleRole_RealtimeLoop() {
+	scheduler, err := gosched.Open(gosched.Device, gosched.SchedSetattr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer scheduler.Close()
+	control, err := scheduler.NewRole("control", 32)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	loop := gosched.Loop{Period: time.Millisecond, KeepMemory: true}
+	ticks := 0
+	report, err := control.RealtimeLoop(ctx, loop, func(tick gosched.Tick) {
+		if ticks++; ticks == 3 {
+			cancel()
+		}
+	})
+	fmt.Println(report.Ticks, err)
+	// Output:
+	// 3 <nil>
+}
+
+// A program calls it first, so that it has no more Ps than its quota gives CPUs.
+func ExampleLimitProcs() {
+	if _, err := gosched.LimitProcs(); err != nil {
+		log.Print(err)
+	}
 }

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//go:build linux
+
+package gosched
+
+import (
+	"math"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// files makes a root directory of names and contents.
+func files(pairs ...string) fstest.MapFS {
+	root := fstest.MapFS{}
+	for i := 0; i < len(pairs); i += 2 {
+		root[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
+	}
+	return root
+}
+
+const (
+	v2Mount = "25 20 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n"
+	v1Mount = "24 20 0:21 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n" +
+		"25 20 0:22 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
+)
+
+func TestQuotaIsTheSmallestOnThePath(t *testing.T) {
+	inf := math.Inf(1)
+	for name, test := range map[string]struct {
+		root fstest.MapFS
+		want float64
+	}{
+		"no cgroups": {files(), inf},
+		"none mounted": {files(
+			"proc/self/cgroup", "0::/a\n"), inf},
+		"no quota": {files(
+			"proc/self/cgroup", "0::/a/b\n", "proc/self/mountinfo", v2Mount,
+			"sys/fs/cgroup/a/cpu.max", "max 100000\n",
+			"sys/fs/cgroup/a/b/cpu.max", "max 100000\n"), inf},
+		"of the leaf": {files(
+			"proc/self/cgroup", "0::/a/b\n", "proc/self/mountinfo", v2Mount,
+			"sys/fs/cgroup/a/cpu.max", "400000 100000\n",
+			"sys/fs/cgroup/a/b/cpu.max", "250000 100000\n"), 2.5},
+		"of a parent": {files(
+			"proc/self/cgroup", "0::/a/b\n", "proc/self/mountinfo", v2Mount,
+			"sys/fs/cgroup/a/cpu.max", "30000 20000\n",
+			"sys/fs/cgroup/a/b/cpu.max", "250000 100000\n"), 1.5},
+		"in a container": {files(
+			"proc/self/cgroup", "0::/\n", "proc/self/mountinfo", v2Mount,
+			"sys/fs/cgroup/cpu.max", "150000 100000\n"), 1.5},
+		"outside the namespace": {files(
+			"proc/self/cgroup", "0::/../../x\n", "proc/self/mountinfo", v2Mount,
+			"sys/fs/cgroup/cpu.max", "150000 100000\n"), 1.5},
+		"a part of the hierarchy is mounted": {files(
+			"proc/self/cgroup", "0::/docker/1/app\n",
+			"proc/self/mountinfo", "25 20 0:22 /docker/1 /cg rw - cgroup2 cgroup2 rw\n",
+			"cg/cpu.max", "700000 100000\n",
+			"cg/app/cpu.max", "max 100000\n"), 7},
+		"mounted with a space": {files(
+			"proc/self/cgroup", "0::/\n",
+			"proc/self/mountinfo", `25 20 0:22 / /c\040g rw - cgroup2 cgroup2 rw`,
+			"c g/cpu.max", "700000 100000\n"), 7},
+		"version 1": {files(
+			"proc/self/cgroup", "3:cpuset:/x\n2:cpu,cpuacct:/a/b\n0::/other\n",
+			"proc/self/mountinfo", v1Mount,
+			"sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n",
+			"sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n",
+			"sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us", "300000\n",
+			"sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us", "100000\n",
+			"sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_quota_us", "-1\n",
+			"sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_period_us", "100000\n"), 3},
+	} {
+		got, err := cpuQuota(test.root)
+		if err != nil || got != test.want {
+			t.Errorf("%s: got %v, %v; want %v", name, got, err, test.want)
+		}
+	}
+	_, err := cpuQuota(files("proc/self/cgroup", "0::/\n", "proc/self/mountinfo", v2Mount,
+		"sys/fs/cgroup/cpu.max", "many 100000\n"))
+	if err == nil || !strings.Contains(err.Error(), "/sys/fs/cgroup") {
+		t.Errorf("what cannot be read is taken for something: %v", err)
+	}
+}
+
+func TestProcsAreRoundedUp(t *testing.T) {
+	for _, test := range []struct {
+		width int
+		quota float64
+		want  int
+	}{
+		{8, math.Inf(1), 8}, {8, 8, 8}, {8, 2.5, 3}, {8, 3, 3}, {8, 0.5, 2}, {1, 0.5, 1}, {4, 100, 4},
+	} {
+		if got := procs(test.width, test.quota); got != test.want {
+			t.Errorf("%d CPUs, quota %v: got %d, want %d", test.width, test.quota, got, test.want)
+		}
+	}
+}
+
+func TestAffinityIsTheWidth(t *testing.T) {
+	width, errno := affinityWidth()
+	if errno != 0 || width != runtime.NumCPU() {
+		t.Errorf("got %d, %v; the runtime has %d", width, errno, runtime.NumCPU())
+	}
+}
+
+// limitProcsIn is set for a process that calls LimitProcs and prints what it returns.
+const limitProcsIn = "GO_SCHED_TEST_LIMIT_PROCS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(limitProcsIn) == "" {
+		os.Exit(m.Run())
+	}
+	n, err := LimitProcs()
+	if err != nil || n != runtime.GOMAXPROCS(0) {
+		panic(err)
+	}
+	os.Stdout.WriteString(strconv.Itoa(n))
+}
+
+// limitedProcs is what LimitProcs returns in a process that a shell command starts.
+func limitedProcs(t *testing.T, before string, environment ...string) string {
+	t.Helper()
+	command := exec.Command("sh", "-c", before+" exec \"$0\"", "/proc/"+strconv.Itoa(os.Getpid())+"/exe")
+	command.Env = append(os.Environ(), append(environment, limitProcsIn+"=1")...)
+	command.Stderr = os.Stderr
+	out, err := command.Output()
+	must(t, err)
+	return string(out)
+}
+
+func TestAnExplicitGOMAXPROCSStays(t *testing.T) {
+	if got := limitedProcs(t, "", "GOMAXPROCS=7"); got != "7" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// In the guest, which has one hierarchy and two CPUs, with cgroups of its own.
+func TestRootProcsFollowTheOuterQuota(t *testing.T) {
+	needGuest(t)
+	if runtime.NumCPU() < 2 {
+		t.Fatal("the guest has two CPUs")
+	}
+	// A quota below two is rounded up to two: only the affinity makes it one.
+	if got := limitedProcs(t, "taskset -p 1 $$ >/dev/null;"); got != "1" {
+		t.Errorf("on one CPU: got %s", got)
+	}
+	quota := `cd /sys/fs/cgroup && echo +cpu >cgroup.subtree_control && mkdir -p go_test/inner &&
+		echo +cpu >go_test/cgroup.subtree_control && echo 150000 100000 >go_test/cpu.max &&
+		echo $$ >go_test/inner/cgroup.procs;`
+	t.Cleanup(func() {
+		os.Remove("/sys/fs/cgroup/go_test/inner")
+		os.Remove("/sys/fs/cgroup/go_test")
+	})
+	if got := limitedProcs(t, quota+" cat /proc/self/cgroup >/tmp/go_test_cgroup;"); got != "2" {
+		t.Errorf("got %s", got)
+	}
+	cgroup, err := os.ReadFile("/tmp/go_test_cgroup")
+	must(t, err)
+	if string(cgroup) != "0::/go_test/inner\n" {
+		t.Errorf("the process was in %s", cgroup)
+	}
+}
