@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The Go package keeps its promises on the patched kernel, as root and as an
+//! unprivileged user.
+//!
+//! What a test of the package needs is in its name, see `go/help_test.go`.
+
+use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::process::ExitCode;
+
+use common::device::PublicDevice;
+use common::module::unload;
+use common::module::Reloaded;
+use common::USER;
+use libtest_mimic::Arguments;
+use libtest_mimic::Failed;
+use libtest_mimic::Trial;
+
+/// Where the program is in the guest.
+const PATH: &str = "/tmp/gosched.test";
+
+/// Tells the package's tests that what they lack is a failure.
+const IN_GUEST: (&str, &str) = ("GO_SCHED_GUEST", "1");
+
+/// Who runs a test, and what there is.
+#[derive(Clone, Copy, Debug)]
+enum Setting {
+    /// Root.
+    Root,
+    /// A user who may open the device.
+    User,
+    /// A user who may not.
+    Denied,
+    /// Root, and the module is not loaded.
+    Absent,
+}
+
+/// In which settings the tests of which names run.
+const SETTINGS: [(&str, &[Setting]); 7] = [
+    ("TestAny", &[Setting::Root, Setting::User]),
+    ("TestKernel", &[Setting::Root, Setting::User]),
+    ("TestRoot", &[Setting::Root]),
+    ("TestUser", &[Setting::User]),
+    ("TestDenied", &[Setting::Denied]),
+    ("TestAbsent", &[Setting::Absent]),
+    ("Example", &[Setting::Root, Setting::User]),
+];
+
+fn main() -> ExitCode {
+    fs::write(PATH, go_test_program::PROGRAM).expect("the guest has room");
+    fs::set_permissions(PATH, Permissions::from_mode(0o755)).expect("the file is root's");
+    let names = Command::new(PATH)
+        .arg("-test.list=.")
+        .output()
+        .expect("the program runs in the guest");
+    let names = String::from_utf8(names.stdout).expect("the names of Go are UTF-8");
+    let mut trials = Vec::new();
+    for (prefix, settings) in SETTINGS {
+        let matching = names.lines().filter(|name| name.starts_with(prefix));
+        let before = trials.len();
+        for name in matching {
+            for &setting in settings {
+                let title = format!("{setting:?}::{name}");
+                let name = name.to_owned();
+                trials.push(Trial::test(title, move || run(&name, setting)));
+            }
+        }
+        assert!(trials.len() > before, "the package has no {prefix}...");
+    }
+    let mut arguments = Arguments::from_args();
+    // Some change the mode of the device or unload the module.
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Runs one test of the package.
+fn run(name: &str, setting: Setting) -> Result<(), Failed> {
+    let mut command = Command::new(PATH);
+    command
+        .args(["-test.v", "-test.timeout=10m"])
+        .arg(format!("-test.run=^{name}$"))
+        .env(IN_GUEST.0, IN_GUEST.1)
+        .current_dir("/tmp");
+    let (mut public, mut reloaded) = (None, None);
+    match setting {
+        Setting::Root => (),
+        Setting::User => public = Some(PublicDevice::new()),
+        Setting::Denied => (),
+        Setting::Absent => {
+            reloaded = Some(Reloaded);
+            unload();
+        }
+    }
+    if matches!(setting, Setting::User | Setting::Denied) {
+        command.uid(USER).gid(USER);
+    }
+    let output = command.output()?;
+    drop((public, reloaded));
+    let text = String::from_utf8_lossy(&output.stdout);
+    // A test that was skipped, or that does not exist, has not passed.
+    let passed = text
+        .lines()
+        .any(|line| line.starts_with(&format!("--- PASS: {name} ")));
+    let skipped = text.contains("--- SKIP: ");
+    if output.status.success() && passed && !skipped {
+        return Ok(());
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{}\n{text}{errors}", output.status).into())
+}
