@@ -5,7 +5,7 @@
 // Demo shows what Go priorities do for a Go service. Request handlers, two
 // background workers and a garbage collector's marking share one CPU, each on
 // a thread locked with runtime.LockOSThread: first without priorities, then
-// with those that the gosched command sets, under the same load. It exits with
+// with those that package gosched sets, under the same load. It exits with
 // 1 when the kernel does not report what the mapping says, or nothing changed.
 package main
 
@@ -17,8 +17,9 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"time"
+
+	"go_sched/gosched"
 )
 
 var phaseNames = [phases]string{"before", "after"}
@@ -65,6 +66,11 @@ func run(duration time.Duration) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
+	scheduler, err := gosched.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer scheduler.Close()
 	w, err := startWorkload()
 	if err != nil {
 		return nil, err
@@ -73,7 +79,7 @@ func run(duration time.Duration) (*report, error) {
 	for _, t := range w.threads {
 		r.Threads = append(r.Threads, threadReport{TID: t.tid, Role: t.role.name})
 	}
-	bases, err := r.readStates()
+	bases, err := r.readStates(scheduler)
 	if err != nil {
 		return nil, err
 	}
@@ -86,18 +92,20 @@ func run(duration time.Duration) (*report, error) {
 				continue
 			}
 			p.Mapped = table[p.SetPrio]
-			if _, err := gosched("set", strconv.Itoa(p.SetPrio), strconv.Itoa(t.tid)); err != nil {
+			if err := scheduler.Set(t.tid, gosched.Prio(p.SetPrio), gosched.StartAtBase); err != nil {
 				return nil, err
 			}
 		}
-		if err := r.runPhase(w, phase, duration); err != nil {
+		if err := r.runPhase(scheduler, w, phase, duration); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := gosched("clear", "-a", strconv.Itoa(os.Getpid())); err != nil {
-		return nil, err
+	for _, t := range w.threads {
+		if err := scheduler.Clear(t.tid); err != nil {
+			return nil, err
+		}
 	}
-	cleared, err := r.readStates()
+	cleared, err := r.readStates(scheduler)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +119,7 @@ func run(duration time.Duration) (*report, error) {
 }
 
 // runPhase puts the workload under load and records what each thread got.
-func (r *report) runPhase(w *workload, phase int, duration time.Duration) error {
+func (r *report) runPhase(scheduler *gosched.Scheduler, w *workload, phase int, duration time.Duration) error {
 	start := now()
 	used := make([]time.Duration, len(w.threads))
 	for i, t := range w.threads {
@@ -141,7 +149,7 @@ func (r *report) runPhase(w *workload, phase int, duration time.Duration) error 
 	for i, t := range w.threads {
 		r.Threads[i].Phases[phase].CPU = 100 * float64(cpuTime(t.tid)-used[i]) / float64(elapsed)
 	}
-	states, err := r.readStates()
+	states, err := r.readStates(scheduler)
 	for i, s := range states {
 		r.Threads[i].Phases[phase].state = s
 	}
@@ -149,22 +157,23 @@ func (r *report) runPhase(w *workload, phase int, duration time.Duration) error 
 }
 
 // readStates returns the state of each thread, in the order of the report.
-func (r *report) readStates() ([]state, error) {
-	var tids []int
-	for _, t := range r.Threads {
-		tids = append(tids, t.TID)
-	}
-	prios, err := goPrios(tids...)
-	if err != nil {
-		return nil, err
-	}
+func (r *report) readStates(scheduler *gosched.Scheduler) ([]state, error) {
 	var states []state
-	for _, tid := range tids {
-		params, err := readParams(tid)
+	for _, t := range r.Threads {
+		known, err := scheduler.Get(t.TID)
 		if err != nil {
 			return nil, err
 		}
-		states = append(states, state{prios[tid], params})
+		params, err := readParams(t.TID)
+		if err != nil {
+			return nil, err
+		}
+		s := state{Kernel: params}
+		if known.Prio != gosched.None {
+			prio := int(known.Prio)
+			s.GoPrio = &prio
+		}
+		states = append(states, s)
 	}
 	return states, nil
 }
