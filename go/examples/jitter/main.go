@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//go:build linux
+
+// Jitter measures how late a periodic loop is beside work that takes all CPUs: first
+// one that calls time.Sleep, then gosched's RealtimeLoop at priority 50. It takes root,
+// for the priority and to lock memory. In the guest, from this folder:
+//
+//	CGO_ENABLED=0 go build -o /tmp/overlay/jitter .
+//	../../../qemu/run --overlay /tmp/overlay -- /jitter
+//
+// Under emulation milliseconds are those of the emulator, and only the two lines of one
+// run compare.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+
+	"go_sched/gosched"
+)
+
+const prio gosched.Prio = 50
+
+func main() {
+	period := flag.Duration("period", 5*time.Millisecond, "time between two ticks")
+	duration := flag.Duration("duration", 10*time.Second, "length of each of the two measurements")
+	load := flag.Int("load", 2*runtime.NumCPU(), "number of goroutines that compute meanwhile")
+	flag.Parse()
+	if flag.NArg() > 0 || *period <= 0 || *duration < *period || *load < 0 {
+		fmt.Fprintln(os.Stderr, "jitter: takes no arguments, and -duration is at least -period")
+		os.Exit(2)
+	}
+	if err := run(*period, *duration, *load); err != nil {
+		fmt.Fprintln(os.Stderr, "jitter:", err)
+		os.Exit(1)
+	}
+}
+
+func run(period, duration time.Duration, load int) error {
+	// With a P for each that computes, and one for the loop, it is the kernel that shares
+	// out the CPUs, and not the Go runtime.
+	runtime.GOMAXPROCS(runtime.NumCPU() + load + 1)
+	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr)
+	if err != nil {
+		return err
+	}
+	defer scheduler.Close()
+	role, err := scheduler.NewRole("loop", prio)
+	if err != nil {
+		return err
+	}
+	stop := compute(load)
+	defer stop()
+
+	ticks := int(duration / period)
+	slept := sleeping(period, ticks)
+	timed, err := realtime(role, period, ticks)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("How late a tick is, by %v, %d goroutines computing on %d CPUs, a tick every %v:\n\n",
+		scheduler.Backend(), load, runtime.NumCPU(), period)
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "loop\tticks\tp50, ms\tp99, ms\tmax, ms\t")
+	for _, each := range []struct {
+		name string
+		late []time.Duration
+	}{{"time.Sleep", slept}, {fmt.Sprintf("RealtimeLoop at %v", prio), timed}} {
+		sort.Slice(each.late, func(i, j int) bool { return each.late[i] < each.late[j] })
+		// The nearest rank: a sample that was seen.
+		rank := func(percent int) float64 {
+			return float64(each.late[(percent*len(each.late)+99)/100-1]) / float64(time.Millisecond)
+		}
+		fmt.Fprintf(table, "%s\t%d\t%.3f\t%.3f\t%.3f\t\n", each.name, len(each.late), rank(50), rank(99), rank(100))
+	}
+	return table.Flush()
+}
+
+// compute has goroutines compute until what it returns is called.
+func compute(goroutines int) (stop func()) {
+	var stopping atomic.Bool
+	var all sync.WaitGroup
+	for i := 0; i < goroutines; i++ {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for n := uint64(1); !stopping.Load(); {
+				for i := 0; i < 1000; i++ {
+					n = n*6364136223846793005 + 1442695040888963407
+				}
+				runtime.KeepAlive(n)
+			}
+		}()
+	}
+	return func() {
+		stopping.Store(true)
+		all.Wait()
+	}
+}
+
+// sleeping measures a loop as one writes it first. Like RealtimeLoop, it keeps fixed times
+// and makes up for none that has passed.
+func sleeping(period time.Duration, ticks int) []time.Duration {
+	late := make([]time.Duration, 0, ticks)
+	due := time.Now()
+	for len(late) < ticks {
+		due = due.Add(period)
+		if missed := time.Since(due) / period; missed > 0 {
+			due = due.Add(missed * period)
+		}
+		time.Sleep(time.Until(due))
+		late = append(late, time.Since(due))
+	}
+	return late
+}
+
+func realtime(role *gosched.Role, period time.Duration, ticks int) ([]time.Duration, error) {
+	late := make([]time.Duration, 0, ticks)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	_, err := role.RealtimeLoop(ctx, gosched.Loop{Period: period}, func(tick gosched.Tick) {
+		late = append(late, tick.Late)
+		if len(late) == ticks {
+			cancel()
+		}
+	})
+	return late, err
+}
