@@ -7,43 +7,11 @@ package gosched
 import (
 	"errors"
 	"os"
-	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
-
-// The mapping here is that of the module, as the tool prints it in its own test.
-func TestMappingIsThatOfTheModule(t *testing.T) {
-	text, err := os.ReadFile("../tools/gosched/tests/cmd/map.trycmd")
-	must(t, err)
-	rows := regexp.MustCompile(`(?m)^ *(\d+) +(?:idle|fair|rt) +(SCHED_\w+) +(\S+) +(\S+) +(\S+) +\S+$`).
-		FindAllStringSubmatch(string(text), -1)
-	if len(rows) != levels {
-		t.Fatalf("%d levels", len(rows))
-	}
-	policies := map[string]uint32{"SCHED_IDLE": schedIdle, "SCHED_OTHER": schedOther, "SCHED_RR": schedRR}
-	number := func(text string) int64 {
-		if text == "-" {
-			return 0
-		}
-		n, err := strconv.ParseInt(strings.Replace(text, ".", "", 1), 10, 64)
-		must(t, err)
-		return n
-	}
-	for i, row := range rows {
-		got := attributes{}.at(Prio(i))
-		// The slice is printed in ms with three places.
-		want := attributes{policy: policies[row[2]], nice: int32(number(row[3])), rtPriority: uint32(number(row[4]))}
-		slice := (got.runtime + 500) / 1000
-		want.runtime = got.runtime
-		if number(row[1]) != int64(i) || got != want || slice != uint64(number(row[5])) {
-			t.Errorf("%d: got %+v, the tool prints %v", i, got, row[0])
-		}
-	}
-}
 
 // setsAsAsked compares what Set did with what sched_getattr(2) reports.
 func setsAsAsked(t *testing.T, s *Scheduler, prio Prio, policy uint32, nice int32, rt uint32) {
@@ -164,72 +132,6 @@ func TestAnyFallbackHasNoHintsAndSaysSo(t *testing.T) {
 		t.Error(err)
 	}
 	must(t, s.Close())
-}
-
-func TestPermissionRulesAreThoseOfTheKernel(t *testing.T) {
-	// Without privilege and limits, which is the case of interest: from, to, allowed.
-	normal := attributes{}
-	for _, test := range []struct {
-		from, to attributes
-		want     bool
-	}{
-		{normal, normal, true},
-		{normal.at(24), normal, false},
-		{normal, normal.at(24), true},
-		{normal.at(8), normal, false},
-		{normal.at(8), normal.at(0), true},
-		{normal, normal.at(50), false},
-		{normal.at(50), normal.at(49), true},
-		{normal.at(50), normal.at(51), false},
-		{normal.at(50), normal, true},
-		{normal.at(50), normal.at(8), true},
-	} {
-		if got := allowed(test.from, test.to, 0, 0); got != test.want {
-			t.Errorf("%+v to %+v: %v", test.from, test.to, got)
-		}
-	}
-	if !allowed(normal.at(8), normal, 20, 0) || allowed(normal.at(24), normal, 19, 0) || !allowed(normal, normal.at(50), 0, 3) || allowed(normal, normal.at(51), 0, 3) {
-		t.Error("a limit is not what it is for the kernel")
-	}
-}
-
-func TestErrorsSayWhatToDoNext(t *testing.T) {
-	for _, test := range []struct {
-		err         error
-		words       string
-		errno       syscall.Errno
-		unsupported bool
-	}{
-		{openFailure(syscall.ENOENT), "insmod go_sched_class.ko", syscall.ENOENT, true},
-		{openFailure(syscall.EACCES), "chgrp(1) and chmod(1)", syscall.EACCES, false},
-		{openFailure(syscall.EMFILE), "too many open files", syscall.EMFILE, false},
-		{versionFailure(0), "load the module of the release", syscall.EPROTO, false},
-		{versionFailure(abiVersion + 1), "build the program with package gosched of", syscall.EPROTO, false},
-		{setRequest(7, 8).failed(syscall.ESRCH, ""), "priority 8 to thread 7: no such thread", syscall.ESRCH, false},
-		{setRequest(7, 8).failed(syscall.EPERM, "because"), "not permitted: because", syscall.EPERM, false},
-		{setRequest(7, 8).failed(syscall.EBUSY, ""), "SCHED_DEADLINE", syscall.EBUSY, false},
-		{setRequest(7, 8).failed(syscall.EOPNOTSUPP, ""), "load the module", syscall.EOPNOTSUPP, true},
-		{setRequest(7, 8).failed(syscall.ENOSYS, ""), "no such system call", syscall.ENOSYS, true},
-		{setRequest(7, 8).failed(syscall.ENOMEM, ""), "cannot allocate memory", syscall.ENOMEM, false},
-	} {
-		if !strings.Contains(test.err.Error(), test.words) || !errors.Is(test.err, test.errno) ||
-			errors.Is(test.err, ErrUnsupported) != test.unsupported {
-			t.Errorf("%v: want %q, %v, unsupported %v", test.err, test.words, test.errno, test.unsupported)
-		}
-	}
-	denied, absent := openFailure(syscall.EACCES), openFailure(syscall.ENOENT)
-	if err := joined([]error{absent, denied}); errors.Is(err, ErrUnsupported) || !errors.Is(err, syscall.EACCES) {
-		t.Error(err)
-	}
-	if err := joined([]error{absent, absent}); !errors.Is(err, ErrUnsupported) || !errors.Is(err, os.ErrNotExist) {
-		t.Error(err)
-	}
-	if _, err := Open(Backend(9)); !errors.Is(err, syscall.EINVAL) {
-		t.Error(err)
-	}
-	if _, err := fallback(t).NewRole("urgent", 64); !errors.Is(err, syscall.EINVAL) {
-		t.Error(err)
-	}
 }
 
 func TestStartTimeTellsThreadsApart(t *testing.T) {

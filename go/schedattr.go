@@ -22,7 +22,7 @@ const (
 	schedDeadline = 6
 )
 
-// Where the bands begin; policy/mod.rs has them, and prio_test.go compares.
+// Where the bands begin; policy/mod.rs has them, and schedattr_test.go compares.
 const (
 	fairFirst Prio = 16
 	niceZero  Prio = 32

@@ -7,10 +7,10 @@
 // for the priority and to lock memory. In the guest, from this folder:
 //
 //	CGO_ENABLED=0 go build -o /tmp/overlay/jitter .
-//	../../../qemu/run --overlay /tmp/overlay -- /jitter
+//	../../../qemu/run --icount 2 --overlay /tmp/overlay -- /jitter -duration 3s
 //
-// Under emulation milliseconds are those of the emulator, and only the two lines of one
-// run compare.
+// With --icount, a busy host does not show. Milliseconds are those of the emulator then:
+// only the two lines of one run compare.
 package main
 
 import (

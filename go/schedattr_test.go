@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//go:build linux
+
+package gosched
+
+import (
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The mapping here is that of the module, as the tool prints it in its own test.
+func TestMappingIsThatOfTheModule(t *testing.T) {
+	text, err := os.ReadFile("../tools/gosched/tests/cmd/map.trycmd")
+	must(t, err)
+	rows := regexp.MustCompile(`(?m)^ *(\d+) +(?:idle|fair|rt) +(SCHED_\w+) +(\S+) +(\S+) +(\S+) +\S+$`).
+		FindAllStringSubmatch(string(text), -1)
+	if len(rows) != levels {
+		t.Fatalf("%d levels", len(rows))
+	}
+	policies := map[string]uint32{"SCHED_IDLE": schedIdle, "SCHED_OTHER": schedOther, "SCHED_RR": schedRR}
+	number := func(text string) int64 {
+		if text == "-" {
+			return 0
+		}
+		n, err := strconv.ParseInt(strings.Replace(text, ".", "", 1), 10, 64)
+		must(t, err)
+		return n
+	}
+	for i, row := range rows {
+		got := attributes{}.at(Prio(i))
+		// The slice is printed in ms with three places.
+		want := attributes{policy: policies[row[2]], nice: int32(number(row[3])), rtPriority: uint32(number(row[4]))}
+		slice := (got.runtime + 500) / 1000
+		want.runtime = got.runtime
+		if number(row[1]) != int64(i) || got != want || slice != uint64(number(row[5])) {
+			t.Errorf("%d: got %+v, the tool prints %v", i, got, row[0])
+		}
+	}
+}
+
+func TestPermissionRulesAreThoseOfTheKernel(t *testing.T) {
+	// Without privilege and limits, which is the case of interest: from, to, allowed.
+	normal := attributes{}
+	for _, test := range []struct {
+		from, to attributes
+		want     bool
+	}{
+		{normal, normal, true},
+		{normal.at(24), normal, false},
+		{normal, normal.at(24), true},
+		{normal.at(8), normal, false},
+		{normal.at(8), normal.at(0), true},
+		{normal, normal.at(50), false},
+		{normal.at(50), normal.at(49), true},
+		{normal.at(50), normal.at(51), false},
+		{normal.at(50), normal, true},
+		{normal.at(50), normal.at(8), true},
+	} {
+		if got := allowed(test.from, test.to, 0, 0); got != test.want {
+			t.Errorf("%+v to %+v: %v", test.from, test.to, got)
+		}
+	}
+	if !allowed(normal.at(8), normal, 20, 0) || allowed(normal.at(24), normal, 19, 0) || !allowed(normal, normal.at(50), 0, 3) || allowed(normal, normal.at(51), 0, 3) {
+		t.Error("a limit is not what it is for the kernel")
+	}
+}
