@@ -5,6 +5,7 @@
 package gosched
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -109,7 +110,8 @@ func TestAffinityIsTheWidth(t *testing.T) {
 	}
 }
 
-// limitProcsIn is set for a process that calls LimitProcs and prints what it returns.
+// limitProcsIn is set for a process that calls LimitProcs and prints what it returns,
+// and the quota.
 const limitProcsIn = "GO_SCHED_TEST_LIMIT_PROCS"
 
 func TestMain(m *testing.M) {
@@ -120,10 +122,14 @@ func TestMain(m *testing.M) {
 	if err != nil || n != runtime.GOMAXPROCS(0) {
 		panic(err)
 	}
-	os.Stdout.WriteString(strconv.Itoa(n))
+	quota, err := cpuQuota(os.DirFS("/"))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Print(n, " ", quota)
 }
 
-// limitedProcs is what LimitProcs returns in a process that a shell command starts.
+// limitedProcs is what such a process prints that a shell command starts.
 func limitedProcs(t *testing.T, before string, environment ...string) string {
 	t.Helper()
 	command := exec.Command("sh", "-c", before+" exec \"$0\"", "/proc/"+strconv.Itoa(os.Getpid())+"/exe")
@@ -135,7 +141,7 @@ func limitedProcs(t *testing.T, before string, environment ...string) string {
 }
 
 func TestAnExplicitGOMAXPROCSStays(t *testing.T) {
-	if got := limitedProcs(t, "", "GOMAXPROCS=7"); got != "7" {
+	if got := limitedProcs(t, "", "GOMAXPROCS=7"); !strings.HasPrefix(got, "7 ") {
 		t.Errorf("got %s", got)
 	}
 }
@@ -146,10 +152,10 @@ func TestRootProcsFollowTheOuterQuota(t *testing.T) {
 	if runtime.NumCPU() < 2 {
 		t.Fatal("the guest has two CPUs")
 	}
-	// A quota below two is rounded up to two: only the affinity makes it one.
-	if got := limitedProcs(t, "taskset -p 1 $$ >/dev/null;"); got != "1" {
+	if got := limitedProcs(t, "taskset -p 1 $$ >/dev/null;"); got != "1 +Inf" {
 		t.Errorf("on one CPU: got %s", got)
 	}
+	// Less than two is rounded up to two.
 	quota := `cd /sys/fs/cgroup && echo +cpu >cgroup.subtree_control && mkdir -p go_test/inner &&
 		echo +cpu >go_test/cgroup.subtree_control && echo 150000 100000 >go_test/cpu.max &&
 		echo $$ >go_test/inner/cgroup.procs;`
@@ -157,7 +163,7 @@ func TestRootProcsFollowTheOuterQuota(t *testing.T) {
 		os.Remove("/sys/fs/cgroup/go_test/inner")
 		os.Remove("/sys/fs/cgroup/go_test")
 	})
-	if got := limitedProcs(t, quota+" cat /proc/self/cgroup >/tmp/go_test_cgroup;"); got != "2" {
+	if got := limitedProcs(t, quota+" cat /proc/self/cgroup >/tmp/go_test_cgroup;"); got != "2 1.5" {
 		t.Errorf("got %s", got)
 	}
 	cgroup, err := os.ReadFile("/tmp/go_test_cgroup")

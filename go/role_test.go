@@ -6,6 +6,7 @@ package gosched
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
@@ -264,4 +265,28 @@ func TestKernelThreadsAreListedByRole(t *testing.T) {
 			t.Errorf("%+v", thread)
 		}
 	}
+}
+
+func TestAnyThreadsAreListedByWhatTheSystemTells(t *testing.T) {
+	s := fallback(t)
+	onThread(t, func() {
+		comm := "/proc/self/task/" + strconv.Itoa(syscall.Gettid()) + "/comm"
+		must(t, os.WriteFile(comm, []byte("decoder"), 0))
+		threads, err := s.Threads()
+		must(t, err)
+		found := map[Source][]Thread{}
+		for _, thread := range threads {
+			found[thread.Source] = append(found[thread.Source], thread)
+		}
+		main, named, first := found[MainThread], found[ThreadName], found[StartOrder]
+		if len(main) != 1 || main[0].TID != os.Getpid() || main[0].Role != "main" {
+			t.Errorf("main thread: %+v", main)
+		}
+		if len(named) != 1 || named[0].TID != syscall.Gettid() || named[0].Role != "decoder" {
+			t.Errorf("named: %+v", named)
+		}
+		if len(first) != 1 || first[0].Role != "sysmon" {
+			t.Errorf("started first: %+v", first)
+		}
+	})
 }
