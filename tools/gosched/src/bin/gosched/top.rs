@@ -28,7 +28,8 @@ use crate::Failure;
 
 pub(crate) fn top(args: &Top, json: bool) -> Result<ExitCode, Failure> {
     let batch = args.batch || json;
-    if !batch && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+    let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if !batch && !on_terminal {
         return Err("top needs a terminal: use --batch to write to a file or a pipe".into());
     }
     let mut sampler = Sampler::new(&args.pids)?;

@@ -283,8 +283,8 @@ mod tests {
 
     #[test]
     fn lost_events_are_counted() {
-        let lost = |line| Line::parse(line);
-        assert_eq!(lost("CPU:1 [LOST 12 EVENTS]"), Some(Line::Lost(Some(12))));
-        assert_eq!(lost("CPU:1 [LOST EVENTS]"), Some(Line::Lost(None)));
+        let lost = Line::parse("CPU:1 [LOST 12 EVENTS]");
+        assert_eq!(lost, Some(Line::Lost(Some(12))));
+        assert_eq!(Line::parse("CPU:1 [LOST EVENTS]"), Some(Line::Lost(None)));
     }
 }
