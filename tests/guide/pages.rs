@@ -2,6 +2,11 @@
 
 //! The pages: what is in them, and what can be said of them without a command.
 
+use std::fmt::Display;
+
+use gosched::error::FindError;
+use gosched::error::OpenError;
+use gosched::error::RequestError;
 use libtest_mimic::Failed;
 use pulldown_cmark::CodeBlockKind;
 use pulldown_cmark::Event;
@@ -29,6 +34,7 @@ pub(crate) const PAGES: Files = files![
     "process.md",
     "security.md",
     "timing.md",
+    "troubleshooting.md",
 ];
 
 /// What else the pages have links to.
@@ -56,6 +62,10 @@ const PACKAGES: &str = "console deb";
 const ELSEWHERE: &str = "console elsewhere";
 /// One that is a part of an example of the Go package.
 const GO: &str = "go";
+/// One with messages that no command here can be made to print.
+const MESSAGE: &str = "message";
+/// One with messages of the Go package, which go/guide_test.go compares.
+const GO_MESSAGE: &str = "message go";
 
 /// A part of a page, up to the next heading.
 #[derive(Debug, Default)]
@@ -160,7 +170,7 @@ pub(crate) fn steps(block: &str) -> Result<Vec<Step>, Failed> {
 pub(crate) fn check_kinds() -> Result<(), Failed> {
     for (page, block) in blocks() {
         let Block { kind, text } = block;
-        if ![GUEST, PACKAGES, ELSEWHERE, GO].contains(&kind.as_str()) {
+        if ![GUEST, PACKAGES, ELSEWHERE, GO, MESSAGE, GO_MESSAGE].contains(&kind.as_str()) {
             return Err(
                 format!("{page}: nothing checks a block of kind \"{kind}\":\n{text}").into(),
             );
@@ -194,6 +204,37 @@ pub(crate) fn check_go_code() -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+pub(crate) fn check_messages() -> Result<(), Failed> {
+    let of_4711 = |error: &dyn Display| format!("gosched: pid 4711: {error}");
+    let messages = [
+        format!("gosched: {}", OpenError::VersionMismatch { module: 0 }),
+        format!("gosched: {}", OpenError::VersionMismatch { module: 2 }),
+        of_4711(&RequestError::UnknownRequest),
+        of_4711(&RequestError::UnknownPart),
+        of_4711(&RequestError::NoSuchThread),
+        of_4711(&RequestError::SchedExt),
+        of_4711(&RequestError::NoMapping),
+        of_4711(&FindError::NeverComplete),
+        format!("gosched: pid 4711:12: {}", FindError::NoPidfs),
+    ];
+    let shown: Vec<Block> = blocks()
+        .map(|(_, block)| block)
+        .filter(|block| block.kind == MESSAGE)
+        .collect();
+    let mut shown: Vec<&str> = shown.iter().flat_map(|block| block.text.lines()).collect();
+    for message in &messages {
+        let before = shown.len();
+        shown.retain(|line| line != message);
+        if shown.len() == before {
+            return Err(format!("no page explains: {message}").into());
+        }
+    }
+    match shown.first() {
+        Some(line) => Err(format!("a page explains what is never said: {line}").into()),
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn check_links() -> Result<(), Failed> {
