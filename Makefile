@@ -252,7 +252,7 @@ lint: $(kernel_stamp)
 	done
 	shellcheck -x .ci/run qemu/run qemu/run-tests qemu/build-kernel \
 		qemu/install-packages packaging/build packaging/test-chroot packaging/test-guest \
-		packaging/dkms/check-rustc packaging/debian/gosched.postrm \
+		packaging/dkms/check-rustc packaging/debian/gosched.postrm docs/commands \
 		tools/gosched/src/uapi/regenerate
 	LIBCLANG_PATH=$$(llvm-config --libdir) tools/gosched/src/uapi/regenerate
 	git diff --exit-code tools/gosched/src/uapi
