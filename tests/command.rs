@@ -11,6 +11,7 @@ use std::thread;
 use common::attr::Attr;
 use common::child::become_user;
 use common::child::Child;
+use common::command::described;
 use common::command::fails;
 use common::command::gosched;
 use common::command::json;
@@ -236,7 +237,8 @@ fn run_starts_a_program_at_a_priority_that_all_it_starts_inherits() {
         // Not the shell itself but one that it starts.
         "sh -c 'gosched get --json $$; true'; true",
     ] {
-        let answer = json(&["run", "50", "--", "sh", "-c", script]);
+        let said = succeeds(&["run", "50", "--", "sh", "-c", script]);
+        let answer = described("get", &said);
         assert_eq!(answer[0]["priority"], 50, "{script}");
         assert_eq!(answer[0]["inherit"], true, "{script}");
         assert_eq!(answer[0]["current"]["rt_priority"], 3, "{script}");
@@ -265,7 +267,8 @@ fn run_passes_on_streams_and_status() {
 #[test]
 fn run_with_a_ceiling_lets_the_program_and_what_it_starts_move_up_to_it() {
     let script = "sh -c 'gosched get --json $$; true'; true";
-    let answer = json(&["run", "20", "--ceiling", "50", "--", "sh", "-c", script]);
+    let said = succeeds(&["run", "20", "--ceiling", "50", "--", "sh", "-c", script]);
+    let answer = described("get", &said);
     assert_eq!(answer[0]["priority"], 20);
     assert_eq!(answer[0]["inherit"], true);
     assert_eq!(answer[0]["ceiling"], 50);
@@ -323,6 +326,31 @@ fn one_failure_does_not_keep_the_others_from_their_turn() {
 }
 
 #[test]
+fn what_is_done_and_what_fails_is_in_json_too() {
+    let child = Child::sleeping(|| ());
+    let pid = child.pid();
+    let id = pid.to_string();
+    for (verb, field, value) in [
+        (&["set", "20"][..], "priority", Some(20)),
+        (&["ceiling", "50"], "ceiling", Some(50)),
+        (&["clear"], "priority", None),
+        (&["get"], "priority", None),
+        (&["stats"], "applies", Some(2)),
+    ] {
+        let arguments = [verb, &["--json", &id, NO_TID]].concat();
+        let (stdout, stderr) = output(&mut gosched(&arguments), 1);
+        let answer = described(verb[0], &stdout);
+        assert_eq!(answer[0]["tid"], pid, "{answer}");
+        assert_eq!(answer[0][field].as_i64(), value, "{answer}");
+        assert_eq!(answer[1]["id"], NO_TID, "{answer}");
+        let error = answer[1]["error"].as_str().expect("why it failed");
+        assert!(error.contains("no such"), "{answer} {stderr}");
+    }
+    let levels = json(&["map", "--json"]);
+    assert_eq!(levels.as_array().expect("a list").len(), 64);
+}
+
+#[test]
 fn a_user_is_told_what_he_lacks() {
     let own = Child::sleeping(|| become_user(USER));
     let id = own.pid().to_string();
@@ -340,7 +368,9 @@ fn a_user_is_told_what_he_lacks() {
             "{said}"
         );
         fails(&mut as_user(&["run", "20", "--", "true"]), 125);
-        output(&mut as_user(&["check"]), 1);
+        let (stdout, _) = output(&mut as_user(&["check", "--json"]), 1);
+        let findings = described("check", &stdout);
+        assert!(findings.to_string().contains("\"fail\""), "{findings}");
     });
 
     let _public = PublicDevice::new();

@@ -16,6 +16,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use common::child::Child;
+use common::command::described;
 use common::command::fails;
 use common::command::gosched;
 use common::command::output;
@@ -60,8 +61,8 @@ impl Running {
     }
 
     #[track_caller]
-    fn json(&mut self) -> Value {
-        serde_json::from_str(&self.line()).expect("a line of JSON")
+    fn seen(&mut self) -> Value {
+        described("watch", &self.line())
     }
 
     fn signal(&self, signal: Signal) {
@@ -90,13 +91,13 @@ fn watch_tells_each_change_until_the_thread_has_ended() {
     let child = Child::sleeping(|| ());
     let pid = child.pid();
     let mut watch = Running::start(&["watch", "--json", "-i", "0.01", &pid.to_string()]);
-    let first = watch.json();
+    let first = watch.seen();
     assert_eq!(first["event"], "found");
     assert_eq!(first["tid"], pid);
     assert_eq!(first["priority"], Value::Null);
 
     device.set(pid, 50);
-    let set = watch.json();
+    let set = watch.seen();
     assert_eq!(set["event"], "changed");
     assert_eq!(set["priority"], 50);
     assert_eq!(set["current"]["policy"], "SCHED_RR");
@@ -104,10 +105,10 @@ fn watch_tells_each_change_until_the_thread_has_ended() {
     assert!(set["seconds"].as_f64() > first["seconds"].as_f64());
 
     device.ceiling(pid, 60);
-    assert_eq!(watch.json()["ceiling"], 60);
+    assert_eq!(watch.seen()["ceiling"], 60);
 
     drop(child);
-    let end = watch.json();
+    let end = watch.seen();
     assert_eq!(end["event"], "ended");
     assert_eq!(end["tid"], pid);
     assert_eq!(watch.end(0), (vec![], String::new()));
@@ -205,7 +206,7 @@ fn trace_in_json_has_names_for_what_the_kernel_has_numbers_for() {
     worker.take(60, 32);
     trace.signal(Signal::SIGTERM);
     let events: Vec<Value> = std::iter::from_fn(|| trace.lines.next())
-        .map(|line| serde_json::from_str(&line.expect("text")).expect("a line of JSON"))
+        .map(|line| described("trace", &line.expect("text")))
         .filter(|event: &Value| event["tid"] == worker.tid())
         .collect();
     assert_eq!(trace.end(0).1, "");

@@ -16,7 +16,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use common::child::Child;
+use common::command::described;
 use common::command::gosched;
+use common::command::json;
 use common::command::output;
 use common::command::succeeds;
 use common::device::Device;
@@ -52,7 +54,7 @@ fn update(pid: i32) -> Value {
         &pid.to_string(),
     ]);
     assert_eq!(said.lines().count(), 1, "one line for each update: {said}");
-    serde_json::from_str(&said).expect("--json writes JSON")
+    described("top", &said)
 }
 
 /// What an update has of a thread of this process.
@@ -138,8 +140,7 @@ fn only_with_all_threads_without_a_priority_are_shown() {
     let [with, without] = [(); 2].map(|()| Child::sleeping(|| ()));
     device.set(with.pid(), 20);
     let tids = |arguments: &[&str]| -> Vec<i64> {
-        let update = succeeds(&[&["top", "--json", "-n", "1", "-i", INTERVAL], arguments].concat());
-        let update: Value = serde_json::from_str(&update).expect("JSON");
+        let update = json(&[&["top", "--json", "-n", "1", "-i", INTERVAL], arguments].concat());
         let threads = update["threads"].as_array().expect("a list");
         threads
             .iter()
@@ -200,7 +201,7 @@ fn a_hint_above_the_ceiling_is_marked_and_counted() {
         said.contains(&format!("pid {id}'s hints above its ceiling: 1\n")),
         "{said}"
     );
-    let stats: Value = serde_json::from_str(&succeeds(&["stats", "--json", &id])).expect("JSON");
+    let stats = json(&["stats", "--json", &id]);
     assert_eq!(stats[0]["clamps"], 1);
     assert_eq!(stats[0]["last_change"], "hint");
     assert_eq!(stats[0]["runaways"], 0);

@@ -6,6 +6,8 @@ use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
 
+use boon::Compiler;
+use boon::Schemas;
 use serde_json::Value;
 
 /// The command with arguments, and nothing to read.
@@ -48,8 +50,32 @@ pub fn fails(command: &mut Command, status: i32) -> String {
     stderr
 }
 
-/// Runs the command with `--json` among its arguments, which must succeed.
+/// Runs a verb with `--json` among its arguments, which must succeed.
 #[track_caller]
 pub fn json(arguments: &[&str]) -> Value {
-    serde_json::from_str(&succeeds(arguments)).expect("--json writes JSON")
+    described(arguments[0], &succeeds(arguments))
+}
+
+/// What the verb wrote with `--json`, one value, which must be as `gosched schema`
+/// says.
+#[track_caller]
+pub fn described(verb: &str, written: &str) -> Value {
+    const SCHEMA: &str = include_str!("../../tools/gosched/schema.json");
+    // Where nothing is read: it takes an absolute name to compile what has been added.
+    const NAME: &str = "file:///schema.json";
+
+    let schema = serde_json::from_str(SCHEMA).expect("the schema is JSON");
+    let mut compiler = Compiler::new();
+    compiler
+        .add_resource(NAME, schema)
+        .expect("its name is new");
+    let mut schemas = Schemas::new();
+    let schema = compiler
+        .compile(&format!("{NAME}#/properties/{verb}"), &mut schemas)
+        .expect("a schema of each verb that knows --json");
+    let written = serde_json::from_str(written).expect("--json writes JSON");
+    if let Err(error) = schemas.validate(&written, schema) {
+        panic!("{verb}: {error}\n{written}");
+    }
+    written
 }

@@ -5,6 +5,7 @@
 
 use std::process::Command;
 
+use common::command::described;
 use scx::Scheduler;
 use serde_json::Value;
 
@@ -14,12 +15,14 @@ fn check(name: &str) -> (Option<i32>, Value) {
         .args(["check", "--json"])
         .output()
         .expect("the guest has the command");
-    let findings: Vec<Value> = serde_json::from_slice(&output.stdout).expect("--json writes JSON");
+    let findings = described("check", &String::from_utf8_lossy(&output.stdout));
     let finding = findings
-        .into_iter()
+        .as_array()
+        .expect("a list")
+        .iter()
         .find(|finding| finding["check"] == name)
         .unwrap_or_else(|| panic!("no finding about {name}"));
-    (output.status.code(), finding)
+    (output.status.code(), finding.clone())
 }
 
 #[test]
