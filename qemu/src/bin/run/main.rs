@@ -50,8 +50,8 @@ struct Arguments {
     /// Use the debug kernel: KASAN, lockdep, kmemleak, fault injection
     #[arg(long, env = "GO_SCHED_DEBUG", value_parser = FalseyValueParser::new())]
     debug: bool,
-    /// Use the kernel with qemu/NAME.config laid over its configuration: debug, kcov, kcsan, scx;
-    /// or the one without the patches: unpatched, which takes --no-module
+    /// Use the kernel with qemu/NAME.config laid over its configuration: deb, debug, kcov, kcsan,
+    /// scx; or the one without the patches: unpatched, which takes --no-module
     #[arg(long, value_name = "NAME", env = "GO_SCHED_VARIANT")]
     variant: Option<String>,
     /// Number of CPUs of the guest, 1 to 8; default: 2, with --icount 1
@@ -85,13 +85,12 @@ struct Arguments {
     /// COMMAND is a program of the host: take it along. For cargo, as a runner
     #[arg(long)]
     cargo_runner: bool,
-    /// How QEMU runs the guest; default: kvm if a trial run works with it
+    /// How QEMU runs the guest; default: kvm if a trial run works with it. With --icount, tcg
     #[arg(long, env = "GO_SCHED_ACCEL")]
     accel: Option<Accelerator>,
     /// Have the guest's time follow its instructions, 2^SHIFT ns each, all CPUs taken together:
     /// a busy host then does not show in what the guest measures
-    #[arg(long, value_name = "SHIFT", conflicts_with = "accel",
-          value_parser = clap::value_parser!(u8).range(0..=10))]
+    #[arg(long, value_name = "SHIFT", value_parser = clap::value_parser!(u8).range(0..=10))]
     icount: Option<u8>,
     /// The command to run and its arguments
     #[arg(required = true, trailing_var_arg = true)]
