@@ -113,10 +113,7 @@ fn recorded(path: &Path) -> Vec<Wait> {
 /// A boot that does nothing.
 fn boot(bench: &Bench) -> Result<Wait> {
     let repeats = if bench.quick { 3 } else { 5 };
-    let accelerator = match bench.accel {
-        Accelerator::Kvm => "kvm",
-        Accelerator::Tcg => "tcg",
-    };
+    let accelerator = name(bench.accel);
     let tree = bench.tree.join("qemu/run");
     let mut run = Command::new(tree);
     run.args(["--accel", accelerator, "--", "true"]);
@@ -145,6 +142,14 @@ fn boot(bench: &Bench) -> Result<Wait> {
     })
 }
 
+/// As `qemu/run --accel` and `GO_SCHED_ACCEL` have it.
+fn name(accelerator: Accelerator) -> &'static str {
+    match accelerator {
+        Accelerator::Kvm => "kvm",
+        Accelerator::Tcg => "tcg",
+    }
+}
+
 fn seconds_of(command: &mut Command) -> Result<f64> {
     let start = Instant::now();
     let status = command
@@ -161,7 +166,7 @@ fn warm(bench: &Bench, cache: &Path, target: &str) -> Result<Wait> {
     make(bench, &[], target, &log)?;
     Ok(Wait {
         what: format!("warm make {target}"),
-        how: "everything built".to_owned(),
+        how: format!("everything built; guests by {}", name(bench.accel)),
         repeats: vec![make(bench, &[], target, &log)?],
         steps: Vec::new(),
     })
@@ -187,7 +192,10 @@ fn cold(bench: &Bench, cache: &Path, target: &str) -> Result<Wait> {
     steps.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     Ok(Wait {
         what: format!("cold make {target}"),
-        how: "nothing built; packages installed, and what cargo downloads was there".to_owned(),
+        how: format!(
+            "nothing built; packages installed, and what cargo downloads was there; guests by {}",
+            name(bench.accel)
+        ),
         repeats: vec![seconds],
         steps,
     })
@@ -217,6 +225,7 @@ fn make(
         .env_remove("MAKELEVEL")
         .env_remove("MFLAGS")
         .envs(environment.iter().map(|(name, value)| (name, value)))
+        .env("GO_SCHED_ACCEL", name(bench.accel))
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)
