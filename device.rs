@@ -14,7 +14,6 @@ use kernel::{
     prelude::*,
     task::Task,
     time::NSEC_PER_MSEC,
-    types::ARef,
     uaccess::{UserPtr, UserSlice},
 };
 
@@ -63,13 +62,15 @@ fn set(arg: uapi::go_sched_set) -> Result {
     )?;
 
     let inherit = arg.flags & uapi::GO_SCHED_INHERIT != 0;
-    go_sched::set(&*find_task(arg.flags, arg.target)?, arg.prio, inherit)
+    with_task(arg.flags, arg.target, |task| {
+        go_sched::set(task, arg.prio, inherit)
+    })
 }
 
 fn get(arg: uapi::go_sched_get, answer: UserPtr) -> Result {
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
-    let state = go_sched::get(&*find_task(arg.flags, arg.target)?)?;
+    let state = with_task(arg.flags, arg.target, go_sched::get)?;
     let filled = uapi::go_sched_get {
         size: arg.size,
         flags: if state.inherit {
@@ -96,7 +97,7 @@ fn get(arg: uapi::go_sched_get, answer: UserPtr) -> Result {
 fn clear(arg: uapi::go_sched_clear) -> Result {
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
-    go_sched::clear(&*find_task(arg.flags, arg.target)?)
+    with_task(arg.flags, arg.target, go_sched::clear)
 }
 
 fn set_ceiling(arg: uapi::go_sched_ceiling) -> Result {
@@ -106,7 +107,9 @@ fn set_ceiling(arg: uapi::go_sched_ceiling) -> Result {
         uapi::GO_SCHED_PRIO_NONE => None,
         ceiling => Some(ceiling.try_into()?),
     };
-    go_sched::set_ceiling(&*find_task(arg.flags, arg.target)?, ceiling)
+    with_task(arg.flags, arg.target, |task| {
+        go_sched::set_ceiling(task, ceiling)
+    })
 }
 
 fn bind(file: &HintFile, arg: uapi::go_sched_bind) -> Result {
@@ -118,7 +121,7 @@ fn bind(file: &HintFile, arg: uapi::go_sched_bind) -> Result {
 fn stats(arg: uapi::go_sched_stats, answer: UserPtr) -> Result {
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
-    let stats = go_sched::stats(&*find_task(arg.flags, arg.target)?)?;
+    let stats = with_task(arg.flags, arg.target, go_sched::stats)?;
     let filled = uapi::go_sched_stats {
         size: arg.size,
         flags: 0,
@@ -155,6 +158,13 @@ fn or_none(number: Option<u32>) -> i32 {
 
 /// Reads a structure by the extension rule of the ABI.
 fn read_arg<T: uapi::Versioned>(arg: UserPtr) -> Result<T> {
+    // Most callers know this very version, and then one copy is all it takes.
+    if let Ok(same) = UserSlice::new(arg, size_of::<T>()).reader().read::<T>() {
+        if same.size() as usize == size_of::<T>() {
+            return Ok(same);
+        }
+    }
+
     let size: u32 = UserSlice::new(arg, size_of::<u32>()).reader().read()?;
 
     if size < T::SIZE_VER0 {
@@ -174,15 +184,16 @@ fn check_flags(flags: u32, known: u32) -> Result {
     }
 }
 
-/// Finds the thread that `target` names, in the way that `flags` says.
-fn find_task(flags: u32, target: i32) -> Result<ARef<Task>> {
+/// Calls `request` with the thread that `target` names, in the way that `flags` says.
+fn with_task<T>(flags: u32, target: i32, request: impl FnOnce(&Task) -> Result<T>) -> Result<T> {
     if flags & uapi::GO_SCHED_TARGET_PIDFD != 0 {
-        return Task::from_pidfd(target as u32);
+        return request(&*Task::from_pidfd(target as u32)?);
     }
 
     match target {
-        0 => Ok(ARef::from(&*current!())),
-        1.. => Task::from_vpid(target).ok_or(ESRCH),
+        // Nobody else can end it: it needs no reference.
+        0 => request(&*current!()),
+        1.. => request(&*Task::from_vpid(target).ok_or(ESRCH)?),
         ..=-1 => Err(EINVAL),
     }
 }

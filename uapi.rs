@@ -23,6 +23,9 @@ mod bindings;
 pub(crate) trait Versioned: FromBytes {
     /// Size of the first version, in bytes.
     const SIZE_VER0: u32;
+
+    /// What user space says its size is, in bytes.
+    fn size(&self) -> u32;
 }
 
 macro_rules! abi_struct {
@@ -32,6 +35,10 @@ macro_rules! abi_struct {
 
         impl Versioned for $name {
             const SIZE_VER0: u32 = $size_ver0;
+
+            fn size(&self) -> u32 {
+                self.size
+            }
         }
     };
 }
