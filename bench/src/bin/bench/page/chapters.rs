@@ -88,9 +88,8 @@ pub(super) fn changes(results: &Results, plots: &[Plot]) -> Markup {
             (tables::changes(&results.figures))
             p {
                 "An ioctl is go_set_schedprio and, on the way, what every ioctl pays: the lookup "
-                "of the file, the dispatch, and two copies from user space, as the size of the "
-                "structure comes first. Most of each call is the scheduler's: the thread leaves "
-                "its queue and enters it anew."
+                "of the file, the dispatch, and the copy of the structure from user space. Most of "
+                "each call is the scheduler's: the thread leaves its queue and enters it anew."
             }
         }
     };
