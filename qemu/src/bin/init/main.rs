@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's PID 1: prepares the system, runs one command, looks at the kernel,
-//! reports on the verdict port, and powers off.
+//! Runs one command in the guest, looks at the kernel, reports on the verdict port, and
+//! powers off. As PID 1 it prepares the system first; as a service of a system that
+//! another PID 1 has booted, that is done.
 
 mod checks;
 mod ports;
@@ -49,11 +50,14 @@ fn main() {
 
 /// Does everything up to the host's goodbye.
 fn serve() -> Result<()> {
-    mount_all()?;
+    let first = rustix::process::getpid() == Pid::INIT;
+    if first {
+        mount_all()?;
+    }
     let spec: Spec = serde_json::from_slice(&fs::read(SPEC_PATH).context(SPEC_PATH)?)?;
     let mut verdict = ports::open(VERDICT_PORT)?;
-
-    let message = match run(&spec, &mut verdict) {
+    let ready = if first { loopback_up() } else { Ok(()) };
+    let message = match ready.and_then(|()| run(&spec, &mut verdict)) {
         Ok(status) => Message::Ended {
             status,
             findings: checks::findings(&spec),
@@ -94,17 +98,21 @@ fn mount_all() -> Result<()> {
     Ok(())
 }
 
-/// Runs the command to its end, and everything that it started; returns its
-/// exit status.
-fn run(spec: &Spec, verdict: &mut File) -> Result<u8> {
-    // Go's network tests and tools expect 127.0.0.1.
-    let loopback = Command::new("/bin/ip")
+/// Go's network tests and tools expect 127.0.0.1.
+fn loopback_up() -> Result<()> {
+    let status = Command::new("/bin/ip")
         .args(["link", "set", "lo", "up"])
         .status();
     anyhow::ensure!(
-        loopback.context("/bin/ip")?.success(),
+        status.context("/bin/ip")?.success(),
         "the loopback device does not come up"
     );
+    Ok(())
+}
+
+/// Runs the command to its end, and everything that it started; returns its
+/// exit status.
+fn run(spec: &Spec, verdict: &mut File) -> Result<u8> {
     if spec.load_module {
         load_module()?;
     }
