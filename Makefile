@@ -30,7 +30,8 @@ binaries := $(CARGO_TARGET_DIR)/$(target)/release
 # VARIANT=NAME chooses the kernel with qemu/NAME.config laid over its configuration,
 # DEBUG=1 the debug kernel, KCONFIG=... one with that file as its configuration,
 # KDIR=... a kernel that somebody else built.
-variant := $(or $(VARIANT),$(if $(DEBUG),debug),$(if $(KCONFIG),kconfig))
+variant := $(or $(VARIANT),$(if $(DEBUG),debug),$(if $(KCONFIG),kconfig),\
+	$(if $(filter deb test-deb,$(MAKECMDGOALS)),deb))
 export KCONFIG
 ifdef KDIR
 kernel := $(abspath $(KDIR))
@@ -194,8 +195,7 @@ $(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
 		env -u MAKEFLAGS make -C $(kernel) M=$(@D)/build $$llvm modules
 	mv $(@D)/build/go_sched_class.ko $@
 
-# The kernel of the tests unless KCONFIG, VARIANT or KDIR say which: its own bindeb-pkg
-# has little left to compile then. To boot a Debian from a disk it is too small.
+# The kernel of qemu/deb.config unless KCONFIG, VARIANT or KDIR say which.
 .PHONY: setup-deb
 setup-deb:
 	qemu/install-packages --deb
@@ -209,9 +209,9 @@ deb_test := $(GO_SCHED_CACHE)/deb-test
 test-deb: deb
 	mkdir -p $(deb_test)
 	$(if $(filter-out 0,$(shell id -u)),sudo) packaging/test-chroot $(GO_SCHED_CACHE)/deb $(deb_test)
-	echo 'Booting the packaged kernel with the module that DKMS built'
-	qemu/run $(addprefix --variant ,$(variant)) --kernel $(deb_test)/vmlinuz \
-		--module $(deb_test)/go_sched_class.ko --overlay $(deb_test)/guest -- sh /test-guest
+	echo 'Booting a Debian with the packages'
+	qemu/run $(addprefix --variant ,$(variant)) --kernel $(deb_test)/vmlinuz --no-module \
+		--memory 2048 --overlay $(deb_test)/guest --append rdinit=/boot -- /check
 
 # What is inside the guest. "run" calls this before each boot.
 .PHONY: guest
@@ -251,7 +251,8 @@ lint: $(kernel_stamp)
 		(cd "$$program" && go vet ./... && go test ./...)
 	done
 	shellcheck -x .ci/run qemu/run qemu/run-tests qemu/build-kernel \
-		qemu/install-packages packaging/build packaging/test-chroot packaging/test-guest \
+		qemu/install-packages packaging/build packaging/test-chroot \
+		packaging/test-guest/boot packaging/test-guest/check \
 		packaging/dkms/check-rustc packaging/debian/gosched.postrm docs/commands \
 		tools/gosched/src/uapi/regenerate
 	LIBCLANG_PATH=$$(llvm-config --libdir) tools/gosched/src/uapi/regenerate
