@@ -211,7 +211,7 @@ test-deb: deb
 	$(if $(filter-out 0,$(shell id -u)),sudo) packaging/test-chroot $(GO_SCHED_CACHE)/deb $(deb_test)
 	echo 'Booting a Debian with the packages'
 	qemu/run $(addprefix --variant ,$(variant)) --kernel $(deb_test)/vmlinuz --no-module \
-		--memory 2048 --overlay $(deb_test)/guest --append rdinit=/boot -- /check
+		--memory 3072 --overlay $(deb_test)/guest --append rdinit=/boot -- /check
 
 # What is inside the guest. "run" calls this before each boot.
 .PHONY: guest
@@ -252,7 +252,7 @@ lint: $(kernel_stamp)
 	done
 	shellcheck -x .ci/run qemu/run qemu/run-tests qemu/build-kernel \
 		qemu/install-packages packaging/build packaging/test-chroot \
-		packaging/test-guest/boot packaging/test-guest/check \
+		packaging/test-guest/boot packaging/test-guest/check packaging/test-guest/containers \
 		packaging/dkms/check-rustc packaging/debian/gosched.postrm docs/commands \
 		tools/gosched/src/uapi/regenerate
 	LIBCLANG_PATH=$$(llvm-config --libdir) tools/gosched/src/uapi/regenerate

@@ -57,7 +57,13 @@ const EXAMPLES: &str = include_str!("../../go/example_test.go");
 /// The kind of block whose commands run here.
 pub(crate) const GUEST: &str = "console";
 /// Those whose commands the test of the packages runs, which has them from docs/commands.
-const PACKAGES: [&str; 3] = ["console deb", "console systemd", "console purge"];
+const PACKAGES: [&str; 5] = [
+    "console deb",
+    "console docker",
+    "console podman",
+    "console purge",
+    "console systemd",
+];
 /// One whose commands take what neither has, and that nobody runs.
 const ELSEWHERE: &str = "console elsewhere";
 /// One that is a part of an example of the Go package.
