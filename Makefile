@@ -56,6 +56,7 @@ help:
 	echo 'make test         all tests: on this machine, then in the patched kernel'
 	echo 'make test-debug   the tests in a kernel that checks itself'
 	echo 'make test-scx     tests beside a sched_ext scheduler, in a kernel that takes one'
+	echo 'make test-go      the tests of the Go package with the newest Go'
 	echo 'make fuzz         random requests of an unprivileged user (SECONDS=N, SEED=N)'
 	echo 'make torture      race everything, and check (SECONDS=N, CPUS=N, SEED=N); debug kernel'
 	echo 'make bench        what go_sched costs and buys, to bench/report (COLD=1: builds all anew)'
@@ -94,6 +95,17 @@ test-debug:
 test-scx: setup
 	cd tests/scx
 	GO_SCHED_VARIANT=scx cargo test --locked --no-fail-fast
+
+# The Go package with the newest Go as well: the others use the distribution's, and go.mod
+# names the oldest.
+.PHONY: test-go
+test-go: guest
+	qemu/install-packages --go
+	export PATH=$(GO_SCHED_CACHE)/newest-go/bin:$$PATH
+	go version
+	(cd go && go vet ./... && go test -count=1 -race ./...)
+	cd tests
+	cargo test --locked --package go-sched-go-tests
 
 # KDIR, VARIANT and DEBUG take the place of the kernel that tells of its coverage,
 # and then there is less to go by. The timeout has room for boot and shutdown.
