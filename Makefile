@@ -131,6 +131,7 @@ torture: programs
 # Programs of this machine that are measured or measure, with their libraries; the
 # server; and what runs them, on the host too. COLD=1 builds everything a second time.
 bench_overlay := $(GO_SCHED_CACHE)/bench
+bench_report = bench/report$(if $(findstring quick,$@),/quick,$(if $(filter kvm,$(GO_SCHED_ACCEL)),/kvm))
 .PHONY: bench bench-quick
 bench bench-quick: programs
 	qemu/install-packages --bench
@@ -144,7 +145,7 @@ bench bench-quick: programs
 	done
 	cp $(GO_SCHED_CACHE)/oha/bin/oha $(bench_overlay)/bin
 	(cd bench/server && CGO_ENABLED=0 go build -buildvcs=false -o $(bench_overlay)/bin/go_sched_bench_server .)
-	$(binaries)/go_sched_bench $(if $(findstring quick,$@),--quick --report bench/report/quick) \
+	$(binaries)/go_sched_bench --report $(bench_report) $(if $(findstring quick,$@),--quick) \
 		$(if $(COLD),--cold) --service-icount 2 --overlay $(bench_overlay) \
 		--guest-program $(binaries)/go_sched_bench_guest
 
