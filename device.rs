@@ -35,7 +35,7 @@ impl MiscDevice for Device {
     }
 
     fn fault(file: Pin<&HintFile>, page: usize) -> Result<Page> {
-        file.page(page)
+        Ok(file.page(page).ok_or(EFAULT)?.into_page())
     }
 
     fn ioctl(file: Pin<&HintFile>, request: u32, arg: usize) -> Result<isize> {

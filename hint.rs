@@ -6,7 +6,7 @@ use kernel::{
     go_sched::HintPage,
     mm::VmaNew,
     new_mutex,
-    page::{Page, PAGE_SIZE},
+    page::PAGE_SIZE,
     prelude::*,
     sync::Mutex,
 };
@@ -56,20 +56,17 @@ impl HintFile {
         Ok(())
     }
 
-    /// Returns a page of the file.
-    pub(crate) fn page(&self, index: usize) -> Result<Page> {
-        let pages = self.pages.lock();
-
-        Ok(pages.get(index).ok_or(EFAULT)?.page().clone())
+    /// Returns a page of the file, or nothing if it has not been mapped yet.
+    pub(crate) fn page(&self, index: usize) -> Option<HintPage> {
+        self.pages.lock().get(index).cloned()
     }
 
     /// Has the current thread follow a slot.
     pub(crate) fn bind(&self, slot: u32) -> Result {
-        let pages = self.pages.lock();
+        let index = (slot / HintPage::SLOTS) as usize;
+        let page = self.page(index).ok_or(EINVAL)?;
 
-        pages
-            .get((slot / HintPage::SLOTS) as usize)
-            .ok_or(EINVAL)?
-            .bind(slot)
+        // Not under the lock of the pages, which page faults take.
+        page.bind(slot)
     }
 }

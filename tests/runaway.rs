@@ -24,7 +24,10 @@ use common::device::Device;
 use common::device::SELF;
 use common::eventually;
 use common::hint::HintPage;
+use common::module::load;
+use common::module::unload;
 use common::module::Reconfigured;
+use common::module::Reloaded;
 use common::spinner::Spinner;
 use common::syscall::set_schedprio;
 use common::trace::Event;
@@ -158,6 +161,18 @@ fn a_runaway_is_held_below_the_rt_band_until_it_sleeps() {
     let (urgent, held) = ((URGENT, "rr"), (HELD, "other"));
     let run = [change(urgent, held), change(held, urgent)];
     assert_eq!(trace.events_of(tid), [&run[..]; 3].concat());
+}
+
+#[test]
+fn a_grant_that_outlives_the_module_is_watched_by_the_next() {
+    let _loaded = Reloaded;
+    let device = Device::open();
+    let spinner = trusted(&device, CONTESTED_CPU);
+    drop(device);
+    unload();
+    load();
+    // Nobody has bound a slot or granted anything since.
+    run_away(&Device::open(), [&spinner]);
 }
 
 #[test]
