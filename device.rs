@@ -39,23 +39,28 @@ impl MiscDevice for Device {
     }
 
     fn ioctl(file: Pin<&HintFile>, request: u32, arg: usize) -> Result<isize> {
+        // Before all others, which are out of line: it is to cost less than sched_setattr(2).
+        if request == uapi::GO_SCHED_SET {
+            return set(arg).map(|()| 0);
+        }
+
         match request {
             uapi::GO_SCHED_VERSION => return Ok(uapi::GO_SCHED_ABI_VERSION as isize),
-            uapi::GO_SCHED_SET => set(read_arg(arg)?)?,
-            uapi::GO_SCHED_GET => get(read_arg(arg)?, arg)?,
-            uapi::GO_SCHED_CLEAR => clear(read_arg(arg)?)?,
-            uapi::GO_SCHED_CEILING => set_ceiling(read_arg(arg)?)?,
-            uapi::GO_SCHED_BIND => bind(&file, read_arg(arg)?)?,
+            uapi::GO_SCHED_GET => get(arg)?,
+            uapi::GO_SCHED_CLEAR => clear(arg)?,
+            uapi::GO_SCHED_CEILING => set_ceiling(arg)?,
+            uapi::GO_SCHED_BIND => bind(&file, arg)?,
             uapi::GO_SCHED_UNBIND => go_sched::unbind(),
-            uapi::GO_SCHED_STATS => stats(read_arg(arg)?, arg)?,
-            uapi::GO_SCHED_CLASS_INFO => class_info(read_arg(arg)?, arg)?,
+            uapi::GO_SCHED_STATS => stats(arg)?,
+            uapi::GO_SCHED_CLASS_INFO => class_info(arg)?,
             _ => return Err(ENOTTY),
         }
         Ok(0)
     }
 }
 
-fn set(arg: uapi::go_sched_set) -> Result {
+fn set(arg: UserPtr) -> Result {
+    let arg: uapi::go_sched_set = read_arg(arg)?;
     check_flags(
         arg.flags,
         uapi::GO_SCHED_TARGET_PIDFD | uapi::GO_SCHED_INHERIT,
@@ -67,7 +72,9 @@ fn set(arg: uapi::go_sched_set) -> Result {
     })
 }
 
-fn get(arg: uapi::go_sched_get, answer: UserPtr) -> Result {
+#[cold]
+fn get(answer: UserPtr) -> Result {
+    let arg: uapi::go_sched_get = read_arg(answer)?;
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
     let state = with_task(arg.flags, arg.target, go_sched::get)?;
@@ -94,13 +101,17 @@ fn get(arg: uapi::go_sched_get, answer: UserPtr) -> Result {
     UserSlice::new(answer, arg.size as usize).write_struct(&filled)
 }
 
-fn clear(arg: uapi::go_sched_clear) -> Result {
+#[cold]
+fn clear(arg: UserPtr) -> Result {
+    let arg: uapi::go_sched_clear = read_arg(arg)?;
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
     with_task(arg.flags, arg.target, go_sched::clear)
 }
 
-fn set_ceiling(arg: uapi::go_sched_ceiling) -> Result {
+#[cold]
+fn set_ceiling(arg: UserPtr) -> Result {
+    let arg: uapi::go_sched_ceiling = read_arg(arg)?;
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
     let ceiling = match arg.ceiling {
@@ -112,13 +123,17 @@ fn set_ceiling(arg: uapi::go_sched_ceiling) -> Result {
     })
 }
 
-fn bind(file: &HintFile, arg: uapi::go_sched_bind) -> Result {
+#[cold]
+fn bind(file: &HintFile, arg: UserPtr) -> Result {
+    let arg: uapi::go_sched_bind = read_arg(arg)?;
     check_flags(arg.flags, 0)?;
 
     file.bind(arg.slot)
 }
 
-fn stats(arg: uapi::go_sched_stats, answer: UserPtr) -> Result {
+#[cold]
+fn stats(answer: UserPtr) -> Result {
+    let arg: uapi::go_sched_stats = read_arg(answer)?;
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
     let stats = with_task(arg.flags, arg.target, go_sched::stats)?;
@@ -136,7 +151,9 @@ fn stats(arg: uapi::go_sched_stats, answer: UserPtr) -> Result {
     UserSlice::new(answer, arg.size as usize).write_struct(&filled)
 }
 
-fn class_info(arg: uapi::go_sched_class_info, answer: UserPtr) -> Result {
+#[cold]
+fn class_info(answer: UserPtr) -> Result {
+    let arg: uapi::go_sched_class_info = read_arg(answer)?;
     check_flags(arg.flags, 0)?;
 
     let info = go_sched::class_info()?;
