@@ -254,8 +254,7 @@ fn a_mapping_need_not_be_inherited() {
         result != Err(Errno::ENOMEM)
     };
     in_child(|| assert!(is_mapped()));
-    // SAFETY: The child does not touch the page.
-    unsafe { madvise(start, length, MmapAdvise::MADV_DONTFORK) }.unwrap();
+    page.keep_from_children().unwrap();
     in_child(|| assert!(!is_mapped()));
     assert!(is_mapped());
     hinted.take(10, 10);

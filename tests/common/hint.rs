@@ -15,12 +15,14 @@ use std::sync::Arc;
 use gosched::uapi;
 use nix::errno::Errno;
 use nix::sched::sched_yield;
+use nix::sys::mman::madvise;
 use nix::sys::mman::mmap;
 use nix::sys::mman::mmap_anonymous;
 use nix::sys::mman::mremap;
 use nix::sys::mman::munmap;
 use nix::sys::mman::MRemapFlags;
 use nix::sys::mman::MapFlags;
+use nix::sys::mman::MmapAdvise;
 use nix::sys::mman::ProtFlags;
 
 use crate::device::Device;
@@ -185,6 +187,13 @@ impl HintPage {
         self.start = to.cast();
         self.slots = slots;
         Ok(())
+    }
+
+    /// Leaves the mapping out of what `fork(2)` copies.
+    pub fn keep_from_children(&self) -> Result<(), Errno> {
+        let (start, length) = self.range();
+        // SAFETY: This process keeps what it has.
+        unsafe { madvise(start, length, MmapAdvise::MADV_DONTFORK) }
     }
 
     /// Returns where the mapping starts, and its length in bytes.

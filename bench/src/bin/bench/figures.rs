@@ -12,7 +12,14 @@ use crate::report::Report;
 use crate::statistics::Summary;
 
 /// The states of a kernel, in the order in which more is there.
-pub(crate) const STATES: &[&str] = &["unpatched", "patched", "unmanaged", "managed", "hint"];
+pub(crate) const STATES: &[&str] = &[
+    "unpatched",
+    "patched",
+    "unmanaged",
+    "managed",
+    "beside",
+    "hint",
+];
 
 /// What the reader is told of them.
 pub(crate) fn state_title(state: &str) -> &str {
@@ -21,6 +28,7 @@ pub(crate) fn state_title(state: &str) -> &str {
         "patched" => "patched, module not loaded",
         "unmanaged" => "module loaded, unmanaged",
         "managed" => "managed, no hint",
+        "beside" => "unmanaged, others have hints",
         "hint" => "managed, unchanged hint",
         other => other,
     }

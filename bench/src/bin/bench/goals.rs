@@ -17,8 +17,12 @@ use crate::service::OURS;
 use crate::statistics::compare;
 
 /// By how many per cent an operation may be dearer than on the unpatched kernel.
-pub(crate) const PATH_LIMITS: &[(&str, f64)] =
-    &[("patched", 0.05), ("unmanaged", 0.1), ("hint", 0.5)];
+pub(crate) const PATH_LIMITS: &[(&str, f64)] = &[
+    ("patched", 0.05),
+    ("unmanaged", 0.1),
+    ("beside", 0.1),
+    ("hint", 0.5),
+];
 /// The operations that they are for.
 const PATHS: &[&str] = &[
     "pipe round trip",

@@ -64,7 +64,7 @@ impl Headline {
 /// All that were measured.
 pub(crate) fn all(figures: &Figures, service: Option<&service::Chapter>) -> Vec<Headline> {
     let mut headlines = Vec::new();
-    for state in ["patched", "unmanaged", "hint"] {
+    for state in ["patched", "unmanaged", "beside", "hint"] {
         headlines.extend(path(figures, state));
     }
     for subject in ["hint store", "ioctl SET"] {

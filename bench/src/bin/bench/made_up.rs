@@ -43,7 +43,8 @@ pub(crate) fn report_with_requests(requests: u64) -> Report {
     report.boots = vec![
         boot(Part::PathsUnpatched, Method::Instructions, paths(&[0])),
         boot(Part::PathsPatched, Method::Instructions, paths(&[1])),
-        boot(Part::PathsModule, Method::Instructions, paths(&[2, 3, 4])),
+        boot(Part::PathsModule, Method::Instructions, paths(&[2, 3])),
+        boot(Part::PathsHint, Method::Instructions, paths(&[4, 5])),
         boot(Part::Changes, Method::Instructions, changes()),
         boot(Part::Scale, Method::Instructions, scale()),
         boot(Part::Service, Method::Ratio, service(requests)),
@@ -113,7 +114,7 @@ fn figure(
 
 fn paths(states: &[usize]) -> Vec<Record> {
     // What each state adds to an unpatched pipe round trip, and to others in proportion.
-    let added = [0.0, 3.0, 8.0, 26.0, 52.0];
+    let added = [0.0, 3.0, 8.0, 8.0, 26.0, 52.0];
     let names = crate::figures::STATES;
     let mut records = Vec::new();
     for state in states {

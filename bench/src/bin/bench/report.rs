@@ -27,8 +27,10 @@ pub(crate) enum Part {
     PathsUnpatched,
     /// The same with the patches, and no module loaded.
     PathsPatched,
-    /// The same with the module loaded: unmanaged, managed, managed by a hint.
+    /// The same with the module loaded: unmanaged, managed.
     PathsModule,
+    /// The same with a thread that follows a slot: beside it, managed by a hint.
+    PathsHint,
     /// What a change costs, by go_sched and by others.
     Changes,
     /// What depends on the number of managed threads.

@@ -30,6 +30,7 @@ use crate::sample::per_operation;
 use crate::sample::pin;
 use crate::sample::Effort;
 use crate::state::Children;
+use crate::state::Neighbour;
 use crate::state::State;
 
 /// Calls of `sched_yield(2)` in a sample.
@@ -82,6 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         state.check()?;
     }
     stop_randomizing()?;
+    let _neighbour = Neighbour::of(&arguments.state);
     let repeats = Effort::new(arguments.quick).repeats;
     for (operation, _) in OPERATIONS {
         let states = arguments.state.iter().copied();

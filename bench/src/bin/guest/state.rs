@@ -2,6 +2,8 @@
 
 //! What go_sched is to a thread, and to the kernel it runs on.
 
+use std::sync::Arc;
+
 use anyhow::bail;
 use anyhow::ensure;
 use anyhow::Context;
@@ -12,6 +14,7 @@ use common::device::PATH;
 use common::device::SELF;
 use common::hint::be_scheduled;
 use common::hint::HintPage;
+use common::hint::HintedWorker;
 use common::hint::SLOTS_PER_PAGE;
 use common::module::is_loaded;
 use common::syscall::set_schedprio;
@@ -32,10 +35,12 @@ pub(crate) enum State {
     Unpatched,
     /// The kernel has it, and the module is not loaded
     Patched,
-    /// The module is loaded, and the threads have nothing to do with it
+    /// The module is loaded, and nobody has ever followed a slot
     Unmanaged,
-    /// The threads have the priority of an ordinary thread
+    /// The threads have the priority of an ordinary thread, and nobody follows a slot
     Managed,
+    /// Another thread follows a slot, and the threads have nothing to do with it
+    Beside,
     /// The threads have it from their slots, where it stays
     Hint,
 }
@@ -48,6 +53,7 @@ impl State {
             Self::Patched => "patched",
             Self::Unmanaged => "unmanaged",
             Self::Managed => "managed",
+            Self::Beside => "beside",
             Self::Hint => "hint",
         }
     }
@@ -65,7 +71,7 @@ impl State {
             }
         };
         let needed = match self {
-            Self::Managed | Self::Hint => Self::Unmanaged,
+            Self::Managed | Self::Beside | Self::Hint => Self::Unmanaged,
             other => other,
         };
         let explain = |state| match state {
@@ -93,7 +99,31 @@ impl State {
             (Self::Hint, Some(device)) => Some(HintPage::new(device, SLOTS_PER_PAGE)),
             _ => None,
         };
+        if let Some(page) = &page {
+            // As a program does that forks and has no use for it there.
+            page.keep_from_children().context("MADV_DONTFORK")?;
+        }
         Ok(Entry { device, page })
+    }
+}
+
+/// A thread that follows a slot, and sleeps, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Neighbour {
+    _worker: HintedWorker,
+}
+
+impl Neighbour {
+    /// Starts it, if one of the states is for a kernel that has one.
+    pub(crate) fn of(states: &[State]) -> Option<Self> {
+        let takes_one = |state: &State| matches!(state, State::Beside | State::Hint);
+        states.iter().any(takes_one).then(|| {
+            let device = Arc::new(Device::open());
+            let page = Arc::new(HintPage::new(&device, SLOTS_PER_PAGE));
+            Self {
+                _worker: HintedWorker::spawn(&device, &page, 0),
+            }
+        })
     }
 }
 

@@ -51,8 +51,9 @@ pub(super) fn paths(results: &Results, plots: &[Plot]) -> Markup {
         p {
             "Everybody pays on the paths of the scheduler, whether he uses go_sched or not. The "
             "same program runs on an unpatched kernel, on the patched one without the module, and "
-            "with the module loaded: on threads that are not managed, managed, and managed by a "
-            "hint that does not change."
+            "with the module loaded: on threads that are not managed, and managed. The first thread "
+            "that is bound to a slot, or granted a ceiling, turns the hooks on: after that, on threads "
+            "that are not managed, and on threads managed by a hint that does not change."
         }
         @if results.figures.operations(Chapter::Path).is_empty() { (nothing()) } @else {
             (plot(plots, "paths"))
@@ -63,13 +64,13 @@ pub(super) fn paths(results: &Results, plots: &[Plot]) -> Markup {
             }
             p {
                 "Where it goes: a round trip through a pipe passes four hooks, two switches and "
-                "two wakeups. Without the module each is a NOP, and what the compiler moves from "
-                "one register to another to make room for the rest. With it, the NOP is a jump "
-                "to a landing pad, a load of the thread's record, a test and a branch back; a "
-                "wakeup also loads the running thread. A managed thread adds a call on each "
-                "wakeup, a look at its flags, and a load and a comparison of its hint; one "
-                "without a slot has a hint that never changes, which costs the same. "
-                "A process that maps hints has one mapping more to copy and to end."
+                "two wakeups. Until the first binding or granted ceiling each is a NOP, and what "
+                "the compiler moves from one register to another to make room for the rest. After "
+                "it, the NOP is a jump to a landing pad, a load of the thread's record, a test and "
+                "a branch back; a wakeup also loads the running thread. A managed thread adds a "
+                "call on each wakeup, a look at its flags, and a load and a comparison of its "
+                "hint. A process that maps hints has one mapping more to copy when it forks, unless "
+                "it says MADV_DONTFORK, as this one does."
             }
         }
     };
@@ -107,6 +108,12 @@ pub(super) fn service(results: &Results, plots: &[Plot]) -> Markup {
             "uclamp for both; go_sched's ioctl with 50 for the server and 8 for the competition; "
             "or go_sched's hint, by which the competition lowers itself to 8 while it burns, "
             "without any privilege. Go's garbage collector is off but under GC pressure."
+        }
+        p {
+            "What raises the server takes privilege: nice -20, chrt -r, and go_sched's 50, the last "
+            "of which root can grant to a user. " code { "SCHED_BATCH" } " and "
+            code { "SCHED_IDLE" } " take none, and one to undo them. The hint takes none either "
+            "way: the competition is back at 32 whenever it says so."
         }
         @match &results.service {
             None => (nothing()),
