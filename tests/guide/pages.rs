@@ -42,7 +42,7 @@ const LINKED: Files = files![
     "../README.md",
     "../go/doc.go",
     "../go/realtime.go",
-    "../packaging/usr/lib/modules-load.d/go_sched_class.conf",
+    "../packaging/usr/lib/systemd/system/go_sched.service",
     "../packaging/usr/lib/sysusers.d/gosched.conf",
     "../packaging/usr/lib/udev/rules.d/60-go_sched.rules",
     "../tests/guide/main.rs",
