@@ -54,6 +54,24 @@ pub(crate) const README: &str = LINKED[0].1;
 /// What has the Go code of the pages, and is compiled with the Go package.
 const EXAMPLES: &str = include_str!("../../go/example_test.go");
 
+/// What has messages of the command that no library can be made to return.
+const SOURCES: [&str; 4] = [
+    include_str!("../../tools/gosched/src/bin/gosched/systemd.rs"),
+    include_str!("../../tools/gosched/src/bin/gosched/systemd/unit.rs"),
+    include_str!("../../tools/gosched/src/bin/gosched/trace.rs"),
+    include_str!("../../tools/gosched/src/bin/gosched/trace/instance.rs"),
+];
+/// What is fixed in these messages: each is in the sources, and on a page.
+const IN_SOURCES: [&str; 7] = [
+    "there is no unit file of",
+    "has no ExecStart=",
+    "lacks CAP_SYS_NICE",
+    "names its own argv[0]",
+    "has several commands in one line",
+    "has no tracepoints",
+    "events were lost",
+];
+
 /// The kind of block whose commands run here.
 pub(crate) const GUEST: &str = "console";
 /// Those whose commands the test of the packages runs, which has them from docs/commands.
@@ -238,10 +256,41 @@ pub(crate) fn check_messages() -> Result<(), Failed> {
             return Err(format!("no page explains: {message}").into());
         }
     }
-    match shown.first() {
+    let sources = SOURCES.map(with_whole_texts);
+    let said = |line: &&str| {
+        sources
+            .iter()
+            .any(|source| source.lines().any(|text| is_shown(text, line)))
+    };
+    for words in IN_SOURCES {
+        if !shown.iter().any(|line| line.contains(words)) {
+            return Err(format!("no page explains: {words}").into());
+        }
+    }
+    match shown.iter().find(|line| !said(line)) {
         Some(line) => Err(format!("a page explains what is never said: {line}").into()),
         None => Ok(()),
     }
+}
+
+/// A source of Rust with each text in one line, as it is printed.
+fn with_whole_texts(source: &str) -> String {
+    let mut parts = source.split("\\\n");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts
+        .fold(first, |whole, part| whole + part.trim_start())
+        .replace("\\\"", "\"")
+}
+
+/// Whether a line of a page shows what a line of a source prints: the parts between
+/// "[..]" are there, in their order.
+fn is_shown(text: &str, line: &str) -> bool {
+    let message = line.strip_prefix("gosched: ").unwrap_or(line);
+    let mut rest = Some(text);
+    for part in message.split("[..]") {
+        rest = rest.and_then(|rest| Some(rest.split_once(part)?.1));
+    }
+    rest.is_some()
 }
 
 pub(crate) fn check_links() -> Result<(), Failed> {
