@@ -28,8 +28,10 @@ use std::thread;
 
 use common::attr::Attr;
 use common::device;
+use common::device::Device;
 use common::device::SELF;
 use common::eventually;
+use common::hint::HintPage;
 use common::module;
 use common::DEADLINE;
 use libtest_mimic::Failed;
@@ -51,9 +53,10 @@ const STARTED: &str = "/tmp/guide/.started";
 pub(crate) const ENDS_AT_ONCE: &str = "GUIDE_ENDS_AT_ONCE";
 /// The user that the packages let set priorities, by a group of this name and number.
 const GROUP: (&str, u32) = ("gosched", 990);
-/// The programs. All have several threads and sleep; "spinner" has one that does not, and
-/// "periodic" is `SCHED_DEADLINE`, which threads may not be that create others.
-const PROGRAMS: [&str; 5] = ["batch", "server", "ticker", "spinner", "periodic"];
+/// The programs. All have several threads and sleep; "spinner" has one that does not,
+/// "mapper" has mapped a page of the device and closed that, and "periodic" is
+/// `SCHED_DEADLINE`, which threads may not be that create others.
+const PROGRAMS: [&str; 6] = ["batch", "server", "ticker", "spinner", "mapper", "periodic"];
 
 /// What each section starts with: the module as it is when loaded, the device as the
 /// packages leave it, and the programs that the pages speak of; of these "server" runs.
@@ -146,6 +149,8 @@ pub(crate) fn play_if_called_so() {
         "periodic" => Attr::deadline().apply(SELF),
         _ => (0..3).for_each(|_| drop(thread::spawn(sleep))),
     }
+    // To the end of the process.
+    let _page = (name == "mapper").then(|| HintPage::new(&Device::open(), 1));
     File::create(STARTED).expect("the directory is everybody's");
     if env::var_os(ENDS_AT_ONCE).is_some() {
         exit(0);
