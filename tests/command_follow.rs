@@ -135,6 +135,17 @@ fn watch_ends_with_a_signal_and_finds_new_threads() {
 }
 
 #[test]
+fn watch_ends_with_a_signal_however_long_its_interval_is() {
+    let child = Child::sleeping(|| ());
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let mut watch = Running::start(&["watch", "-i", "3600", &child.pid().to_string()]);
+        assert!(watch.line().contains(" found: "));
+        watch.signal(signal);
+        assert_eq!(watch.end(0), (vec![], String::new()));
+    }
+}
+
+#[test]
 fn watch_says_what_it_did_not_find() {
     let said = fails(&mut gosched(&["watch", "4194304"]), 1);
     assert!(

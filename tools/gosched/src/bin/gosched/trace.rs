@@ -14,7 +14,6 @@ use std::process::Child;
 use std::process::Command;
 use std::process::ExitCode;
 use std::process::ExitStatus;
-use std::thread;
 use std::time::Duration;
 
 use gosched::error::FindError;
@@ -51,7 +50,7 @@ pub(crate) enum TraceJson {
 }
 
 pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Failure> {
-    let interrupt = Interrupt::catch()?;
+    let mut interrupt = Interrupt::catch()?;
     let mut printer = Printer {
         instance: Instance::start(args.buffer_kb)?,
         followed: None,
@@ -71,10 +70,11 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Failure> {
         printer.follow(child.id() as i32);
     }
 
+    let mut interrupted = false;
     let ended = loop {
         // Asked first, so that what the command did last is in the buffer.
         let ended = child.as_mut().map(Child::try_wait).transpose()?.flatten();
-        let done = ended.is_some() || interrupt.is_pending();
+        let done = ended.is_some() || interrupted;
         if done {
             printer.instance.stop()?;
         }
@@ -82,7 +82,7 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Failure> {
         if done {
             break ended;
         }
-        thread::sleep(READ_EVERY);
+        interrupted = interrupt.wait(READ_EVERY)?.is_some();
     };
 
     if printer.lost {

@@ -7,7 +7,6 @@ use std::fmt;
 use std::io;
 use std::io::Write;
 use std::process::ExitCode;
-use std::thread;
 
 use gosched::error::FindError;
 use gosched::thread::Thread;
@@ -56,7 +55,7 @@ enum Seen {
 }
 
 pub(crate) fn watch(args: &Watch, json: bool) -> Result<ExitCode, Failure> {
-    let interrupt = Interrupt::catch()?;
+    let mut interrupt = Interrupt::catch()?;
     let mut watcher = Watcher {
         device: Device::open()?,
         known: HashMap::new(),
@@ -74,8 +73,7 @@ pub(crate) fn watch(args: &Watch, json: bool) -> Result<ExitCode, Failure> {
             }
         }
     }
-    while !watcher.known.is_empty() && !interrupt.is_pending() {
-        thread::sleep(args.interval.0);
+    while !watcher.known.is_empty() && interrupt.wait(args.interval.0)?.is_none() {
         watcher.look()?;
         if *all_tasks {
             for id in ids {

@@ -105,7 +105,7 @@ impl Screen {
 
     fn wait(&mut self, due: Instant) -> io::Result<Next> {
         loop {
-            if self.interrupt.is_pending() {
+            if self.interrupt.wait(Duration::ZERO)?.is_some() {
                 return Ok(Next::Quit);
             }
             let left = due.saturating_duration_since(Instant::now());
