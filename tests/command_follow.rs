@@ -42,7 +42,11 @@ struct Running {
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
-        let mut program = gosched(arguments)
+        Self::spawn(&mut gosched(arguments))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut program = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -143,6 +147,39 @@ fn watch_ends_with_a_signal_however_long_its_interval_is() {
         watch.signal(signal);
         assert_eq!(watch.end(0), (vec![], String::new()));
     }
+}
+
+/// Watches the threads of this process, with limits on open files: "-Sn" limits
+/// itself alone, "-n" for good.
+fn watch_with_few_descriptors(limit: &str) -> Running {
+    let pid = std::process::id();
+    let script = format!("ulimit {limit} && exec gosched watch -a -i 0.01 {pid}");
+    Running::spawn(Command::new("sh").args(["-c", &script]))
+}
+
+#[test]
+fn watch_finds_new_threads_beside_as_many_as_it_has_descriptors_for() {
+    let _many: Vec<Worker> = (0..80).map(|_| Worker::spawn()).collect();
+    for limit in ["-Sn 32", "-n 128"] {
+        let mut watch = watch_with_few_descriptors(limit);
+        for _ in 0..80 {
+            assert!(watch.line().contains(" found: "), "{limit}");
+        }
+        let new = Worker::spawn();
+        let found = format!(" pid {} found: ", new.tid());
+        while !watch.line().contains(&found) {}
+        watch.signal(Signal::SIGINT);
+        assert_eq!(watch.end(0).1, "", "{limit}");
+    }
+}
+
+#[test]
+fn watch_says_when_it_has_no_descriptor_for_a_new_thread() {
+    let mut watch = watch_with_few_descriptors("-n 64");
+    assert!(watch.line().contains(" found: "));
+    let _many: Vec<Worker> = (0..80).map(|_| Worker::spawn()).collect();
+    let said = watch.end(1).1;
+    assert!(said.contains("\"ulimit -n\""), "{said}");
 }
 
 #[test]

@@ -182,6 +182,9 @@ pub enum FindError {
         "the process starts threads faster than they can be listed: run again for those missed"
     )]
     NeverComplete,
+    /// The caller has as many open files as it may have.
+    #[error("no descriptor is left to hold the thread by: raise their number, see \"ulimit -n\"")]
+    NoDescriptors,
     /// `/proc` cannot be read.
     #[error("cannot list the threads: {0}")]
     Proc(ProcError),
@@ -194,6 +197,7 @@ impl From<Errno> for FindError {
     fn from(errno: Errno) -> Self {
         match errno {
             Errno::SRCH => Self::NotFound,
+            Errno::MFILE => Self::NoDescriptors,
             other => Self::Os(other.into()),
         }
     }
@@ -203,10 +207,12 @@ impl From<ProcError> for FindError {
     fn from(error: ProcError) -> Self {
         match error {
             ProcError::NotFound(_) => Self::NotFound,
-            // A read from the directory of a thread that has been reaped.
-            ProcError::Io(error, _) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {
-                Self::NotFound
-            }
+            ProcError::Io(error, path) => match Errno::from_io_error(&error) {
+                // A read from the directory of a thread that has been reaped.
+                Some(Errno::SRCH) => Self::NotFound,
+                Some(Errno::MFILE) => Self::NoDescriptors,
+                _ => Self::Proc(ProcError::Io(error, path)),
+            },
             other => Self::Proc(other),
         }
     }
@@ -257,6 +263,17 @@ mod tests {
         assert!(matches!(Errno::NOTTY.into(), RequestError::UnknownRequest));
         assert!(matches!(Errno::TOOBIG.into(), RequestError::UnknownPart));
         assert!(matches!(Errno::INVAL.into(), RequestError::Os(_)));
+    }
+
+    #[test]
+    fn a_thread_that_cannot_be_held_is_not_one_that_has_ended() {
+        let errno = Errno::MFILE;
+        let from_proc = ProcError::Io(errno.into(), None);
+        for error in [FindError::from(errno), from_proc.into()] {
+            assert!(matches!(error, FindError::NoDescriptors), "{error}");
+        }
+        let reaped = ProcError::Io(Errno::SRCH.into(), None);
+        assert!(matches!(reaped.into(), FindError::NotFound));
     }
 
     /// A thread at nice 0 whose ceiling is 32, but for its policy.

@@ -13,7 +13,11 @@ use gosched::thread::Thread;
 use gosched::thread::ThreadId;
 use gosched::thread::Threads;
 use gosched::Device;
+use rustix::process::getrlimit;
+use rustix::process::setrlimit;
 use rustix::process::Pid;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
 use rustix::time::clock_gettime;
 use rustix::time::ClockId;
 use schemars::JsonSchema;
@@ -56,6 +60,7 @@ enum Seen {
 
 pub(crate) fn watch(args: &Watch, json: bool) -> Result<ExitCode, Failure> {
     let mut interrupt = Interrupt::catch()?;
+    raise_descriptor_limit();
     let mut watcher = Watcher {
         device: Device::open()?,
         known: HashMap::new(),
@@ -64,9 +69,10 @@ pub(crate) fn watch(args: &Watch, json: bool) -> Result<ExitCode, Failure> {
 
     let ThreadArgs { ids, all_tasks } = &args.threads;
     let mut code = ExitCode::SUCCESS;
+    let mut processes = Vec::new();
     for id in ids {
-        match threads(*id, *all_tasks) {
-            Ok(threads) => watcher.add(threads)?,
+        match watcher.add(*id, *all_tasks)? {
+            Ok(()) => processes.push(*id),
             Err(error) => {
                 complain(&format_args!("pid {id}: {error}"));
                 code = ExitCode::from(EXIT_FAILURE);
@@ -76,21 +82,21 @@ pub(crate) fn watch(args: &Watch, json: bool) -> Result<ExitCode, Failure> {
     while !watcher.known.is_empty() && interrupt.wait(args.interval.0)?.is_none() {
         watcher.look()?;
         if *all_tasks {
-            for id in ids {
-                // A process that has ended starts nothing any more.
-                watcher.add(threads(*id, true).unwrap_or_default())?;
-            }
+            processes = watcher.add_new(processes)?;
         }
     }
     Ok(code)
 }
 
-fn threads(id: ThreadId, all: bool) -> Result<Vec<Thread>, FindError> {
-    if all {
-        Threads::of(id)?.collect()
-    } else {
-        Ok(vec![Thread::open(id)?])
-    }
+/// Makes room for a descriptor of each thread, as far as that takes no privilege.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // If it is too low, finding the threads will say so.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// The threads that are watched, and what was seen of each last.
@@ -101,23 +107,58 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// Watches threads from now on, but for those that are watched already.
-    fn add(&mut self, threads: Vec<Thread>) -> Result<(), Failure> {
+    /// Watches what an id names, from now on; the inner result is that of finding it.
+    fn add(&mut self, id: ThreadId, all: bool) -> Result<Result<(), FindError>, Failure> {
+        if !all {
+            return match Thread::open(id) {
+                Ok(thread) => self.add_thread(thread).map(Ok),
+                Err(error) => Ok(Err(error)),
+            };
+        }
+        let threads = match Threads::of(id) {
+            Ok(threads) => threads,
+            Err(error) => return Ok(Err(error)),
+        };
+        // One by one: each has a descriptor, which those known already give back.
         for thread in threads {
-            let tid = thread.tid();
-            if self.known.contains_key(&tid) {
-                continue;
-            }
-            match Facts::of(&self.device, &thread) {
-                Ok(facts) => {
-                    self.tell(tid, &News::Found(&facts))?;
-                    self.known.insert(tid, (thread, facts));
-                }
-                Err(error) if error.is_end() => (),
-                Err(error) => return Err(format!("pid {tid}: {error}").into()),
+            match thread {
+                Ok(thread) => self.add_thread(thread)?,
+                // The rest is found the next time.
+                Err(FindError::NeverComplete) => break,
+                Err(error) => return Ok(Err(error)),
             }
         }
-        Ok(())
+        Ok(Ok(()))
+    }
+
+    /// Watches what processes have started since; returns those that have not ended.
+    fn add_new(&mut self, processes: Vec<ThreadId>) -> Result<Vec<ThreadId>, Failure> {
+        let mut alive = Vec::new();
+        for id in processes {
+            match self.add(id, true)? {
+                Ok(()) => alive.push(id),
+                // Its id is another's sooner or later.
+                Err(FindError::NotFound | FindError::Recycled) => (),
+                Err(error) => return Err(format!("pid {id}: {error}").into()),
+            }
+        }
+        Ok(alive)
+    }
+
+    fn add_thread(&mut self, thread: Thread) -> Result<(), Failure> {
+        let tid = thread.tid();
+        if self.known.contains_key(&tid) {
+            return Ok(());
+        }
+        match Facts::of(&self.device, &thread) {
+            Ok(facts) => {
+                self.tell(tid, &News::Found(&facts))?;
+                self.known.insert(tid, (thread, facts));
+                Ok(())
+            }
+            Err(error) if error.is_end() => Ok(()),
+            Err(error) => Err(format!("pid {tid}: {error}").into()),
+        }
     }
 
     /// Tells what has become of each thread.
