@@ -13,7 +13,10 @@ use std::process::ChildStdout;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::thread;
 
 use common::child::Child;
 use common::command::described;
@@ -28,6 +31,7 @@ use common::hint::HintedWorker;
 use common::trace::mount_tracefs;
 use common::trace::TRACEFS;
 use common::worker::Worker;
+use common::StopOnDrop;
 use common::USER;
 use nix::sys::signal::kill;
 use nix::sys::signal::Signal;
@@ -279,6 +283,60 @@ fn trace_in_json_has_names_for_what_the_kernel_has_numbers_for() {
     assert_eq!(rejected[0]["priority"], 64);
     assert_eq!(rejected[0]["reason"], "priority");
     assert_eq!(rejected[0]["errno"], libc::EINVAL);
+}
+
+#[test]
+fn trace_passes_signals_on_and_goes_on_until_the_command_has_ended() {
+    let script = "trap 'gosched set 20 $$; exit 7' TERM; gosched set 40 $$; \
+                  while :; do sleep 1; done";
+    let mut trace = tracing(&["--", "sh", "-c", script]);
+    while !trace.line().contains("-> 40 SCHED_OTHER") {}
+    trace.signal(Signal::SIGTERM);
+    let (lines, stderr) = trace.end(7);
+    let told = lines.iter().any(|line| line.contains("-> 20 SCHED_OTHER"));
+    assert!(told, "{lines:?}");
+    assert_eq!(stderr, "");
+    assert_eq!(instances(), 0);
+}
+
+#[test]
+fn trace_without_a_reader_waits_for_the_command() {
+    const END: &str = "/tmp/gosched-trace-end";
+    let script =
+        format!("exec >/dev/null; while ! [ -e {END} ]; do gosched set 40 $$; done; exit 7");
+    let Running { mut program, lines } = tracing(&["--", "sh", "-c", &script]);
+    drop(lines);
+    eventually("it no longer records", || instances() == 0);
+    assert_eq!(program.try_wait().expect("it is ours"), None);
+    fs::write(END, "").expect("a new file");
+    let ended = program.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(7));
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+    fs::remove_file(END).expect("it is ours");
+}
+
+#[test]
+fn trace_ends_with_a_signal_while_events_never_end() {
+    let device = Device::open();
+    let worker = Worker::spawn();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _stop = StopOnDrop(&stop);
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                device.set(worker.tid(), 20);
+                device.set(worker.tid(), 30);
+            }
+        });
+        let mut trace = tracing(&[]);
+        trace.line();
+        trace.signal(Signal::SIGINT);
+        trace.lines.by_ref().for_each(drop);
+        // Some may have been lost.
+        let ended = trace.program.wait().expect("it ends");
+        assert!(matches!(ended.code(), Some(0 | 1)), "{ended}");
+        assert_eq!(instances(), 0);
+    });
 }
 
 #[test]

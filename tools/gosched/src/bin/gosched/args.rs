@@ -81,9 +81,11 @@ Exit status: 0, or 1 if a thread was not found")]
     Watch(Watch),
     /// Show each change of a priority, as the kernel's tracepoints tell it
     #[command(after_help = "\
-Ends with COMMAND, or with SIGINT. With -p or COMMAND only what they start, and they
-themselves, are shown. It records through an instance of tracefs that is its own, and
-removed at the end. Events that found no room are told of where they are missing.
+Ends with COMMAND or, without one, with SIGINT. It passes signals on to COMMAND, and
+traces on until that has ended; once standard output has no reader, it waits for it
+without. With -p or COMMAND only what they start, and they themselves, are shown. It
+records through an instance of tracefs that is its own, and removed at the end. Events
+that found no room are told of where they are missing.
 Times are those of CLOCK_MONOTONIC, in seconds, and ids those of the initial pid
 namespace.
 

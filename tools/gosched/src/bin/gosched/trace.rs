@@ -6,7 +6,9 @@ mod event;
 mod instance;
 
 use std::collections::HashSet;
+use std::ffi::c_int;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -19,8 +21,15 @@ use std::time::Duration;
 use gosched::error::FindError;
 use gosched::thread::ThreadId;
 use gosched::thread::Threads;
+use rustix::process::getpgrp;
+use rustix::process::kill_process;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::termios::tcgetpgrp;
 use schemars::JsonSchema;
 use serde::Serialize;
+use signal_hook::consts::SIGINT;
+use signal_hook::consts::SIGQUIT;
 
 use self::event::Event;
 use self::event::Line;
@@ -28,6 +37,7 @@ use self::instance::Instance;
 use crate::args::Trace;
 use crate::complain;
 use crate::interrupt::Interrupt;
+use crate::is_broken_pipe;
 use crate::print_json_line;
 use crate::run;
 use crate::Failure;
@@ -70,26 +80,94 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Failure> {
         printer.follow(child.id() as i32);
     }
 
+    let told = record(&mut printer, &mut interrupt, child.as_mut());
+    let lost = printer.lost;
+    // Ends the recording, which the command may outlive.
+    drop(printer);
+    let Some(mut child) = child else {
+        told?;
+        return Ok(exit_code(ExitStatus::default(), lost));
+    };
+    let failed = match told {
+        Ok(()) => false,
+        // The reader has what it wanted.
+        Err(failure) if is_broken_pipe(&failure) => false,
+        Err(failure) => {
+            complain(&format_args!(
+                "{failure}; COMMAND goes on, and is not traced"
+            ));
+            true
+        }
+    };
+    let status = await_end(&mut child, &mut interrupt)?;
+    Ok(exit_code(status, lost || failed))
+}
+
+/// Prints events until the command has ended or, without one, a signal has come.
+fn record(
+    printer: &mut Printer,
+    interrupt: &mut Interrupt,
+    mut child: Option<&mut Child>,
+) -> Result<(), Failure> {
     let mut interrupted = false;
-    let ended = loop {
+    loop {
         // Asked first, so that what the command did last is in the buffer.
-        let ended = child.as_mut().map(Child::try_wait).transpose()?.flatten();
-        let done = ended.is_some() || interrupted;
+        let done = match &mut child {
+            Some(child) => child.try_wait()?.is_some(),
+            None => interrupted,
+        };
         if done {
             printer.instance.stop()?;
+            while printer.print()? {}
+            if printer.lost {
+                complain(&"events were lost, see above: give them more room with --buffer-kb");
+            }
+            return Ok(());
         }
-        while printer.print()? {}
-        if done {
-            break ended;
+        // Events may come for ever, faster than they are printed.
+        let pause = if printer.print()? {
+            Duration::ZERO
+        } else {
+            READ_EVERY
+        };
+        if let Some(signal) = interrupt.wait(pause)? {
+            match &child {
+                Some(child) => pass_on(signal, child),
+                None => interrupted = true,
+            }
         }
-        interrupted = interrupt.wait(READ_EVERY)?.is_some();
-    };
-
-    if printer.lost {
-        complain(&"events were lost, see above: give them more room with --buffer-kb");
-        return Ok(ExitCode::from(EXIT_FAILURE));
     }
-    Ok(ended.map_or(ExitCode::SUCCESS, exit_code))
+}
+
+/// Waits for the command to end, to which signals still go.
+fn await_end(child: &mut Child, interrupt: &mut Interrupt) -> io::Result<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if let Some(signal) = interrupt.wait(READ_EVERY)? {
+            pass_on(signal, child);
+        }
+    }
+}
+
+/// Passes a signal on to the command, unless a key of the terminal has sent it to both.
+fn pass_on(signal: c_int, child: &Child) {
+    if matches!(signal, SIGINT | SIGQUIT) && is_in_foreground() {
+        return;
+    }
+    let Some(signal) = Signal::from_named_raw(signal) else {
+        return;
+    };
+    if let Err(error) = kill_process(Pid::from_child(child), signal) {
+        complain(&format_args!("cannot pass a signal on to COMMAND: {error}"));
+    }
+}
+
+/// Whether keys of the terminal send signals to this process group, which the command
+/// is in too.
+fn is_in_foreground() -> bool {
+    File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))
 }
 
 /// Starts the command, if there is one.
@@ -103,12 +181,13 @@ fn start(command: &[OsString]) -> Result<Option<Child>, ExitCode> {
     }
 }
 
-/// The status of the command, as a shell has it.
-fn exit_code(status: ExitStatus) -> ExitCode {
+/// The status of the command as a shell has it, unless gosched has failed.
+fn exit_code(status: ExitStatus, failed: bool) -> ExitCode {
     let code = status
         .code()
         .or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok())
+    code.filter(|_| !failed)
+        .and_then(|code| u8::try_from(code).ok())
         .map_or(ExitCode::from(EXIT_FAILURE), ExitCode::from)
 }
 
@@ -194,5 +273,32 @@ impl Printer {
             print_json_line(&TraceJson::Lost { lost })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::process::Stdio;
+
+    use rustix::process::getpid;
+
+    use super::*;
+
+    #[test]
+    fn the_command_gets_the_signal_and_is_waited_for() {
+        let mut interrupt = Interrupt::catch().expect("signals can be caught");
+        // SIGHUP is one for another test.
+        let script = "trap '' HUP; trap 'exit 3' TERM; echo; while :; do sleep 0.1; done";
+        let mut child = Command::new("sh")
+            .args(["-c", script])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut stdout = child.stdout.take().expect("a pipe");
+        stdout.read_exact(&mut [0]).expect("its traps are set");
+        kill_process(getpid(), Signal::TERM).expect("own process");
+        let status = await_end(&mut child, &mut interrupt).expect("it ends");
+        assert_eq!(status.code(), Some(3));
     }
 }
