@@ -87,6 +87,15 @@ fn a_service_gets_cpus_quota_and_band() {
 }
 
 #[test]
+fn a_semicolon_that_separates_nothing_is_an_argument() {
+    let command = r#"/bin/sh -c "true ; true" \; x;"#;
+    let root = root("db.service", &format!("ExecStart={command}"));
+    let text = written(root.path(), "db.service", &["--band", "32-50"]);
+    assert!(lines_of(&text, "ExecStart")[1].ends_with(&format!(" -- {command}")));
+    verify(root.path(), "db.service");
+}
+
+#[test]
 fn a_service_with_a_user_has_the_capability_for_the_wrapper_alone() {
     let root = root(
         "web.service",

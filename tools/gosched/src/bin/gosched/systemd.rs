@@ -265,7 +265,7 @@ fn wrap(
         )
         .into());
     }
-    if words.split_whitespace().any(|word| word == ";") {
+    if has_several_commands(words) {
         return Err(format!(
             "ExecStart= of {service} has several commands in one line: write a line for each, \
              in a drop-in of your own, first"
@@ -285,4 +285,61 @@ fn wrap(
         low.get(),
         high.get(),
     ))
+}
+
+/// Whether a `;` of its own separates commands; in quotes, or after a backslash, it is
+/// an argument.
+fn has_several_commands(words: &str) -> bool {
+    let mut quote = None;
+    let mut escaped = false;
+    let mut before = ' ';
+    let mut chars = words.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            _ if escaped => escaped = false,
+            (_, '\\') => escaped = true,
+            (Some(open), _) if c == open => quote = None,
+            (None, '"' | '\'') => quote = Some(c),
+            (None, ';')
+                if before.is_whitespace()
+                    && chars.peek().is_none_or(|after| after.is_whitespace()) =>
+            {
+                return true
+            }
+            _ => (),
+        }
+        before = c;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_semicolon_of_its_own_separates_commands() {
+        for several in [
+            "/a ; /b",
+            "/a \"b c\" ; /d",
+            "/a ;",
+            "/a 'b\\'' ; /c",
+            "/a\t;\t/b",
+        ] {
+            assert!(has_several_commands(several), "{several}");
+        }
+        for one in [
+            "/a",
+            "/a;b",
+            "/a ;b",
+            "/a b; c",
+            r#"/a -c "b ; c""#,
+            "/a -c 'b ; c'",
+            r#"/a "b' ; c""#,
+            r#"/a "b \" ; c""#,
+            r"/a \; -b",
+        ] {
+            assert!(!has_several_commands(one), "{one}");
+        }
+    }
 }
