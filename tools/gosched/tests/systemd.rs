@@ -113,6 +113,16 @@ fn a_service_with_a_user_has_the_capability_for_the_wrapper_alone() {
 }
 
 #[test]
+fn a_service_that_may_open_all_devices_still_may() {
+    let root = root(
+        "db.service",
+        "DeviceAllow=/dev/sda r\nDeviceAllow=\nExecStart=/bin/true",
+    );
+    let text = written(root.path(), "db.service", &["--band", "32-50"]);
+    assert_eq!(lines_of(&text, "DeviceAllow"), [""; 0]);
+}
+
+#[test]
 fn a_second_time_wraps_the_service_and_not_the_wrapper() {
     let root = root("db.service", "ExecStart=/bin/true");
     let first = written(root.path(), "db.service", &["--band", "32-50"]);

@@ -198,7 +198,7 @@ fn drop_in(args: &Systemd, unit: &Unit, gosched: &Path) -> Result<String, Failur
 
     let mut text = format!(
         "# \"gosched systemd\" wrote this for {service}. After a change of its ExecStart=, User=,\n\
-         # PrivateDevices= or capabilities, write it anew.\n\
+         # devices or capabilities, write it anew.\n\
          [Unit]\n\
          # By then udev has given the device to its group.\n\
          Wants=dev-go_sched.device\n\
@@ -227,7 +227,7 @@ fn drop_in(args: &Systemd, unit: &Unit, gosched: &Path) -> Result<String, Failur
         writeln!(text, "BindPaths=-{}", Device::PATH)?;
     }
     // Without other limits, this would be one.
-    if unit.private_devices || unit.limits_devices {
+    if unit.limits_devices() {
         writeln!(text, "DeviceAllow={} rw", Device::PATH)?;
     }
     if unit.drops_root() {

@@ -20,8 +20,11 @@ pub(crate) struct Unit {
     user: String,
     dynamic_user: bool,
     pub(crate) private_devices: bool,
-    /// Whether only some devices may be opened.
-    pub(crate) limits_devices: bool,
+    protect_clock: bool,
+    /// Whether `DevicePolicy=` is other than `auto`.
+    closed_devices: bool,
+    /// Whether `DeviceAllow=` has a list.
+    allows_devices: bool,
     /// Nothing is all capabilities.
     bounding_set_has_nice: Option<bool>,
     /// Nothing is no capability.
@@ -109,8 +112,9 @@ impl Unit {
             "User" => value.clone_into(&mut self.user),
             "DynamicUser" => self.dynamic_user = is_true(value),
             "PrivateDevices" => self.private_devices = is_true(value),
-            "DevicePolicy" => self.limits_devices |= matches!(value, "closed" | "strict"),
-            "DeviceAllow" => self.limits_devices |= !value.is_empty(),
+            "ProtectClock" => self.protect_clock = is_true(value),
+            "DevicePolicy" => self.closed_devices = matches!(value, "closed" | "strict"),
+            "DeviceAllow" => self.allows_devices = !value.is_empty(),
             "CapabilityBoundingSet" => {
                 self.bounding_set_has_nice = Some(nice_after(self.bounding_set_has_nice, value));
             }
@@ -119,6 +123,13 @@ impl Unit {
             }
             _ => {}
         }
+    }
+
+    /// Whether it may open only devices that are listed: with the policy `auto`, a
+    /// list makes it so, and an empty assignment takes back the whole list.
+    pub(crate) fn limits_devices(&self) -> bool {
+        // PrivateDevices= closes the policy, ProtectClock= lists a device.
+        self.closed_devices || self.allows_devices || self.private_devices || self.protect_clock
     }
 
     /// Whether its processes start as another user than root.
@@ -218,6 +229,27 @@ User=nobody";
             ("DynamicUser=yes", true),
         ] {
             assert_eq!(parse(service).drops_root(), drops, "{service}");
+        }
+    }
+
+    #[test]
+    fn devices_are_limited_by_a_policy_or_a_list_that_is_not_taken_back() {
+        for (service, limits) in [
+            ("", false),
+            ("DevicePolicy=auto", false),
+            ("DevicePolicy=closed", true),
+            ("DevicePolicy=strict\nDeviceAllow=", true),
+            ("DevicePolicy=closed\nDevicePolicy=auto", false),
+            ("DeviceAllow=/dev/sda r", true),
+            ("DeviceAllow=/dev/sda r\nDeviceAllow=", false),
+            (
+                "DeviceAllow=/dev/sda r\nDeviceAllow=\nDeviceAllow=char-pts",
+                true,
+            ),
+            ("PrivateDevices=yes\nDeviceAllow=", true),
+            ("ProtectClock=yes", true),
+        ] {
+            assert_eq!(parse(service).limits_devices(), limits, "{service}");
         }
     }
 
