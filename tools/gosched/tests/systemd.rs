@@ -187,6 +187,16 @@ fn what_cannot_be_is_one_sentence_and_writes_nothing() {
             &["db"],
             "lacks CAP_SYS_NICE",
         ),
+        (
+            "ExecStart=/bin/true\nPrivateUsers=yes",
+            &["db"],
+            "set PrivateUsers=no",
+        ),
+        (
+            "ExecStart=/bin/true\nRootDirectory=/srv/db",
+            &["db"],
+            "\"gosched run 32 --ceiling 50 --\" before the command",
+        ),
     ] {
         let root = root("db.service", service);
         let output = root.path().join(OUTPUT);

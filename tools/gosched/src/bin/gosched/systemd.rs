@@ -191,6 +191,24 @@ fn drop_in(args: &Systemd, unit: &Unit, gosched: &Path) -> Result<String, Failur
         )
         .into());
     }
+    if unit.private_users {
+        return Err(format!(
+            "PrivateUsers= of {service} leaves it no CAP_SYS_NICE outside of itself, which a ceiling \
+             takes: set PrivateUsers=no in a drop-in of your own first"
+        )
+        .into());
+    }
+    if unit.has_root_of_its_own() {
+        let PrioBand { low, high } = args.band;
+        return Err(format!(
+            "RootDirectory= or RootImage= of {service} hides gosched and {device} from it: put both \
+             in there, and \"gosched run {low} --ceiling {high} --\" before the command of its ExecStart=",
+            device = Device::PATH,
+            low = low.get(),
+            high = high.get(),
+        )
+        .into());
+    }
     if unit.exec_start.is_empty() {
         return Err(format!("{service} has no ExecStart=, and so nothing to set").into());
     }

@@ -20,6 +20,9 @@ pub(crate) struct Unit {
     user: String,
     dynamic_user: bool,
     pub(crate) private_devices: bool,
+    pub(crate) private_users: bool,
+    root_directory: bool,
+    root_image: bool,
     protect_clock: bool,
     /// Whether `DevicePolicy=` is other than `auto`.
     closed_devices: bool,
@@ -112,6 +115,9 @@ impl Unit {
             "User" => value.clone_into(&mut self.user),
             "DynamicUser" => self.dynamic_user = is_true(value),
             "PrivateDevices" => self.private_devices = is_true(value),
+            "PrivateUsers" => self.private_users = !is_false(value),
+            "RootDirectory" => self.root_directory = !matches!(value, "" | "/"),
+            "RootImage" => self.root_image = !value.is_empty(),
             "ProtectClock" => self.protect_clock = is_true(value),
             "DevicePolicy" => self.closed_devices = matches!(value, "closed" | "strict"),
             "DeviceAllow" => self.allows_devices = !value.is_empty(),
@@ -123,6 +129,11 @@ impl Unit {
             }
             _ => {}
         }
+    }
+
+    /// Whether its processes see another root directory than that of the system.
+    pub(crate) fn has_root_of_its_own(&self) -> bool {
+        self.root_directory || self.root_image
     }
 
     /// Whether it may open only devices that are listed: with the policy `auto`, a
@@ -156,6 +167,13 @@ fn file_name(line: &str) -> Option<&str> {
 /// As parse_boolean() of systemd.
 fn is_true(value: &str) -> bool {
     ["1", "yes", "y", "true", "t", "on"]
+        .iter()
+        .any(|word| value.eq_ignore_ascii_case(word))
+}
+
+/// The same for no, where there are more words than two.
+fn is_false(value: &str) -> bool {
+    ["", "0", "no", "n", "false", "f", "off"]
         .iter()
         .any(|word| value.eq_ignore_ascii_case(word))
 }
@@ -229,6 +247,22 @@ User=nobody";
             ("DynamicUser=yes", true),
         ] {
             assert_eq!(parse(service).drops_root(), drops, "{service}");
+        }
+    }
+
+    #[test]
+    fn users_and_a_root_of_its_own_are_what_is_assigned_last() {
+        for (service, users, root) in [
+            ("", false, false),
+            ("PrivateUsers=yes\nRootDirectory=/srv/db", true, true),
+            ("PrivateUsers=identity\nRootImage=/db.raw", true, true),
+            ("PrivateUsers=yes\nPrivateUsers=Off", false, false),
+            ("RootDirectory=/srv/db\nRootDirectory=/", false, false),
+            ("RootImage=/db.raw\nRootImage=", false, false),
+        ] {
+            let unit = parse(service);
+            assert_eq!(unit.private_users, users, "{service}");
+            assert_eq!(unit.has_root_of_its_own(), root, "{service}");
         }
     }
 
