@@ -6,6 +6,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 
@@ -24,7 +25,11 @@ fn root(name: &str, service: &str) -> TempDir {
 }
 
 fn gosched(root: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_gosched"))
+    gosched_at(Path::new(env!("CARGO_BIN_EXE_gosched")), root, arguments)
+}
+
+fn gosched_at(program: &Path, root: &Path, arguments: &[&str]) -> Output {
+    Command::new(program)
         .args(["systemd", "--root"])
         .arg(root)
         .args(arguments)
@@ -84,6 +89,37 @@ fn a_service_gets_cpus_quota_and_band() {
     assert_eq!(lines_of(&text, "ExecStart"), ["", &*command]);
     assert!(!text.contains("AmbientCapabilities"), "{text}");
     verify(root.path(), "db.service");
+}
+
+/// The command, installed below a folder of this name.
+fn installed(folder: &str) -> (TempDir, PathBuf) {
+    // Where a link to it can be.
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
+    let program = dir.path().join(folder).join("gosched");
+    fs::create_dir(dir.path().join(folder)).expect("a folder");
+    fs::hard_link(env!("CARGO_BIN_EXE_gosched"), &program).expect("a link");
+    (dir, program)
+}
+
+#[test]
+fn systemd_finds_the_wrapper_whatever_its_folder_is_called() {
+    for folder in ["a b", "100%n", "$HOME", "a;b", "${A} %% c"] {
+        let (_dir, program) = installed(folder);
+        let root = root("db.service", "ExecStart=:-/bin/true $A");
+        let output = root.path().join(OUTPUT);
+        let output = output.to_str().expect("UTF-8");
+        let arguments = ["db", "--band", "32-50", "--output", output];
+        let done = gosched_at(&program, root.path(), &arguments);
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{said}");
+        verify(root.path(), "db.service");
+    }
+    let (_dir, program) = installed("a'b");
+    let root = root("db.service", "ExecStart=/bin/true");
+    let done = gosched_at(&program, root.path(), &["db", "--band", "32-50"]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(said.contains("install gosched elsewhere"), "{said}");
+    assert_eq!(done.status.code(), Some(1));
 }
 
 #[test]

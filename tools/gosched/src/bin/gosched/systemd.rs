@@ -299,10 +299,26 @@ fn wrap(
     let PrioBand { low, high } = args.band;
     Ok(format!(
         "{prefix}{} run {} --ceiling {} -- {give_back}{words}",
-        gosched.display(),
+        program(gosched)?,
         low.get(),
         high.get(),
     ))
+}
+
+/// The path of a program as the first word of a command, where `$` has no meaning.
+fn program(path: &Path) -> Result<String, Failure> {
+    let valid = |c: char| !c.is_control() && !['"', '\'', '\\'].contains(&c);
+    let text = path
+        .to_str()
+        .filter(|text| text.chars().all(valid))
+        .ok_or_else(|| {
+            format!("systemd starts no program of the name {path:?}: install gosched elsewhere")
+        })?;
+    let text = text.replace('%', "%%");
+    Ok(match text.contains(' ') {
+        true => format!("\"{text}\""),
+        false => text,
+    })
 }
 
 /// Whether a `;` of its own separates commands; in quotes, or after a backslash, it is
