@@ -19,7 +19,8 @@ pub enum OpenError {
     /// There is no device.
     #[error(
         "there is no {path}: the module is not loaded; \
-         run \"insmod go_sched_class.ko\" as root, or \"gosched check\" to see what is missing",
+         run \"modprobe go_sched_class\" as root, or \"insmod go_sched_class.ko\" where it was built; \
+         \"gosched check\" shows what is missing",
         path = Device::PATH
     )]
     NotLoaded,
@@ -238,7 +239,8 @@ mod tests {
     #[test]
     fn a_missing_device_says_how_to_load_the_module() {
         let words = OpenError::from_open(Errno::NOENT).to_string();
-        assert!(words.contains("insmod go_sched_class.ko"), "{words}");
+        assert!(words.contains("\"modprobe go_sched_class\""), "{words}");
+        assert!(words.contains("\"insmod go_sched_class.ko\""), "{words}");
         assert!(words.contains("gosched check"), "{words}");
     }
 

@@ -182,7 +182,7 @@ fn module() -> Finding {
         Ok(_) | Err(ProcError::NotFound(_)) => Finding::fail(
             CHECK,
             format!("{NAME} is not loaded"),
-            format!("run \"insmod {NAME}.ko\" as root"),
+            format!("run \"modprobe {NAME}\" as root, or \"insmod {NAME}.ko\" where it was built"),
         ),
         Err(error) => Finding::warn(
             CHECK,
