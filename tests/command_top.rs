@@ -260,6 +260,26 @@ fn a_thread_that_its_control_group_throttles_is_marked() {
 }
 
 #[test]
+fn a_thread_competes_in_the_nearest_group_that_has_the_controller() {
+    let limited = Limited::new();
+    let pid = limited.0.id() as i32;
+    // Its parent does not pass the controller on.
+    let inner = Path::new(Limited::DIR).join("inner");
+    fs::create_dir(&inner).expect("a new group");
+    fs::write(inner.join("cgroup.procs"), pid.to_string()).expect("a member");
+    let thread = thread_of(&update(pid), pid).clone();
+    let id = pid.to_string();
+    let said = succeeds(&["top", "-b", "--all", "-n", "1", "-i", INTERVAL, "-p", &id]);
+
+    let outer = Path::new(Limited::DIR).join("cgroup.procs");
+    fs::write(outer, pid.to_string()).expect("a member");
+    fs::remove_dir(inner).expect("nobody is in it");
+    assert_eq!(thread["cgroup"], "/top/inner");
+    assert_eq!(thread["competes_in"], "/top");
+    assert!(said.trim_end().ends_with(" /top"), "{said}");
+}
+
+#[test]
 fn a_process_that_is_not_there_is_told() {
     let (stdout, stderr) = output(&mut gosched(&["top", "-b", "-p", "4194304"]), 1);
     assert_eq!(stdout, "");

@@ -52,10 +52,7 @@ impl Hierarchy {
 
     /// Returns the tightest limit of a group and those above it.
     pub(crate) fn tightest_quota(&self, path: &str) -> Option<Quota> {
-        self.mount
-            .join(path.trim_start_matches('/'))
-            .ancestors()
-            .take_while(|cgroup| cgroup.starts_with(&self.mount))
+        self.and_above(&self.dir(path))
             .filter_map(|cgroup| {
                 let cpu_max = fs::read_to_string(cgroup.join("cpu.max")).ok()?;
                 Some(Quota {
@@ -65,6 +62,28 @@ impl Hierarchy {
                 })
             })
             .min_by(|a, b| a.cpus.total_cmp(&b.cpus))
+    }
+
+    /// Returns the path of the group whose CPU time the threads of a group compete for:
+    /// the nearest with the controller `cpu`. Nothing if that is the system's root.
+    pub(crate) fn competes_in(&self, path: &str) -> Option<String> {
+        let dir = self.dir(path);
+        // The root has no weight, as nothing is beside it.
+        let group = self
+            .and_above(&dir)
+            .find(|cgroup| cgroup.join("cpu.weight").exists())?;
+        let path = group.strip_prefix(&self.mount).ok()?;
+        Some(format!("/{}", path.display()))
+    }
+
+    fn dir(&self, path: &str) -> PathBuf {
+        self.mount.join(path.trim_start_matches('/'))
+    }
+
+    /// The directories of a group and of all above it.
+    fn and_above<'a>(&'a self, dir: &'a Path) -> impl Iterator<Item = &'a Path> {
+        dir.ancestors()
+            .take_while(|cgroup| cgroup.starts_with(&self.mount))
     }
 }
 
@@ -115,5 +134,25 @@ mod tests {
             throttled: 5,
         };
         assert_eq!(hierarchy.tightest_quota("/above/own"), Some(quota));
+    }
+
+    #[test]
+    fn threads_compete_in_the_nearest_group_that_has_the_controller() {
+        let mount = tempfile::tempdir().expect("temporary directory");
+        let above = mount.path().join("above");
+        fs::create_dir_all(above.join("between/own")).expect("directories");
+        let hierarchy = Hierarchy {
+            mount: mount.path().to_owned(),
+        };
+        let competes_in = |path| hierarchy.competes_in(path);
+        assert_eq!(competes_in("/above/between/own"), None);
+        assert_eq!(competes_in("/"), None);
+        fs::write(above.join("cpu.weight"), "100\n").expect("file");
+        assert_eq!(competes_in("/above/between/own").as_deref(), Some("/above"));
+        assert_eq!(competes_in("/above").as_deref(), Some("/above"));
+        assert_eq!(competes_in("/"), None);
+        // As in a container.
+        fs::write(mount.path().join("cpu.weight"), "100\n").expect("file");
+        assert_eq!(competes_in("/").as_deref(), Some("/"));
     }
 }

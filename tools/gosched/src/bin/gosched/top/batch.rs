@@ -72,7 +72,10 @@ struct TopThreadJson {
     off_the_map: bool,
     /// The control group, from the root of its hierarchy.
     cgroup: Option<String>,
-    /// The tightest limit of that group and those above it.
+    /// That group, or the nearest above it that has the controller cpu: where it
+    /// competes.
+    competes_in: Option<String>,
+    /// The tightest limit of the control group and those above it.
     quota: Option<QuotaJson>,
     /// The group of its session, where that counts.
     autogroup: Option<String>,
@@ -115,6 +118,7 @@ impl TopThreadJson {
             boosted: row.is_boosted(),
             off_the_map: row.is_off_the_map(),
             cgroup: row.cgroup.clone(),
+            competes_in: row.competes_in.clone(),
             quota: row.quota.as_ref().map(|quota| QuotaJson {
                 cgroup: quota.cgroup.display().to_string(),
                 cpus: quota.cpus,

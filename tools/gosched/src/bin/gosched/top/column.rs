@@ -54,7 +54,7 @@ pub(super) const COLUMNS: [Column; 16] = [
     text("CHANGE", |row, _| or_dash(row.facts.stats.last_cause)),
     text("MARKS", marks),
     text("GROUP", |row, _| {
-        or_dash(row.autogroup.as_ref().or(row.cgroup.as_ref()))
+        or_dash(row.autogroup.as_ref().or(row.competes_in.as_ref()))
     }),
 ];
 

@@ -60,6 +60,8 @@ pub(super) struct Row {
     pub(super) kernel_priority: i64,
     /// The control group, from the root of its hierarchy.
     pub(super) cgroup: Option<String>,
+    /// That group, or the one above it, in which it competes for CPU time.
+    pub(super) competes_in: Option<String>,
     pub(super) quota: Option<Quota>,
     /// How many periods the quota ended since the last sample.
     pub(super) throttled: u64,
@@ -214,11 +216,9 @@ impl Sampler {
 
         let of_task = |file| format!("/proc/{}/task/{}/{file}", process.pid, task.tid);
         let cgroup = Hierarchy::path(of_task("cgroup").as_ref())?;
-        let quota = self
-            .hierarchy
-            .as_ref()
-            .zip(cgroup.as_ref())
-            .and_then(|(hierarchy, path)| hierarchy.tightest_quota(path));
+        let placed = self.hierarchy.as_ref().zip(cgroup.as_ref());
+        let quota = placed.and_then(|(hierarchy, path)| hierarchy.tightest_quota(path));
+        let competes_in = placed.and_then(|(hierarchy, path)| hierarchy.competes_in(path));
         let throttled = quota
             .as_ref()
             .map_or(0, |quota| self.throttled(quota, next));
@@ -231,7 +231,11 @@ impl Sampler {
             kernel_priority: stat.priority,
             command: shown_name(&stat),
             facts,
-            autogroup: autogroup(next.autogroup, cgroup.as_deref(), process.pid),
+            // It counts in the root group alone.
+            autogroup: (next.autogroup && competes_in.is_none())
+                .then(|| autogroup(process.pid))
+                .flatten(),
+            competes_in: competes_in.or_else(|| placed.map(|_| "/".to_owned())),
             cgroup,
             quota,
             throttled,
@@ -304,11 +308,8 @@ fn shown_name(stat: &Stat) -> String {
         .collect()
 }
 
-/// The autogroup of a process, which counts only in the root group.
-fn autogroup(enabled: bool, cgroup: Option<&str>, pid: i32) -> Option<String> {
-    if !enabled || cgroup.is_some_and(|path| path != "/") {
-        return None;
-    }
+/// The autogroup of a process.
+fn autogroup(pid: i32) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/autogroup")).ok()?;
     Some(text.split_whitespace().next()?.to_owned())
 }
