@@ -100,7 +100,8 @@ Exit status: that of COMMAND, 128 and the number of the signal that ended it, or
 Columns: GO the priority asked for, APPLIED the one in force, CEILING up to where the
 thread may be moved without privilege, CHANGE what made the kernel reschedule it last,
 %CPU and %WAIT how much of the time since the last update it ran, and waited for a CPU,
-GROUP the control group, or autogroup, that it competes in.
+which takes a kernel with CONFIG_SCHED_INFO, GROUP the control group, or autogroup, that
+it competes in.
 Marks:
   !  the priority asked for is not in force
   P  the policy is not that of the priority

@@ -61,8 +61,9 @@ struct TopThreadJson {
     cpu: Option<i32>,
     /// CPU time since the last line, of one CPU.
     cpu_percent: f64,
-    /// How much of the time since the last line it waited for a CPU.
-    wait_percent: f64,
+    /// How much of the time since the last line it waited for a CPU, null if the kernel
+    /// does not measure that.
+    wait_percent: Option<f64>,
     /// As in /proc/PID/stat: 20 and the nice value, or -1 less the rt priority.
     kernel_priority: i64,
     /// Whether it runs above its policy, as it holds a lock that a more urgent
@@ -155,5 +156,21 @@ mod tests {
             ]
         );
         assert_eq!(lines[3][3..5], ["-", "-"]);
+    }
+
+    #[test]
+    fn a_wait_that_is_not_measured_is_a_dash() {
+        let mut row = made_up::row(42, Some(50));
+        row.wait_percent = None;
+        let mut out = Vec::new();
+        write(&mut out, &made_up::sample(vec![row])).expect("a vector takes all");
+        let out = String::from_utf8(out).expect("text");
+        let cells: Vec<&str> = out
+            .lines()
+            .nth(2)
+            .into_iter()
+            .flat_map(str::split_whitespace)
+            .collect();
+        assert_eq!(cells[11..13], ["12.5", "-"], "{out}");
     }
 }

@@ -50,7 +50,9 @@ pub(super) const COLUMNS: [Column; 16] = [
     }),
     number("CPU", |row, _| or_dash(row.cpu)),
     number("%CPU", |row, _| format!("{:.1}", row.cpu_percent)),
-    number("%WAIT", |row, _| format!("{:.1}", row.wait_percent)),
+    number("%WAIT", |row, _| {
+        or_dash(row.wait_percent.map(|percent| format!("{percent:.1}")))
+    }),
     text("CHANGE", |row, _| or_dash(row.facts.stats.last_cause)),
     text("MARKS", marks),
     text("GROUP", |row, _| {
@@ -129,7 +131,10 @@ impl SortKey {
         match self {
             Self::Priority => applied(b).cmp(&applied(a)),
             Self::Cpu => b.cpu_percent.total_cmp(&a.cpu_percent),
-            Self::Wait => b.wait_percent.total_cmp(&a.wait_percent),
+            Self::Wait => {
+                let waited = |row: &Row| row.wait_percent.unwrap_or_default();
+                waited(b).total_cmp(&waited(a))
+            }
             Self::Tid => Ordering::Equal,
             Self::Command => a.command.cmp(&b.command),
         }

@@ -75,7 +75,7 @@ pub(super) fn row(tid: i32, prio: Option<u32>) -> Row {
         },
         cpu: Some(1),
         cpu_percent: 12.5,
-        wait_percent: 0.5,
+        wait_percent: Some(0.5),
         kernel_priority,
         cgroup: Some("/batch".to_owned()),
         competes_in: Some("/".to_owned()),

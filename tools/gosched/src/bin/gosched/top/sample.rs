@@ -54,8 +54,9 @@ pub(super) struct Row {
     pub(super) cpu: Option<i32>,
     /// Of one CPU, since the last sample.
     pub(super) cpu_percent: f64,
-    /// How much of the time since the last sample it waited for a CPU.
-    pub(super) wait_percent: f64,
+    /// How much of the time since the last sample it waited for a CPU, if the kernel
+    /// measures that.
+    pub(super) wait_percent: Option<f64>,
     /// As in `/proc/PID/stat`: 20 and the nice value, or -1 less the rt priority.
     pub(super) kernel_priority: i64,
     /// The control group, from the root of its hierarchy.
@@ -119,7 +120,7 @@ pub(super) struct Sampler {
     /// All processes if empty.
     pids: Vec<i32>,
     taken: Instant,
-    threads: HashMap<(i32, u64), Schedstat>,
+    threads: HashMap<(i32, u64), Times>,
     throttled: HashMap<PathBuf, u64>,
 }
 
@@ -203,14 +204,10 @@ impl Sampler {
         // in use by another thread meanwhile.
         let stat = task.stat()?;
 
-        let schedstat = task.schedstat()?;
+        let times = Times::new(task.schedstat().ok(), &stat);
         let key = (task.tid, stat.starttime);
-        let since = self
-            .threads
-            .get(&key)
-            .map(|before| since(before, &schedstat));
-        let (ran, waited) = since.unwrap_or_default();
-        next.threads.insert(key, schedstat);
+        let since = times.since(self.threads.get(&key).unwrap_or(&times));
+        next.threads.insert(key, times);
         let seconds = next.seconds;
         let percent = |nanoseconds: u64| nanoseconds as f64 / seconds / 1e9 * 100.0;
 
@@ -226,8 +223,8 @@ impl Sampler {
             pid: process.pid,
             tid: task.tid,
             cpu: stat.processor,
-            cpu_percent: percent(ran),
-            wait_percent: percent(waited),
+            cpu_percent: percent(since.ran),
+            wait_percent: since.waited.map(percent),
             kernel_priority: stat.priority,
             command: shown_name(&stat),
             facts,
@@ -257,7 +254,7 @@ impl Sampler {
 struct Next {
     /// Since the last one.
     seconds: f64,
-    threads: HashMap<(i32, u64), Schedstat>,
+    threads: HashMap<(i32, u64), Times>,
     throttled: HashMap<PathBuf, u64>,
     autogroup: bool,
 }
@@ -292,12 +289,37 @@ impl From<RequestError> for RowError {
     }
 }
 
-/// The CPU time and the time waited for a CPU between two looks, in nanoseconds.
-fn since(before: &Schedstat, now: &Schedstat) -> (u64, u64) {
-    (
-        now.sum_exec_runtime.saturating_sub(before.sum_exec_runtime),
-        now.run_delay.saturating_sub(before.run_delay),
-    )
+/// How long a thread ran, and waited for a CPU, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    ran: u64,
+    waited: Option<u64>,
+}
+
+impl Times {
+    fn new(schedstat: Option<Schedstat>, stat: &Stat) -> Self {
+        // Without CONFIG_SCHED_INFO there is none, and while that is off nothing but
+        // zeros are in it.
+        match schedstat.filter(|schedstat| schedstat.pcount != 0) {
+            Some(schedstat) => Self {
+                ran: schedstat.sum_exec_runtime,
+                waited: Some(schedstat.run_delay),
+            },
+            None => Self {
+                ran: (stat.utime + stat.stime) * 1_000_000_000 / procfs::ticks_per_second(),
+                waited: None,
+            },
+        }
+    }
+
+    /// What has been added since `before`.
+    fn since(&self, before: &Self) -> Self {
+        let waited = self.waited.zip(before.waited);
+        Self {
+            ran: self.ran.saturating_sub(before.ran),
+            waited: waited.map(|(now, before)| now.saturating_sub(before)),
+        }
+    }
 }
 
 /// The name of a thread, without what would move the cursor.
@@ -347,11 +369,30 @@ mod tests {
 
     #[test]
     fn what_a_thread_did_is_what_it_had_not_done_before() {
-        let stat = |sum_exec_runtime, run_delay| Schedstat {
-            sum_exec_runtime,
-            run_delay,
+        let times = |ran, waited| Times { ran, waited };
+        let since = times(150, Some(11)).since(&times(100, Some(10)));
+        assert_eq!(since, times(50, Some(1)));
+        let since = times(150, Some(11)).since(&times(100, None));
+        assert_eq!(since, times(50, None));
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_measure_waiting_still_tells_cpu_time() {
+        let mut stat = Process::myself()
+            .and_then(|process| process.stat())
+            .expect("own process");
+        (stat.utime, stat.stime) = (procfs::ticks_per_second(), 0);
+        let zeros = Schedstat {
+            sum_exec_runtime: 0,
+            run_delay: 0,
             pcount: 0,
         };
-        assert_eq!(since(&stat(100, 10), &stat(150, 11)), (50, 1));
+        for schedstat in [None, Some(zeros)] {
+            let times = Times {
+                ran: 1_000_000_000,
+                waited: None,
+            };
+            assert_eq!(Times::new(schedstat, &stat), times);
+        }
     }
 }
