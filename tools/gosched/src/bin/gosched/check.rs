@@ -28,6 +28,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::print_json;
+use crate::printable;
 use crate::Failure;
 use crate::EXIT_FAILURE;
 
@@ -136,10 +137,12 @@ pub(crate) fn check(json: bool) -> Result<ExitCode, Failure> {
 
 fn print(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {
     for finding in findings {
+        // They may name control groups.
+        let detail = printable(&finding.detail);
         let (label, check) = (finding.verdict.label(), finding.check);
-        writeln!(out, "{label:4}  {check:9}  {}", finding.detail)?;
+        writeln!(out, "{label:4}  {check:9}  {detail}")?;
         if let Some(advice) = &finding.advice {
-            writeln!(out, "{:15}  -> {advice}", "")?;
+            writeln!(out, "{:15}  -> {}", "", printable(advice))?;
         }
     }
     Ok(())
@@ -315,13 +318,13 @@ mod tests {
         let mut out = Vec::new();
         let findings = [
             Finding::ok("kernel", "fine"),
-            Finding::fail("module", "absent", "load it"),
+            Finding::fail("module", "absent", "load\u{1b} it"),
         ];
         print(&mut out, &findings).expect("a vector takes all");
         assert_eq!(
             String::from_utf8(out).expect("text"),
             "ok    kernel     fine\n\
-             FAIL  module     absent\n                 -> load it\n"
+             FAIL  module     absent\n                 -> load? it\n"
         );
     }
 

@@ -71,6 +71,13 @@ fn complain(words: &dyn std::fmt::Display) {
     let _ = writeln!(io::stderr(), "gosched: {words}");
 }
 
+/// The name of something, without what would move the cursor.
+fn printable(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
 fn is_broken_pipe(failure: &Failure) -> bool {
     failure
         .downcast_ref::<io::Error>()

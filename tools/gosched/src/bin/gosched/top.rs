@@ -24,6 +24,7 @@ use crate::args::Top;
 use crate::check::limits::SchedExt;
 use crate::interrupt::Interrupt;
 use crate::print_json_line;
+use crate::printable;
 use crate::Failure;
 
 pub(crate) fn top(args: &Top, json: bool) -> Result<ExitCode, Failure> {
@@ -92,7 +93,7 @@ fn summary(sample: &Sample) -> Vec<String> {
         let Some(quota) = &row.quota else { continue };
         lines.push(format!(
             "{}: cpu.max allows {:.0}% of one CPU; throttled {} times, {} of them just now",
-            cgroup.display(),
+            printable(&cgroup.to_string_lossy()),
             quota.cpus * 100.0,
             quota.throttled,
             row.throttled
@@ -111,7 +112,7 @@ mod tests {
         let mut rows = vec![made_up::row(1, Some(8)), made_up::row(2, None)];
         for row in &mut rows {
             row.quota = Some(Quota {
-                cgroup: "/sys/fs/cgroup/batch".into(),
+                cgroup: "/sys/fs/cgroup/\tbatch".into(),
                 cpus: 0.2,
                 throttled: 7,
             });
@@ -121,7 +122,7 @@ mod tests {
             summary(&made_up::sample(rows)),
             [
                 "2 threads, 1 with a Go priority; sched_ext off; autogroup off",
-                "/sys/fs/cgroup/batch: cpu.max allows 20% of one CPU; throttled 7 times, 3 of them just now",
+                "/sys/fs/cgroup/?batch: cpu.max allows 20% of one CPU; throttled 7 times, 3 of them just now",
             ]
         );
     }

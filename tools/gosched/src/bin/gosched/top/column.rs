@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::sample::Row;
 use super::sample::Sample;
+use crate::printable;
 
 /// What the marks mean; they say without colour what colour says.
 pub(super) const LEGEND: &str = "MARKS: ! the priority asked for is not in force  P policy not that of the \
@@ -56,7 +57,8 @@ pub(super) const COLUMNS: [Column; 16] = [
     text("CHANGE", |row, _| or_dash(row.facts.stats.last_cause)),
     text("MARKS", marks),
     text("GROUP", |row, _| {
-        or_dash(row.autogroup.as_ref().or(row.competes_in.as_ref()))
+        let group = row.autogroup.as_deref().or(row.competes_in.as_deref());
+        or_dash(group.map(printable))
     }),
 ];
 
@@ -164,6 +166,15 @@ mod tests {
             let meaning = format!(" {mark} ");
             assert!(LEGEND.contains(&meaning), "{mark}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_group_does_not_move_the_cursor() {
+        let mut row = made_up::row(42, Some(50));
+        row.competes_in = Some("/a\u{1b}[2Jb".to_owned());
+        let group = COLUMNS.iter().find(|column| column.heading == "GROUP");
+        let cell = group.expect("a column").cell;
+        assert_eq!(cell(&row, &made_up::sample(vec![])), "/a?[2Jb");
     }
 
     #[test]

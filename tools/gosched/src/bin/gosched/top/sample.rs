@@ -26,6 +26,7 @@ use crate::check::limits::autogroup_enabled;
 use crate::check::limits::SchedExt;
 use crate::facts::Facts;
 use crate::facts::ThreadError;
+use crate::printable;
 use crate::Failure;
 
 /// What is known at one moment.
@@ -226,7 +227,7 @@ impl Sampler {
             cpu_percent: percent(since.ran),
             wait_percent: since.waited.map(percent),
             kernel_priority: stat.priority,
-            command: shown_name(&stat),
+            command: printable(&stat.comm),
             facts,
             // It counts in the root group alone.
             autogroup: (next.autogroup && competes_in.is_none())
@@ -320,14 +321,6 @@ impl Times {
             waited: waited.map(|(now, before)| now.saturating_sub(before)),
         }
     }
-}
-
-/// The name of a thread, without what would move the cursor.
-fn shown_name(stat: &Stat) -> String {
-    stat.comm
-        .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
 }
 
 /// The autogroup of a process.
