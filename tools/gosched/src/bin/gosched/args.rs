@@ -11,6 +11,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
+use clap::Arg;
+use clap::ArgAction;
+use clap::Command;
+use clap::CommandFactory;
+use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
 use clap_complete::Shell;
@@ -34,6 +39,7 @@ Priorities (higher = more urgent):
   16..47  fair  share the CPU; 32 is nice 0
   48..63  rt    run before all others
 
+All commands but run, systemd and completions write JSON with --json.
 \"gosched check\" tells whether the kernel is ready."
 )]
 pub(crate) struct Args {
@@ -346,8 +352,26 @@ pub(crate) struct Misuse {
     exit: u8,
 }
 
+/// The verbs that write no JSON.
+const WITHOUT_JSON: [&str; 4] = ["completions", "man", "run", "systemd"];
+
+/// The command line, where the help of verbs without JSON does not offer it.
+pub(crate) fn command() -> Command {
+    WITHOUT_JSON.iter().fold(Args::command(), |command, verb| {
+        command.mut_subcommand(verb, |verb| {
+            // Takes the place of the global one.
+            verb.arg(
+                Arg::new("json")
+                    .long("json")
+                    .action(ArgAction::SetTrue)
+                    .hide(true),
+            )
+        })
+    })
+}
+
 pub(crate) fn parse() -> Result<Args, Misuse> {
-    Args::try_parse().map_err(|error| {
+    parse_from(std::env::args_os()).map_err(|error| {
         // Clap does not say how far it came.
         let verb = std::env::args_os()
             .skip(1)
@@ -359,6 +383,19 @@ pub(crate) fn parse() -> Result<Args, Misuse> {
         };
         Misuse { error, exit }
     })
+}
+
+fn parse_from(words: impl Iterator<Item = OsString>) -> Result<Args, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(words)?;
+    let args = Args::from_arg_matches(&matches)?;
+    match matches.subcommand_name() {
+        Some(verb) if args.json && WITHOUT_JSON.contains(&verb) => Err(command.error(
+            ErrorKind::ArgumentConflict,
+            format!("{verb} writes no JSON: leave out --json"),
+        )),
+        _ => Ok(args),
+    }
 }
 
 impl Misuse {
@@ -379,13 +416,31 @@ impl Misuse {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Args::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn json_is_for_the_verbs_that_offer_it_wherever_it_stands() {
+        let parse = |line: &str| parse_from(line.split(' ').map(OsString::from));
+        for line in ["gosched --json map", "gosched map --json"] {
+            assert!(parse(line).is_ok_and(|args| args.json), "{line}");
+        }
+        for verb in command().get_subcommands().map(Command::get_name) {
+            let help = parse(&format!("gosched {verb} --help"));
+            let help = help.err().expect("help is an error to clap").to_string();
+            let offered = help.contains("--json");
+            assert_eq!(offered, !WITHOUT_JSON.contains(&verb), "{verb}");
+        }
+        for line in ["gosched --json run 8 true", "gosched run --json 8 true"] {
+            let refused = parse(line).err().expect("run writes no JSON");
+            assert_eq!(refused.kind(), ErrorKind::ArgumentConflict, "{line}");
+        }
+        let passed_on = parse("gosched run 8 -- true --json");
+        assert!(passed_on.is_ok_and(|args| !args.json));
     }
 
     #[test]

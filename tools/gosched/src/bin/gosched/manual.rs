@@ -12,7 +12,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Command;
-use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use roff::bold;
@@ -20,7 +19,7 @@ use roff::italic;
 use roff::roman;
 use roff::Roff;
 
-use crate::args::Args;
+use crate::args;
 use crate::Failure;
 
 /// What the help text of a verb starts its exit statuses with.
@@ -209,7 +208,7 @@ fn extra(verb: &str) -> Extra {
 
 /// Writes the completions of a shell to standard output.
 pub(crate) fn completions(shell: Shell) -> Result<ExitCode, Failure> {
-    let mut command = Args::command();
+    let mut command = args::command();
     // It panics where it cannot write, so it does not write to a pipe.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "gosched", &mut script);
@@ -225,7 +224,7 @@ pub(crate) fn man(dir: &Path) -> Result<ExitCode, Failure> {
 }
 
 fn write_pages(dir: &Path) -> io::Result<()> {
-    let mut whole = Args::command().disable_help_subcommand(true);
+    let mut whole = args::command().disable_help_subcommand(true);
     whole.build();
     let pages: Vec<&Command> = whole
         .get_subcommands()
@@ -332,7 +331,7 @@ mod tests {
     use super::*;
 
     fn page(verb: &str) -> String {
-        let mut whole = Args::command().disable_help_subcommand(true);
+        let mut whole = args::command().disable_help_subcommand(true);
         whole.build();
         let verb = whole.find_subcommand(verb).expect("a verb");
         extra_sections(verb, ["gosched"].into_iter()).render()
