@@ -2,6 +2,7 @@
 
 //! What can go wrong, by meaning; the only place that knows errno values.
 
+use std::error::Error;
 use std::io;
 
 use go_sched_policy::GoPrio;
@@ -188,7 +189,7 @@ pub enum FindError {
     NoDescriptors,
     /// `/proc` cannot be read.
     #[error("cannot list the threads: {0}")]
-    Proc(ProcError),
+    Proc(Box<dyn Error + Send + Sync>),
     /// Anything else, as the kernel reports it.
     #[error("cannot open a pidfd: {0}")]
     Os(io::Error),
@@ -204,17 +205,18 @@ impl From<Errno> for FindError {
     }
 }
 
-impl From<ProcError> for FindError {
-    fn from(error: ProcError) -> Self {
+impl FindError {
+    /// Of a crate that is no part of this one's interface.
+    pub(crate) fn from_proc(error: ProcError) -> Self {
         match error {
             ProcError::NotFound(_) => Self::NotFound,
             ProcError::Io(error, path) => match Errno::from_io_error(&error) {
                 // A read from the directory of a thread that has been reaped.
                 Some(Errno::SRCH) => Self::NotFound,
                 Some(Errno::MFILE) => Self::NoDescriptors,
-                _ => Self::Proc(ProcError::Io(error, path)),
+                _ => Self::Proc(ProcError::Io(error, path).into()),
             },
-            other => Self::Proc(other),
+            other => Self::Proc(other.into()),
         }
     }
 }
@@ -270,12 +272,11 @@ mod tests {
     #[test]
     fn a_thread_that_cannot_be_held_is_not_one_that_has_ended() {
         let errno = Errno::MFILE;
-        let from_proc = ProcError::Io(errno.into(), None);
-        for error in [FindError::from(errno), from_proc.into()] {
+        let from_proc = |errno: Errno| FindError::from_proc(ProcError::Io(errno.into(), None));
+        for error in [FindError::from(errno), from_proc(errno)] {
             assert!(matches!(error, FindError::NoDescriptors), "{error}");
         }
-        let reaped = ProcError::Io(Errno::SRCH.into(), None);
-        assert!(matches!(reaped.into(), FindError::NotFound));
+        assert!(matches!(from_proc(Errno::SRCH), FindError::NotFound));
     }
 
     /// A thread at nice 0 whose ceiling is 32, but for its policy.

@@ -149,14 +149,14 @@ impl Threads {
     ///
     /// As [`Thread::open`], and when `/proc` cannot be read.
     pub fn of(id: ThreadId) -> Result<Self, FindError> {
-        let process = Process::new(id.pid.as_raw_nonzero().get())?;
+        let process = Process::new(id.pid.as_raw_nonzero().get()).map_err(FindError::from_proc)?;
         if id.inode.is_some() {
             Thread::open(id)?;
             // The directory is older than the pidfd and still there: both are of
             // the same process.
-            process.stat()?;
+            process.stat().map_err(FindError::from_proc)?;
         }
-        let tasks = process.tasks()?;
+        let tasks = process.tasks().map_err(FindError::from_proc)?;
         Ok(Self {
             process,
             tasks,
@@ -177,10 +177,10 @@ impl Threads {
                 if self.passes_left == 0 {
                     return Err(FindError::NeverComplete);
                 }
-                self.tasks = self.process.tasks()?;
+                self.tasks = self.process.tasks().map_err(FindError::from_proc)?;
                 continue;
             };
-            let task = task?;
+            let task = task.map_err(FindError::from_proc)?;
             if !self.seen.insert(task.tid) {
                 continue;
             }
@@ -189,11 +189,14 @@ impl Threads {
             };
             self.pass_is_fresh = true;
 
-            let thread = Thread::open(ThreadId { pid, inode: None });
-            // The entry is older than the pidfd: as long as it is there the two
-            // are of the same thread.
-            match thread.and_then(|thread| Ok((thread, task.stat()?))) {
-                Ok((thread, _)) => return Ok(Some(thread)),
+            let held = Thread::open(ThreadId { pid, inode: None }).and_then(|thread| {
+                // The entry is older than the pidfd: as long as it is there the two
+                // are of the same thread.
+                task.stat().map_err(FindError::from_proc)?;
+                Ok(thread)
+            });
+            match held {
+                Ok(thread) => return Ok(Some(thread)),
                 Err(FindError::NotFound) => continue,
                 Err(error) => return Err(error),
             }
