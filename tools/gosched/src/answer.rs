@@ -15,6 +15,7 @@ use crate::Children;
 
 /// What the kernel has on record for a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Status {
     /// The priority asked for, if the thread has one.
     pub prio: Option<GoPrio>,
@@ -44,6 +45,7 @@ pub struct Ceiling {
 /// What has happened to a thread's scheduling, since its first priority, binding
 /// or ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Why it was changed last, if it ever was.
     pub last_cause: Option<Cause>,
@@ -59,6 +61,7 @@ pub struct Stats {
 
 /// Which mapping is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClassInfo {
     /// [`VERSION`](crate::policy::VERSION) of that mapping.
     pub version: u32,

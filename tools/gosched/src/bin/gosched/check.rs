@@ -311,6 +311,8 @@ fn hook(device: &Device) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use gosched::uapi::go_sched_class_info;
+
     use super::*;
 
     #[test]
@@ -337,11 +339,11 @@ mod tests {
 
     #[test]
     fn another_mapping_than_the_program_s_is_told_by_both_hashes() {
-        let mut info = ClassInfo {
+        let mut info = ClassInfo::from(go_sched_class_info {
             version: VERSION,
             hash: HASH,
-            budget_ms: 0,
-        };
+            ..Default::default()
+        });
         assert_eq!(mapping(Ok(info)).verdict.label(), "ok");
         info.hash ^= 1;
         let finding = mapping(Ok(info));

@@ -275,7 +275,6 @@ mod tests {
     use gosched::sched::Params;
     use gosched::sched::SchedPolicy;
     use gosched::uapi;
-    use gosched::Cause;
     use gosched::Stats;
     use gosched::Status;
 
@@ -290,37 +289,31 @@ mod tests {
                 rt_priority: 13,
                 slice_ns: 0,
             },
-            stats: Stats {
-                last_cause: Cause::from_number(last_change),
+            stats: Stats::from(uapi::go_sched_stats {
+                last_cause: last_change,
                 applies: 1,
-                clamps: 0,
-                skips: 0,
-                runaways: 0,
-            },
+                ..Default::default()
+            }),
         };
         let mut out = Vec::new();
         print(&mut out, 123, &facts, shown).expect("a vector takes all");
         String::from_utf8(out).expect("text")
     }
 
-    fn status(prio: Option<u32>, children: Children) -> Status {
-        let prio = prio.and_then(GoPrio::new);
-        Status {
+    fn status(prio: Option<i32>, children: Children) -> Status {
+        let prio = prio.unwrap_or(uapi::GO_SCHED_PRIO_NONE);
+        Status::from(uapi::go_sched_get {
             prio,
             applied: prio,
-            ceiling: gosched::Ceiling {
-                prio: GoPrio::MAX,
-                granted: true,
+            ceiling: 63,
+            ceiling_granted: 1,
+            flags: match children {
+                Children::Inherit => uapi::GO_SCHED_INHERIT,
+                Children::StartAtBase => 0,
             },
-            slot: None,
-            children,
-            base: Params {
-                policy: SchedPolicy::from_number(0),
-                nice: 5,
-                rt_priority: 0,
-                slice_ns: 0,
-            },
-        }
+            base_nice: 5,
+            ..Default::default()
+        })
     }
 
     #[test]

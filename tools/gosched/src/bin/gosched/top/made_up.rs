@@ -6,9 +6,10 @@ use gosched::policy::level;
 use gosched::policy::GoPrio;
 use gosched::sched::Params;
 use gosched::sched::SchedPolicy;
-use gosched::Cause;
-use gosched::Ceiling;
-use gosched::Children;
+use gosched::uapi::go_sched_get;
+use gosched::uapi::go_sched_stats;
+use gosched::uapi::GO_SCHED_CAUSE_HINT;
+use gosched::uapi::GO_SCHED_PRIO_NONE;
 use gosched::Stats;
 use gosched::Status;
 
@@ -34,6 +35,7 @@ pub(super) fn row(tid: i32, prio: Option<u32>) -> Row {
         slice_ns: 0,
     };
     let prio = prio.and_then(GoPrio::new);
+    let asked = prio.map_or(GO_SCHED_PRIO_NONE, |prio| prio.get() as i32);
     let current = prio.map_or(base, |prio| {
         let level = level(prio);
         Params {
@@ -53,25 +55,20 @@ pub(super) fn row(tid: i32, prio: Option<u32>) -> Row {
         tid,
         command: "worker".to_owned(),
         facts: Facts {
-            status: Status {
-                prio,
-                applied: prio,
-                ceiling: Ceiling {
-                    prio: GoPrio::MAX,
-                    granted: true,
-                },
-                slot: None,
-                children: Children::StartAtBase,
-                base,
-            },
+            status: Status::from(go_sched_get {
+                prio: asked,
+                applied: asked,
+                ceiling: 63,
+                ceiling_granted: 1,
+                slot: -1,
+                ..Default::default()
+            }),
             current,
-            stats: Stats {
-                last_cause: Cause::from_number(gosched::uapi::GO_SCHED_CAUSE_HINT),
+            stats: Stats::from(go_sched_stats {
+                last_cause: GO_SCHED_CAUSE_HINT,
                 applies: 1,
-                clamps: 0,
-                skips: 0,
-                runaways: 0,
-            },
+                ..Default::default()
+            }),
         },
         cpu: Some(1),
         cpu_percent: 12.5,
