@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
+use boon::Compiler;
+use boon::Schemas;
+use serde_json::Value;
+
 #[test]
 fn the_command_prints_what_is_written_down() {
     trycmd::TestCases::new().case("tests/cmd/*.trycmd");
@@ -66,4 +70,35 @@ fn the_schema_of_the_json_is_the_one_that_is_committed() {
         include_str!("../schema.json"),
         "if that is meant: cargo run -p gosched -- schema >tools/gosched/schema.json"
     );
+}
+
+#[test]
+fn what_is_written_without_a_kernel_is_as_the_schema_says() {
+    let json = |arguments: &[&str]| -> Value {
+        let output = Command::new(env!("CARGO_BIN_EXE_gosched"))
+            .args(arguments)
+            .output()
+            .expect("the command runs");
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+    };
+    // Where nothing is read: it takes an absolute name to compile what has been added.
+    const NAME: &str = "file:///schema.json";
+    let mut compiler = Compiler::new();
+    let schema = json(&["schema"]);
+    compiler.add_resource(NAME, schema).expect("a new name");
+    let mut schemas = Schemas::new();
+    for verb in ["map", "check"] {
+        let schema = compiler
+            .compile(&format!("{NAME}#/properties/{verb}"), &mut schemas)
+            .unwrap_or_else(|error| panic!("{verb}: {error}"));
+        let written = json(&[verb, "--json"]);
+        assert!(written.as_array().is_some_and(|lines| !lines.is_empty()));
+        if let Err(error) = schemas.validate(&written, schema) {
+            panic!("{verb}: {error}\n{written}");
+        }
+        let wrong = serde_json::json!([{}]);
+        let refused = schemas.validate(&wrong, schema).is_err();
+        assert!(refused, "{verb}: the schema takes everything");
+    }
 }
