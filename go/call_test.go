@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -86,14 +87,14 @@ func TestAnyFallbackDoesNotBeginWhatCannotBeUndone(t *testing.T) {
 
 func TestAnyFallbackKeepsThreadsApart(t *testing.T) {
 	s := fallback(t)
-	c := s.threads.(*call)
+	records := &s.threads.(*setattr).records
 	onThread(t, func() {
 		tid := syscall.Gettid()
 		must(t, s.SetCurrent(24))
 		// As if the id were that of a thread that has ended since.
-		r := c.records[tid]
-		r.start--
-		c.records[tid] = r
+		ended := *records.cell(tid).Load()
+		ended.start--
+		records.cell(tid).Store(&ended)
 		state, err := s.Get(0)
 		must(t, err)
 		if state.Prio != None {
@@ -108,8 +109,8 @@ func TestAnyFallbackKeepsThreadsApart(t *testing.T) {
 	for i := 0; i < 130; i++ {
 		onThread(t, func() { must(t, s.SetCurrent(24)) })
 	}
-	if len(c.records) > 70 {
-		t.Errorf("%d records", len(c.records))
+	if count := records.count.Load(); count > 70 {
+		t.Errorf("%d records", count)
 	}
 }
 
@@ -122,6 +123,65 @@ func TestAnyFallbackSeesWhatOthersDid(t *testing.T) {
 		must(t, err)
 		if state.Prio != 24 || state.Applied != None {
 			t.Errorf("%+v", state)
+		}
+	})
+}
+
+// What one goroutine has set is not what another one takes for the base.
+func TestAnyFallbackKeepsTheBaseWhenManySet(t *testing.T) {
+	s := fallback(t)
+	records := &s.threads.(*setattr).records
+	for i := 0; i < 20; i++ {
+		onThread(t, func() {
+			tid, base := syscall.Gettid(), inForce(t, 0)
+			var all sync.WaitGroup
+			for i := 0; i < 8; i++ {
+				all.Add(1)
+				go func() {
+					defer all.Done()
+					must(t, s.Set(tid, 24, StartAtBase))
+				}()
+			}
+			all.Wait()
+			r, errno := records.find(tid)
+			if errno != 0 || r.prio != 24 || *r.base != base {
+				t.Errorf("%+v, %v; the base is %+v", r, errno, base)
+			}
+		})
+	}
+}
+
+// A thread that is lowered may stop there for long, and nobody is to wait for it.
+func TestNobodyWaitsForALoweredThread(t *testing.T) {
+	var r records
+	next := func(*record) (record, syscall.Errno) { return record{prio: 8}, 0 }
+	done := make(chan bool)
+	onThread(t, func() {
+		tid := syscall.Gettid()
+		errno := r.replace(tid, next, func(record) syscall.Errno {
+			// As if the kernel let others run from here on.
+			go onThread(t, func() {
+				defer close(done)
+				other := syscall.Gettid()
+				if errno := r.replace(other, next, func(record) syscall.Errno { return 0 }); errno != 0 {
+					t.Error(errno)
+				}
+				for _, tid := range []int{tid, other} {
+					if found, errno := r.find(tid); errno != 0 || found.prio != 8 {
+						t.Errorf("%+v, %v", found, errno)
+					}
+				}
+				r.dropEnded()
+			})
+			<-done
+			return syscall.EPERM
+		})
+		if errno != syscall.EPERM {
+			t.Error(errno)
+		}
+		// What was refused is not kept.
+		if found, _ := r.find(tid); found.prio != None {
+			t.Errorf("%+v", found)
 		}
 	})
 }

@@ -161,8 +161,13 @@ func TestKernelConcurrentDo(t *testing.T) {
 		if len(s.roles) > 0 {
 			t.Errorf("%v: %v is left", backend, s.roles)
 		}
-		if c, ok := s.threads.(*call); ok && len(c.records) > 0 {
-			t.Errorf("%v is left", c.records)
+		if c, ok := s.threads.(*call); ok {
+			c.byTID.Range(func(tid, kept any) bool {
+				if r := kept.(*cell).Load(); r != nil {
+					t.Errorf("thread %v: %+v is left", tid, *r)
+				}
+				return true
+			})
 		}
 	}
 }

@@ -59,6 +59,14 @@ func (a attributes) at(prio Prio) attributes {
 	return a
 }
 
+// isAt tells whether these are what comes of a priority. The slice does not count: older
+// kernels do not tell it.
+func (a attributes) isAt(prio Prio) bool {
+	want := a.at(prio)
+	want.runtime = a.runtime
+	return a == want
+}
+
 // getAttributes returns what is in force for a thread.
 func getAttributes(tid int) (attributes, syscall.Errno) {
 	var a attributes

@@ -79,8 +79,10 @@ func Open(backends ...Backend) (*Scheduler, error) {
 		case Device:
 			s.device, err = openDevice()
 			s.threads = s.device
-		case SystemCall, SchedSetattr:
-			s.threads, err = openCall(s.kind)
+		case SystemCall:
+			s.threads, err = openCall()
+		case SchedSetattr:
+			s.threads, err = openSetattr()
 		default:
 			return nil, refused(syscall.EINVAL, "%d is no backend: give Device, SystemCall "+
 				"or SchedSetattr", int(s.kind))
