@@ -125,6 +125,16 @@ func expect(t testing.TB, s *Scheduler, tid int, want Prio) {
 	}
 }
 
+// attributions counts the threads that are listed as something.
+func attributions(s *Scheduler) int {
+	count := 0
+	s.roles.Range(func(_, _ any) bool {
+		count++
+		return true
+	})
+	return count
+}
+
 // must ends the test on an error.
 func must(t testing.TB, err error) {
 	t.Helper()

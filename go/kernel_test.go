@@ -158,8 +158,8 @@ func TestKernelConcurrentDo(t *testing.T) {
 				t.Errorf("%v: %+v", backend, thread)
 			}
 		}
-		if len(s.roles) > 0 {
-			t.Errorf("%v: %v is left", backend, s.roles)
+		if left := attributions(s); left > 0 {
+			t.Errorf("%v: %d threads are left with a role", backend, left)
 		}
 		if c, ok := s.threads.(*call); ok {
 			c.byTID.Range(func(tid, kept any) bool {

@@ -50,15 +50,18 @@ func (r *Role) Do(work func()) (err error) {
 	s := r.scheduler
 	runtime.LockOSThread()
 	tid := syscall.Gettid()
+	// While the thread is lowered, it does what work does, and nothing else.
+	former := s.attribute(tid, &attribution{role: r.name})
 	before, err := s.begin(tid, r.prio)
 	if err != nil {
+		s.attribute(tid, former)
 		runtime.UnlockOSThread()
 		return err
 	}
-	former := s.attribute(tid, &attribution{role: r.name})
 	defer func() {
+		err = s.end(tid, before)
 		s.attribute(tid, former)
-		if err = s.end(tid, before); err == nil {
+		if err == nil {
 			runtime.UnlockOSThread()
 		}
 	}()

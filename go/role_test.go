@@ -267,6 +267,29 @@ func TestKernelThreadsAreListedByRole(t *testing.T) {
 	}
 }
 
+// What refuses to begin leaves nothing behind, and nor does what ends.
+func TestAnyDoLeavesNoRole(t *testing.T) {
+	eachBackend(t, 8, func(t *testing.T, s *Scheduler, prio Prio) {
+		role, err := s.NewRole("compaction", prio)
+		must(t, err)
+		onThread(t, func() {
+			must(t, role.Do(func() {
+				if a := s.attributed(syscall.Gettid()); a == nil || a.role != "compaction" {
+					t.Errorf("%+v", a)
+				}
+			}))
+			urgent, err := s.NewRole("urgent", MaxPrio)
+			must(t, err)
+			if err := urgent.Do(func() {}); err == nil && os.Geteuid() != 0 {
+				t.Error("an unprivileged thread went to the highest priority")
+			}
+		})
+		if left := attributions(s); left > 0 {
+			t.Errorf("%d threads are left with a role", left)
+		}
+	})
+}
+
 func TestAnyThreadsAreListedByWhatTheSystemTells(t *testing.T) {
 	s := fallback(t)
 	onThread(t, func() {

@@ -58,9 +58,9 @@ type Scheduler struct {
 	}
 	device *device // Nil unless kind is Device.
 
-	mu sync.Mutex // Guards what follows.
-	// Roles of threads, by id: see Thread.
-	roles map[int]*attribution
+	// Roles of threads, see Thread: of *attribution, by id. A thread may be lowered when it
+	// looks here, so there is no lock.
+	roles sync.Map
 }
 
 // Open opens the first backend that works here, in the order given; without any, the
@@ -71,7 +71,7 @@ func Open(backends ...Backend) (*Scheduler, error) {
 	if len(backends) == 0 {
 		backends = []Backend{Device}
 	}
-	s := &Scheduler{roles: map[int]*attribution{}}
+	s := &Scheduler{}
 	var failures []error
 	for _, s.kind = range backends {
 		var err error

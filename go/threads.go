@@ -52,24 +52,26 @@ type attribution struct {
 // attribute records what a thread is listed as from now on, nil for nothing, and returns
 // what it was listed as before.
 func (s *Scheduler) attribute(tid int, a *attribution) *attribution {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	former := s.roles[tid]
+	former := s.attributed(tid)
 	if a == nil {
-		delete(s.roles, tid)
+		s.roles.Delete(tid)
 	} else {
-		s.roles[tid] = a
+		s.roles.Store(tid, a)
 	}
 	return former
 }
 
+// attributed returns what a thread is listed as, or nil.
+func (s *Scheduler) attributed(tid int) *attribution {
+	a, _ := s.roles.Load(tid)
+	found, _ := a.(*attribution)
+	return found
+}
+
 // declared returns the attribution of a thread that started then, or nil.
 func (s *Scheduler) declared(tid int, start uint64) *attribution {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.roles[tid]
+	a := s.attributed(tid)
 	if a != nil && a.start != 0 && a.start != start {
-		delete(s.roles, tid)
 		return nil
 	}
 	return a
