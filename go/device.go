@@ -35,8 +35,9 @@ type device struct {
 
 // boundSlot is a slot that a thread is bound to, or was until its end.
 type boundSlot struct {
-	slot uint32
-	tid  int
+	slot   uint32
+	tid    int
+	listed *attribution // What the thread is listed as because of that.
 }
 
 // openDevice opens the device of the loaded module.

@@ -43,7 +43,7 @@ func (s *Scheduler) bind(role string) (*Hint, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.free) == 0 {
-		if err := d.addSlots(r); err != nil {
+		if err := s.addSlots(r); err != nil {
 			return nil, err
 		}
 	}
@@ -62,13 +62,15 @@ func (s *Scheduler) bind(role string) (*Hint, error) {
 	perPage := uint32(os.Getpagesize() / slotSize)
 	at := argument.slot % perPage * slotSize
 	slot := d.pages[argument.slot/perPage][at : at+slotSize]
+	listed := &attribution{role, start}
 	h := &Hint{
 		scheduler: s,
-		bound:     boundSlot{argument.slot, tid},
-		former:    s.attribute(tid, &attribution{role, start}),
+		bound:     boundSlot{argument.slot, tid, listed},
+		former:    s.declared(tid, start),
 		wanted:    &slot[slotWanted],
 		applied:   &slot[slotApplied],
 	}
+	s.attribute(tid, listed)
 	// A goroutine may end with its thread and without Unbind. Only when nobody can store
 	// to the slot any more may another thread have it.
 	runtime.SetFinalizer(h, (*Hint).drop)
@@ -76,17 +78,10 @@ func (s *Scheduler) bind(role string) (*Hint, error) {
 }
 
 // addSlots takes back slots of threads that have ended, or else maps more. The caller
-// holds the mutex, for this request.
-func (d *device) addSlots(r request) error {
-	kept := d.dropped[:0]
-	for _, b := range d.dropped {
-		if state, err := d.get(b.tid); err == nil && state.Bound {
-			kept = append(kept, b)
-		} else {
-			d.free = append(d.free, b.slot)
-		}
-	}
-	d.dropped = kept
+// holds the device's mutex, for this request.
+func (s *Scheduler) addSlots(r request) error {
+	s.takeBack()
+	d := s.device
 	if len(d.free) > 0 {
 		return nil
 	}
@@ -109,6 +104,25 @@ func (d *device) addSlots(r request) error {
 		d.free = append(d.free, uint32(at/slotSize))
 	}
 	return nil
+}
+
+// takeBack takes back the slots of hints that were dropped, if their threads have ended,
+// and what these were listed as. The caller holds the device's mutex.
+func (s *Scheduler) takeBack() {
+	d := s.device
+	kept := d.dropped[:0]
+	for _, b := range d.dropped {
+		if state, err := d.get(b.tid); err == nil && state.Bound {
+			kept = append(kept, b)
+			continue
+		}
+		d.free = append(d.free, b.slot)
+		// The id may be that of another thread by now.
+		if s.attributed(b.tid) == b.listed {
+			s.attribute(b.tid, nil)
+		}
+	}
+	d.dropped = kept
 }
 
 // Set asks for a priority, by a single store; any thread may call it. What is above
@@ -159,6 +173,7 @@ func (h *Hint) drop() {
 	defer d.mu.Unlock()
 	d.dropped = append(d.dropped, h.bound)
 	d.hints--
+	h.scheduler.takeBack()
 	d.unmapIfUnused()
 }
 

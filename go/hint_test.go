@@ -105,7 +105,7 @@ func TestKernelThreadIsBoundOnce(t *testing.T) {
 	})
 }
 
-// Goroutines that end with their threads leave no slot behind, and no thread.
+// Goroutines that end with their threads leave no slot behind, no role, and no thread.
 func TestKernelEndOfAThreadFreesItsSlot(t *testing.T) {
 	s := open(t)
 	d := s.device
@@ -125,6 +125,13 @@ func TestKernelEndOfAThreadFreesItsSlot(t *testing.T) {
 			defer d.mu.Unlock()
 			return d.hints == 0
 		})
+	}
+	// A hint may have been collected before its thread was gone.
+	d.mu.Lock()
+	s.takeBack()
+	d.mu.Unlock()
+	if left := attributions(s); left > 0 {
+		t.Errorf("%d threads are left with a role", left)
 	}
 	if len(d.pages) != 1 {
 		t.Errorf("%d slots took %d pages", perPage, len(d.pages))
