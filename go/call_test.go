@@ -7,6 +7,7 @@ package gosched
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -183,6 +184,27 @@ func TestNobodyWaitsForALoweredThread(t *testing.T) {
 		if found, _ := r.find(tid); found.prio != None {
 			t.Errorf("%+v", found)
 		}
+	})
+}
+
+// What it says of children is what they get.
+func TestAnyFallbackReportsThatChildrenInherit(t *testing.T) {
+	s := fallback(t)
+	onThread(t, func() {
+		must(t, s.Set(0, 24, StartAtBase))
+		state, err := s.Get(0)
+		must(t, err)
+		if state.Children != Inherit {
+			t.Errorf("%+v", state)
+		}
+		// The runtime starts processes from the thread that asks.
+		child := exec.Command("sleep", "60")
+		must(t, child.Start())
+		if got := inForce(t, child.Process.Pid); got.nice != 8 {
+			t.Errorf("the child has %+v", got)
+		}
+		must(t, child.Process.Kill())
+		_ = child.Wait()
 	})
 }
 

@@ -30,10 +30,11 @@ const setattrPermission = "sched_setattr(2) takes CAP_SYS_NICE, RLIMIT_NICE or R
 	"to raise a thread, even to where it was before, and CAP_SYS_NICE for one of another user; " +
 	"a kernel with go_sched lets a user bring his own threads back"
 
-func (s *setattr) set(tid int, prio Prio, children Children) error {
+// set ignores where children are to start: fork(2) copies what sched_setattr(2) has set.
+func (s *setattr) set(tid int, prio Prio, _ Children) error {
 	errno := s.replace(tid, func(r *record) (record, syscall.Errno) {
 		base, errno := baseOf(tid, r)
-		return record{prio: prio, children: children, base: base}, errno
+		return record{prio: prio, children: Inherit, base: base}, errno
 	}, func(r record) syscall.Errno {
 		return setAttributes(tid, r.base.at(prio))
 	})

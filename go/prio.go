@@ -54,7 +54,8 @@ type State struct {
 	Prio Prio
 	// Applied is what is in force, or None. It differs from Prio while the kernel has
 	// not seen a hint, while a thread that ran away is held below the rt band, and with
-	// a backend other than Device after somebody else changed the thread.
+	// a backend other than Device after somebody else changed the thread. With
+	// SchedSetattr, 0 to 15 stand for one and the same.
 	Applied Prio
 	// Ceiling is up to where the thread may be moved without privilege. None: the
 	// backend does not tell.

@@ -25,9 +25,10 @@ const (
 	// SchedSetattr is sched_setattr(2), on any kernel since 3.14: SCHED_IDLE for 0 to 15,
 	// nice 32 - priority for 16 to 47, with a slice since 6.12, and SCHED_RR at priority
 	// - 47 above. Without CAP_SYS_NICE, RLIMIT_NICE or RLIMIT_RTPRIO, what was lowered
-	// stays low: Do refuses to begin, Clear fails. Priorities 0 to 15 are all
-	// the same, children start at the priority of their parent whatever Children says,
-	// and there are neither ceilings nor hints. Get and Clear are those of SystemCall.
+	// stays low: Do refuses to begin, Clear fails. Priorities 0 to 15 are all the same,
+	// though Get reports the one that was given. Children start at the priority of their
+	// parent whatever Set was told, and Get says Inherit. There are neither ceilings nor
+	// hints. Get and Clear are those of SystemCall.
 	SchedSetattr
 )
 
