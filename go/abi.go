@@ -11,6 +11,7 @@ const (
 	levels          = 64
 	prioNone        = -1
 	flagInherit     = 1 << 1
+	causeFork       = 4 // The last cause of a thread that has inherited its priority.
 	sysSetSchedprio = 1000
 	slotSize        = 64
 	hintMaxSize     = 1 << 20

@@ -48,6 +48,7 @@ func TestConstantsAreThoseOfTheHeader(t *testing.T) {
 		"GO_SCHED_LEVELS":           levels,
 		"GO_SCHED_PRIO_NONE":        uint64(none),
 		"GO_SCHED_INHERIT":          flagInherit,
+		"GO_SCHED_CAUSE_FORK":       causeFork,
 		"GO_SCHED_NR_SET_SCHEDPRIO": sysSetSchedprio,
 		"GO_SCHED_SLOT_SIZE":        slotSize,
 		"GO_SCHED_HINT_MAX_SIZE":    hintMaxSize,

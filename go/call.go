@@ -5,46 +5,74 @@
 package gosched
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 	"runtime"
+	"strconv"
 	"syscall"
+	"unsafe"
 )
 
-// call is the backend SystemCall. As that does not tell what a thread had before, it
-// keeps it.
+// call is the backend SystemCall. That answers no questions; what it does not tell is
+// what /proc/TID/sched shows, or else what was set here.
 type call struct{ records }
 
 func openCall() (*call, error) {
 	if err := askable(); err != nil {
 		return nil, err
 	}
-	if errno := probe(); errno == syscall.EOPNOTSUPP {
-		return nil, unsupported(errno, "the kernel has go_set_schedprio(2) but no mapping "+
-			"of Go priorities: load the module go_sched_class")
-	} else if errno != 0 {
-		return nil, unsupported(errno, "the kernel has no go_set_schedprio(2), or a filter "+
-			"of system calls such as a container's hides it: %v; \"gosched check\" says "+
-			"what is missing", errno)
+	c := &call{}
+	if errno := c.probe(); errno != 0 {
+		return nil, callFailure(errno)
 	}
-	return &call{}, nil
+	return c, nil
 }
 
-// probe tries the system call, which answers no questions, on a thread made for it. A
-// thread may always be lowered.
-func probe() syscall.Errno {
-	answer := make(chan syscall.Errno)
+// callFailure says why the backend cannot be opened.
+func callFailure(errno syscall.Errno) error {
+	switch errno {
+	case syscall.EOPNOTSUPP:
+		return unsupported(errno, "the kernel has go_set_schedprio(2) but no mapping "+
+			"of Go priorities: load the module go_sched_class")
+	case syscall.ENOSYS:
+		return unsupported(errno, "the kernel has no go_set_schedprio(2), or a filter "+
+			"of system calls such as a container's hides it: %v; \"gosched check\" says "+
+			"what is missing", errno)
+	case syscall.EBUSY:
+		return refused(errno, "go_set_schedprio(2) has no say while a sched_ext scheduler runs "+
+			"all threads: end that first")
+	}
+	return unsupported(errno, "a filter of system calls such as a container's, or a security "+
+		"module, refuses go_set_schedprio(2) or sched_setparam(2): %v; allow both", errno)
+}
+
+// probe tries what the backend does, on a thread made for it, as a thread may always be
+// lowered. It has nothing to do meanwhile, or it might have to wait for a CPU.
+func (c *call) probe() syscall.Errno {
+	tids, end := make(chan int), make(chan bool)
+	defer close(end)
 	go func() {
 		// For good: the end of the goroutine ends the thread.
 		runtime.LockOSThread()
-		base, _ := getAttributes(0)
-		errno := setSchedprio(0, 0, StartAtBase)
-		if errno == 0 {
-			// It is not to wait for the CPU until nobody else wants it.
-			setAttributes(0, base)
-		}
-		answer <- errno
+		tids <- syscall.Gettid()
+		<-end
 	}()
-	return <-answer
+	tid := <-tids
+	errno := c.change(tid, 0, StartAtBase)
+	if errno != 0 {
+		return errno
+	}
+	r, errno := c.find(tid)
+	if errno == 0 {
+		errno = c.end(tid, r)
+	}
+	c.forget(tid, r)
+	if errno == syscall.EINVAL {
+		// The thread was born with a priority, and ends with one.
+		return 0
+	}
+	return errno
 }
 
 func setSchedprio(tid int, prio Prio, children Children) syscall.Errno {
@@ -52,33 +80,123 @@ func setSchedprio(tid int, prio Prio, children Children) syscall.Errno {
 	return errno
 }
 
-func (c *call) set(tid int, prio Prio, children Children) error {
-	errno := c.replace(tid, func(r *record) (record, syscall.Errno) {
-		base, errno := baseOf(tid, r)
-		return record{prio: prio, children: children, base: base}, errno
+// setParameter is sched_setparam(2).
+func setParameter(tid int, rtPriority uint32) syscall.Errno {
+	_, _, errno := syscall.Syscall(syscall.SYS_SCHED_SETPARAM, uintptr(tid),
+		uintptr(unsafe.Pointer(&rtPriority)), 0)
+	return errno
+}
+
+// shown is what /proc/TID/sched shows.
+type shown struct {
+	prio, applied, ceiling Prio
+	inherited              bool // The thread has it from the one that created it.
+}
+
+// shownOf returns what is shown of a thread; false if the kernel shows nothing, as it is
+// built without CONFIG_SCHED_DEBUG.
+func shownOf(tid int) (shown, bool) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/sched")
+	return parseShown(text), err == nil
+}
+
+// parseShown finds none in the text of a thread that never had a priority.
+func parseShown(text []byte) shown {
+	s := shown{prio: None, applied: None, ceiling: None}
+	for _, line := range bytes.Split(text, []byte("\n")) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		number, err := strconv.Atoi(string(bytes.TrimSpace(value)))
+		if err != nil {
+			continue
+		}
+		switch string(bytes.TrimSpace(name)) {
+		case "go_sched.prio":
+			s.prio = orNone(int32(number))
+		case "go_sched.applied":
+			s.applied = orNone(int32(number))
+		case "go_sched.ceiling":
+			s.ceiling = orNone(int32(number))
+		case "go_sched.last_cause":
+			s.inherited = number == causeFork
+		}
+	}
+	return s
+}
+
+// prio returns the priority that a thread has, whoever gave it.
+func (c *call) prio(tid int, r *record) Prio {
+	if now, ok := shownOf(tid); ok {
+		return now.prio
+	}
+	return r.prio
+}
+
+// change gives a thread a priority. If it has one that was not set here, its base is not
+// known: what sched_getattr(2) tells comes of the priority.
+func (c *call) change(tid int, prio Prio, children Children) syscall.Errno {
+	return c.replace(tid, func(r *record) (record, syscall.Errno) {
+		after := record{prio: prio, children: children}
+		var errno syscall.Errno
+		switch now := c.prio(tid, r); now {
+		case None:
+			after.base, errno = ordinary(tid)
+		case r.prio:
+			after.base = r.base
+		}
+		return after, errno
 	}, func(record) syscall.Errno {
 		return setSchedprio(tid, prio, children)
 	})
-	if errno != 0 {
-		return setRequest(tid, prio).failed(errno, fmt.Sprintf("%d is above the thread's ceiling, "+
-			"which \"gosched get %d\" shows and root raises with \"gosched ceiling %d %d\", or it "+
-			"is another user's, which takes CAP_SYS_NICE", prio, tid, prio, tid))
+}
+
+// end ends the priority of a thread. To the kernel, what changes a thread from outside does
+// so; sched_setparam(2) keeps of the base all but a real-time priority, and asks for no
+// more than it. EINVAL: that real-time priority is not known.
+func (c *call) end(tid int, r *record) syscall.Errno {
+	prio := c.prio(tid, r)
+	if prio == None {
+		return 0
 	}
-	return nil
+	errno := setParameter(tid, 0)
+	if errno == syscall.EINVAL && prio == r.prio && r.base != nil {
+		errno = setParameter(tid, r.base.rtPriority)
+	}
+	return errno
+}
+
+func (c *call) set(tid int, prio Prio, children Children) error {
+	return callFailed(setRequest(tid, prio), c.change(tid, prio, children))
 }
 
 func (c *call) clear(tid int) error {
 	r, errno := c.find(tid)
-	if errno == 0 && r.prio != None {
-		// To the kernel this is a change from outside, which ends a Go priority. It is
-		// judged against the base, and that is asked for.
-		errno = setAttributes(tid, *r.base)
+	if errno == 0 {
+		errno = c.end(tid, r)
 	}
-	if errno != 0 {
-		return clearRequest(tid).failed(errno, setattrPermission)
+	request := clearRequest(tid)
+	if errno == syscall.EINVAL {
+		return unsupported(errno, "%v: it returns to a real-time policy at a priority that "+
+			"SystemCall does not know, as the thread had its Go priority before: open Device, or "+
+			"run \"gosched clear %d\"", request, tid)
 	}
-	c.forget(tid, r)
-	return nil
+	if errno == 0 {
+		c.forget(tid, r)
+	}
+	return callFailed(request, errno)
+}
+
+// callFailed says why a request failed, if it did.
+func callFailed(r request, errno syscall.Errno) error {
+	if errno == 0 {
+		return nil
+	}
+	why := "the thread is another user's, which takes CAP_SYS_NICE"
+	if r.prio != None {
+		why = fmt.Sprintf("%d is above the thread's ceiling, which \"gosched get %d\" shows and "+
+			"root raises with \"gosched ceiling %d %d\", or it is another user's, which "+
+			"takes CAP_SYS_NICE", r.prio, r.tid, r.prio, r.tid)
+	}
+	return r.failed(errno, why)
 }
 
 func (c *call) get(tid int) (State, error) {
@@ -86,7 +204,25 @@ func (c *call) get(tid int) (State, error) {
 	if errno != 0 {
 		return State{}, getRequest(tid).failed(errno, "")
 	}
-	return r.state(tid), nil
+	now, ok := shownOf(tid)
+	if !ok {
+		return r.state(tid), nil
+	}
+	state := State{Prio: now.prio, Applied: now.applied, Ceiling: now.ceiling}
+	switch {
+	case now.prio == None:
+	case now.prio == r.prio:
+		state.Children = r.children
+	case now.inherited:
+		state.Children = Inherit
+	}
+	return state, nil
 }
 
-func (c *call) mayReturn(int, State, Prio) error { return nil }
+// mayReturn finds out by going there, unless the kernel shows that it is possible.
+func (c *call) mayReturn(tid int, before State, _ Prio) error {
+	if before.Prio == None || before.Ceiling != None && before.Prio <= before.Ceiling {
+		return nil
+	}
+	return callFailed(returnRequest(tid, before.Prio), c.change(tid, before.Prio, before.Children))
+}

@@ -6,6 +6,7 @@ package gosched
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -226,5 +227,66 @@ func TestStartTimeTellsThreadsApart(t *testing.T) {
 	must(t, err)
 	if now := uint64(seconds / (10 * time.Millisecond)); start == 0 || start > now+1 {
 		t.Errorf("this process started at %d, it is %d", start, now)
+	}
+}
+
+// Clear ends a Go priority so, and nothing else is to change.
+func TestAnyThreadKeepsWhatItsParameterDoesNotSay(t *testing.T) {
+	onThread(t, func() {
+		must(t, syscall.Setpriority(syscall.PRIO_PROCESS, 0, 7))
+		before := inForce(t, 0)
+		if errno := setParameter(0, 3); errno != syscall.EINVAL {
+			t.Errorf("a real-time priority of an ordinary thread: %v", errno)
+		}
+		if errno := setParameter(syscall.Gettid(), 0); errno != 0 {
+			t.Error(errno)
+		}
+		if now := inForce(t, 0); now != before {
+			t.Errorf("got %+v, want %+v", now, before)
+		}
+	})
+}
+
+func TestWhatTheKernelShowsIsRead(t *testing.T) {
+	// As proc_sched_show_task() writes it, of a thread whose name is meant to deceive.
+	text := "\ngo_sched.prio  (4711, #threads: 7)\n" +
+		"-------------------------------------------------------------------\n" +
+		"se.exec_start                                :        123456.789012\n" +
+		"prio                                         :                  128\n"
+	if got := parseShown([]byte(text)); got != (shown{None, None, None, false}) {
+		t.Errorf("without a record: %+v", got)
+	}
+	add := func(name string, value int) { text += fmt.Sprintf("%-45s:%21d\n", name, value) }
+	add("go_sched.prio", 50)
+	add("go_sched.applied", 47)
+	add("go_sched.ceiling", 63)
+	add("go_sched.applies", 9)
+	add("go_sched.last_cause", 8)
+	if got := parseShown([]byte(text)); got != (shown{50, 47, 63, false}) {
+		t.Errorf("%+v", got)
+	}
+	add("go_sched.prio", -1)
+	add("go_sched.last_cause", 4)
+	if got := parseShown([]byte(text)); got != (shown{None, 47, 63, true}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCallFailureTellsCausesApart(t *testing.T) {
+	for _, test := range []struct {
+		errno       syscall.Errno
+		words       string
+		unsupported bool
+	}{
+		{syscall.EOPNOTSUPP, "load the module", true},
+		{syscall.ENOSYS, "the kernel has no go_set_schedprio(2)", true},
+		{syscall.EPERM, "a filter of system calls", true},
+		{syscall.EBUSY, "sched_ext scheduler", false},
+	} {
+		err := callFailure(test.errno)
+		if !strings.Contains(err.Error(), test.words) || !errors.Is(err, test.errno) ||
+			errors.Is(err, ErrUnsupported) != test.unsupported {
+			t.Errorf("%v: %v", test.errno, err)
+		}
 	}
 }

@@ -121,10 +121,15 @@ func (d *device) permission(r request) string {
 }
 
 func (d *device) set(tid int, prio Prio, children Children) error {
-	argument := setArgument{flags: uint32(children), target: int32(tid), prio: uint32(prio)}
+	return d.setFor(setRequest(tid, prio), children)
+}
+
+// setFor gives a thread the priority of a request, whose words an error has.
+func (d *device) setFor(r request, children Children) error {
+	argument := setArgument{flags: uint32(children), target: int32(r.tid), prio: uint32(r.prio)}
 	argument.size = uint32(unsafe.Sizeof(argument))
 	if errno := d.request(requestSet, unsafe.Pointer(&argument)); errno != 0 {
-		return d.failed(setRequest(tid, prio), errno)
+		return d.failed(r, errno)
 	}
 	return nil
 }
@@ -165,5 +170,5 @@ func (d *device) mayReturn(tid int, before State, _ Prio) error {
 	if before.Prio == None || before.Prio <= before.Ceiling {
 		return nil
 	}
-	return d.set(tid, before.Prio, before.Children)
+	return d.setFor(returnRequest(tid, before.Prio), before.Children)
 }

@@ -97,6 +97,11 @@ func setRequest(tid int, prio Prio) request {
 	return request{fmt.Sprintf("give priority %v to", prio), tid, prio}
 }
 
+// returnRequest is one that Do makes before it begins.
+func returnRequest(tid int, prio Prio) request {
+	return request{fmt.Sprintf("begin the work: there is no way back to priority %v for", prio), tid, prio}
+}
+
 func clearRequest(tid int) request { return request{"clear the priority of", tid, None} }
 
 func getRequest(tid int) request { return request{"get the priority of", tid, None} }

@@ -32,6 +32,13 @@ const setattrPermission = "sched_setattr(2) takes CAP_SYS_NICE, RLIMIT_NICE or R
 
 // set ignores where children are to start: fork(2) copies what sched_setattr(2) has set.
 func (s *setattr) set(tid int, prio Prio, _ Children) error {
+	// What is in force is not what the thread had before its Go priority, and that would
+	// be over for good.
+	if now, ok := shownOf(tid); ok && now.prio != None {
+		return refused(syscall.EBUSY, "%v: it has Go priority %v, which sched_setattr(2) would end, "+
+			"and not bring back: open Device or SystemCall, or run \"gosched clear %d\" first",
+			setRequest(tid, prio), now.prio, tid)
+	}
 	errno := s.replace(tid, func(r *record) (record, syscall.Errno) {
 		base, errno := baseOf(tid, r)
 		return record{prio: prio, children: Inherit, base: base}, errno
@@ -49,11 +56,16 @@ func baseOf(tid int, r *record) (*attributes, syscall.Errno) {
 	if r.prio != None {
 		return r.base, 0
 	}
-	base, errno := getAttributes(tid)
-	if base.policy == schedDeadline {
+	return ordinary(tid)
+}
+
+// ordinary returns what a thread has, unless that is beyond all priorities.
+func ordinary(tid int) (*attributes, syscall.Errno) {
+	a, errno := getAttributes(tid)
+	if a.policy == schedDeadline {
 		return nil, syscall.EBUSY
 	}
-	return &base, errno
+	return &a, errno
 }
 
 func (s *setattr) clear(tid int) error {

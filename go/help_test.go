@@ -5,6 +5,7 @@
 package gosched
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -29,6 +30,26 @@ func init() { runtime.LockOSThread() }
 
 // inGuest is set where a test that lacks what it needs fails and is not skipped.
 const inGuest = "GO_SCHED_GUEST"
+
+// inChild names what a process does that the tests have started, in place of testing; it
+// prints what comes of that.
+const inChild = "GO_SCHED_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	child, ok := map[string]func() (string, error){
+		"limitProcs":         limitProcs,
+		"doUnderAnInherited": doUnderAnInherited,
+	}[os.Getenv(inChild)]
+	if !ok {
+		os.Exit(m.Run())
+	}
+	text, err := child()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Print(text)
+}
 
 // needGuest skips a test outside the guest.
 func needGuest(t testing.TB) {

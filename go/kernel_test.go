@@ -172,34 +172,6 @@ func TestKernelConcurrentDo(t *testing.T) {
 	}
 }
 
-func TestKernelSystemCallIsABackend(t *testing.T) {
-	device, s := open(t), open(t, SystemCall)
-	onThread(t, func() {
-		base := inForce(t, 0)
-		must(t, s.Set(0, 24, Inherit))
-		state, err := device.Get(0)
-		must(t, err)
-		if state.Prio != 24 || state.Children != Inherit {
-			t.Fatalf("%+v", state)
-		}
-		must(t, s.Do(8, func() { expect(t, device, 0, 8) }))
-		state, err = device.Get(0)
-		must(t, err)
-		if state.Prio != 24 || state.Children != Inherit {
-			t.Fatalf("%+v", state)
-		}
-		must(t, s.Clear(0))
-		expect(t, device, 0, None)
-		expect(t, s, 0, None)
-		if got := inForce(t, 0); got != base {
-			t.Fatalf("got %+v, want %+v", got, base)
-		}
-		if _, err := s.Bind(); !errors.Is(err, ErrUnsupported) {
-			t.Fatal(err)
-		}
-	})
-}
-
 func TestUserIsToldTheCeiling(t *testing.T) {
 	for _, backend := range []Backend{Device, SystemCall} {
 		s := open(t, backend)

@@ -110,30 +110,24 @@ func TestAffinityIsTheWidth(t *testing.T) {
 	}
 }
 
-// limitProcsIn is set for a process that calls LimitProcs and prints what it returns,
-// and the quota.
-const limitProcsIn = "GO_SCHED_TEST_LIMIT_PROCS"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(limitProcsIn) == "" {
-		os.Exit(m.Run())
-	}
+// limitProcs is what a child of the tests prints: what LimitProcs returns, and the quota.
+func limitProcs() (string, error) {
 	n, err := LimitProcs()
-	if err != nil || n != runtime.GOMAXPROCS(0) {
-		panic(err)
+	if err == nil && n != runtime.GOMAXPROCS(0) {
+		err = fmt.Errorf("LimitProcs returned %d, GOMAXPROCS is %d", n, runtime.GOMAXPROCS(0))
+	}
+	if err != nil {
+		return "", err
 	}
 	quota, err := cpuQuota(os.DirFS("/"))
-	if err != nil {
-		panic(err)
-	}
-	fmt.Print(n, " ", quota)
+	return fmt.Sprint(n, " ", quota), err
 }
 
-// limitedProcs is what such a process prints that a shell command starts.
+// limitedProcs is what that child prints if a shell command starts it.
 func limitedProcs(t *testing.T, before string, environment ...string) string {
 	t.Helper()
 	command := exec.Command("sh", "-c", before+" exec \"$0\"", "/proc/"+strconv.Itoa(os.Getpid())+"/exe")
-	command.Env = append(os.Environ(), append(environment, limitProcsIn+"=1")...)
+	command.Env = append(os.Environ(), append(environment, inChild+"=limitProcs")...)
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	must(t, err)

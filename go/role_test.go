@@ -180,7 +180,8 @@ func TestRootDoIsNotBegunWithNoWayBack(t *testing.T) {
 		must(t, s.SetCurrent(50))
 		becomeUser(t)
 		err := s.Do(8, func() { t.Error("work was run") })
-		if !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "ceiling, 32") {
+		if !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "ceiling, 32") ||
+			!strings.Contains(err.Error(), "cannot begin the work: there is no way back to priority 50 for thread") {
 			t.Error(err)
 		}
 		expect(t, s, 0, 50)

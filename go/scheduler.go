@@ -17,10 +17,17 @@ type Backend int
 const (
 	// Device is /dev/go_sched: all that there is.
 	Device Backend = iota + 1
-	// SystemCall is go_set_schedprio(2), for who may not open the device. The kernel
-	// answers no questions there: Get knows what this Scheduler has set, and Clear
-	// returns a thread to what it had when this Scheduler set it first. There are no
-	// hints.
+	// SystemCall is go_set_schedprio(2), for who may not open the device. It answers no
+	// questions: Get reports what /proc/TID/sched shows. That has no ceiling of a thread
+	// which never had a priority, and does not tell where children start: what this
+	// Scheduler has not set itself is StartAtBase, unless the thread was created with it,
+	// and Do returns a thread to just that. A thread whose base is a real-time policy can
+	// be cleared by the Scheduler that gave it its first priority only. There are no
+	// hints, and a thread that is bound to one by other means is not known to be.
+	//
+	// A kernel without CONFIG_SCHED_DEBUG shows nothing. Get then knows what this Scheduler
+	// has set, and all other threads are taken for such without a priority: Do returns
+	// them to their base.
 	SystemCall
 	// SchedSetattr is sched_setattr(2), on any kernel since 3.14: SCHED_IDLE for 0 to 15,
 	// nice 32 - priority for 16 to 47, with a slice since 6.12, and SCHED_RR at priority
@@ -28,7 +35,9 @@ const (
 	// stays low: Do refuses to begin, Clear fails. Priorities 0 to 15 are all the same,
 	// though Get reports the one that was given. Children start at the priority of their
 	// parent whatever Set was told, and Get says Inherit. There are neither ceilings nor
-	// hints. Get and Clear are those of SystemCall.
+	// hints. Get knows what this Scheduler has set, and Clear returns a thread to what it
+	// had when this Scheduler set it first. A thread with a Go priority, under a kernel
+	// that shows it, is refused.
 	SchedSetattr
 )
 

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//go:build linux
+
+package gosched
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// What somebody else has set is told by the device here; to a SystemCall, by the kernel's
+// files alone.
+
+func TestKernelSystemCallIsABackend(t *testing.T) {
+	device, s := open(t), open(t, SystemCall)
+	onThread(t, func() {
+		base := inForce(t, 0)
+		must(t, s.Set(0, 24, Inherit))
+		state, err := device.Get(0)
+		must(t, err)
+		if state.Prio != 24 || state.Children != Inherit {
+			t.Fatalf("%+v", state)
+		}
+		must(t, s.Do(8, func() { expect(t, device, 0, 8) }))
+		state, err = device.Get(0)
+		must(t, err)
+		if state.Prio != 24 || state.Children != Inherit {
+			t.Fatalf("%+v", state)
+		}
+		must(t, s.Clear(0))
+		expect(t, device, 0, None)
+		expect(t, s, 0, None)
+		if got := inForce(t, 0); got != base {
+			t.Fatalf("got %+v, want %+v", got, base)
+		}
+		if _, err := s.Bind(); !errors.Is(err, ErrUnsupported) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestKernelSystemCallReturnsToAnOuterPriority(t *testing.T) {
+	device, s := open(t), open(t, SystemCall)
+	onThread(t, func() {
+		base := inForce(t, 0)
+		must(t, device.Set(0, 24, StartAtBase))
+		outer, err := device.Get(0)
+		must(t, err)
+		if state, err := s.Get(0); err != nil || state != outer {
+			t.Errorf("got %+v, %v, want %+v", state, err, outer)
+		}
+		must(t, s.Do(8, func() {
+			expect(t, device, 0, 8)
+			must(t, s.Do(16, func() { expect(t, device, 0, 16) }))
+			expect(t, device, 0, 8)
+		}))
+		if state, err := device.Get(0); err != nil || state != outer {
+			t.Errorf("got %+v, %v, want %+v", state, err, outer)
+		}
+		// Below the outer priority the base is what it was.
+		must(t, device.Clear(0))
+		if now := inForce(t, 0); now != base {
+			t.Errorf("got %+v, want %+v", now, base)
+		}
+	})
+}
+
+func TestKernelSystemCallClearsWhatOthersSet(t *testing.T) {
+	device, s := open(t), open(t, SystemCall)
+	onThread(t, func() {
+		base := inForce(t, 0)
+		for _, prio := range []Prio{0, 8, 16, 24, 32} {
+			must(t, device.SetCurrent(prio))
+			must(t, s.Clear(0))
+			expect(t, device, 0, None)
+			expect(t, s, 0, None)
+			if now := inForce(t, 0); now != base {
+				t.Errorf("after %v: got %+v, want %+v", prio, now, base)
+			}
+		}
+	})
+}
+
+// Who ends the priority of a SystemCall has set the base to which that returns later.
+func TestKernelSystemCallReturnsToANewBase(t *testing.T) {
+	s := open(t, SystemCall)
+	onThread(t, func() {
+		must(t, s.SetCurrent(24))
+		must(t, syscall.Setpriority(syscall.PRIO_PROCESS, 0, 12))
+		expect(t, s, 0, None)
+		base := inForce(t, 0)
+		must(t, s.Do(8, func() { expect(t, s, 0, 8) }))
+		if now := inForce(t, 0); now != base || now.nice != 12 {
+			t.Errorf("got %+v, want %+v", now, base)
+		}
+	})
+}
+
+// A program that "gosched run --inherit" has started, or one that was started as here.
+func TestKernelSystemCallKeepsAnInheritedPriority(t *testing.T) {
+	s := open(t)
+	onThread(t, func() {
+		must(t, s.Set(0, 24, Inherit))
+		child := exec.Command("/proc/self/exe")
+		child.Env = append(os.Environ(), inChild+"=doUnderAnInherited")
+		child.Stderr = os.Stderr
+		out, err := child.Output()
+		must(t, err)
+		if want := fmt.Sprintf("24 %d; 8 0; 24 %[1]d; ", Inherit); string(out) != want {
+			t.Errorf("got %s, want %s", out, want)
+		}
+	})
+}
+
+// doUnderAnInherited prints what the device tells of the main thread before, during and
+// after Do: the priority, and whether it is handed on.
+func doUnderAnInherited() (string, error) {
+	device, err := Open()
+	if err != nil {
+		return "", err
+	}
+	s, err := Open(SystemCall)
+	if err != nil {
+		return "", err
+	}
+	text := ""
+	look := func() {
+		var state State
+		if state, err = device.Get(0); err == nil {
+			text += fmt.Sprintf("%v %d; ", state.Prio, state.Children)
+		}
+	}
+	look()
+	if failure := s.Do(8, look); failure != nil {
+		return "", failure
+	}
+	look()
+	return text, err
+}
+
+func TestRootSystemCallReturnsToARealTimeBase(t *testing.T) {
+	device, s := open(t), open(t, SystemCall)
+	onThread(t, func() {
+		if errno := setAttributes(0, attributes{size: inForce(t, 0).size, policy: schedFIFO, rtPriority: 10}); errno != 0 {
+			t.Fatal(errno)
+		}
+		base := inForce(t, 0)
+		must(t, s.Do(8, func() { expect(t, device, 0, 8) }))
+		expect(t, device, 0, None)
+		if now := inForce(t, 0); now != base {
+			t.Errorf("got %+v, want %+v", now, base)
+		}
+		// Where it cannot know the base, it leaves it alone, and says so.
+		must(t, device.SetCurrent(24))
+		must(t, s.Do(8, func() { expect(t, device, 0, 8) }))
+		if err := s.Clear(0); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "gosched clear") {
+			t.Error(err)
+		}
+		expect(t, device, 0, 24)
+		must(t, device.Clear(0))
+		if now := inForce(t, 0); now != base {
+			t.Errorf("got %+v, want %+v", now, base)
+		}
+	})
+}
+
+func TestRootSystemCallIsNotBegunWithNoWayBack(t *testing.T) {
+	device, s := open(t), open(t, SystemCall)
+	onThread(t, func() {
+		must(t, device.SetCurrent(50))
+		becomeUser(t)
+		err := s.Do(8, func() { t.Error("work was run") })
+		if !errors.Is(err, syscall.EPERM) ||
+			!strings.Contains(err.Error(), "cannot begin the work: there is no way back to priority 50 for thread") {
+			t.Error(err)
+		}
+		expect(t, device, 0, 50)
+	})
+}
+
+func TestKernelFallbackLeavesAGoPriorityAlone(t *testing.T) {
+	device, s := open(t), fallback(t)
+	onThread(t, func() {
+		must(t, device.SetCurrent(24))
+		if err := s.SetCurrent(16); !errors.Is(err, syscall.EBUSY) || !strings.Contains(err.Error(), "has Go priority 24") {
+			t.Error(err)
+		}
+		if err := s.Do(16, func() { t.Error("work was run") }); err == nil {
+			t.Error("no error")
+		}
+		must(t, s.Clear(0))
+		expect(t, device, 0, 24)
+	})
+}
