@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 	child, ok := map[string]func() (string, error){
 		"limitProcs":         limitProcs,
 		"doUnderAnInherited": doUnderAnInherited,
+		"wayBack":            wayBack,
 	}[os.Getenv(inChild)]
 	if !ok {
 		os.Exit(m.Run())

@@ -129,9 +129,17 @@ func limit(resource int) uint64 {
 	return limit.Cur
 }
 
-// hasSysNice tells whether the calling thread has CAP_SYS_NICE. That of a user namespace
-// is not the one that counts, and is not told apart here.
+// initialUserNamespace is the inode of the first one, PROC_USER_INIT_INO of
+// include/linux/proc_ns.h.
+const initialUserNamespace = "user:[4026531837]"
+
+// hasSysNice tells whether the calling thread has CAP_SYS_NICE. Only that of the initial
+// user namespace counts; in another one, all root's capabilities are of that one.
 func hasSysNice() bool {
+	// Without user namespaces, there is no such file.
+	if namespace, err := os.Readlink("/proc/self/ns/user"); err == nil && namespace != initialUserNamespace {
+		return false
+	}
 	status, err := os.ReadFile("/proc/thread-self/status")
 	if err != nil {
 		return false

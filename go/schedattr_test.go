@@ -5,10 +5,15 @@
 package gosched
 
 import (
+	"errors"
+	"fmt"
+	"math"
 	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -66,5 +71,44 @@ func TestPermissionRulesAreThoseOfTheKernel(t *testing.T) {
 	}
 	if !allowed(normal.at(8), normal, 20, 0) || allowed(normal.at(24), normal, 19, 0) || !allowed(normal, normal.at(50), 0, 3) || allowed(normal, normal.at(51), 0, 3) {
 		t.Error("a limit is not what it is for the kernel")
+	}
+}
+
+// wayBack prints whether Do begins at a lower priority, and what it answers at the
+// thread's own.
+func wayBack() (string, error) {
+	s, err := Open(SchedSetattr)
+	if err != nil {
+		return "", err
+	}
+	begun := false
+	if err := s.Do(8, func() { begun = true }); !errors.Is(err, syscall.EPERM) {
+		return "", fmt.Errorf("not refused, but %v", err)
+	}
+	return fmt.Sprint(begun, s.Do(niceZero, func() {})), nil
+}
+
+// The kernel asks the initial user namespace for the way back.
+func TestAnyRootOfAUserNamespaceHasNoWayBack(t *testing.T) {
+	for name, ids := range map[string][]syscall.SysProcIDMap{
+		"unshare -r": {{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+		// Takes root: not even the map tells it from the initial one.
+		"all ids": {{ContainerID: 0, HostID: 0, Size: math.MaxUint32}},
+	} {
+		if ids[0].Size > 1 && os.Geteuid() != 0 {
+			continue
+		}
+		child := exec.Command("/proc/self/exe")
+		child.Env = append(os.Environ(), inChild+"=wayBack")
+		child.Stderr = os.Stderr
+		child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: ids}
+		out, err := child.Output()
+		if errors.Is(err, os.ErrPermission) && os.Getenv(inGuest) == "" {
+			t.Skip("this system lets nobody make a user namespace: ", err)
+		}
+		must(t, err)
+		if want := "false <nil>"; string(out) != want {
+			t.Errorf("%s: got %s, want %s", name, out, want)
+		}
 	}
 }
