@@ -37,8 +37,9 @@ const inChild = "GO_SCHED_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	child, ok := map[string]func() (string, error){
-		"limitProcs":         limitProcs,
 		"doUnderAnInherited": doUnderAnInherited,
+		"limitProcs":         limitProcs,
+		"lockWithoutRoom":    lockWithoutRoom,
 		"wayBack":            wayBack,
 	}[os.Getenv(inChild)]
 	if !ok {

@@ -64,8 +64,7 @@ func lockMemory() error {
 	if err == nil {
 		return nil
 	}
-	// What it has locked before it failed.
-	_ = syscall.Munlockall()
+	// Linux has locked nothing then. To unlock would undo what the program has locked itself.
 	return refused(err.(syscall.Errno), "cannot lock the memory of the process: %v; raise "+
 		"RLIMIT_MEMLOCK, with \"ulimit -l\" or LimitMEMLOCK= of systemd, or have CAP_IPC_LOCK; "+
 		"or run the loop with KeepMemory", err)

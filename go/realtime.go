@@ -18,7 +18,10 @@ type Loop struct {
 	Period time.Duration
 	// KeepMemory leaves the process's memory as it is. Otherwise all of it is locked,
 	// what it maps later too, so that no tick waits for a page: see mlockall(2). That
-	// takes CAP_IPC_LOCK, or a RLIMIT_MEMLOCK above all that the program maps.
+	// takes CAP_IPC_LOCK, or a RLIMIT_MEMLOCK above all that the program maps. After the
+	// last loop all of it is unlocked, what the program had locked itself too, by
+	// mlock(2) or mlockall(2): the kernel does not tell what that was. Such a program
+	// gives KeepMemory, and locks the rest itself.
 	KeepMemory bool
 	// GCLimit is the number of bytes up to which the Go runtime may grow before it
 	// collects garbage, see debug.SetMemoryLimit; 0 stands for 64 MiB more than it has
@@ -54,8 +57,7 @@ type LoopReport struct {
 //
 // Memory is locked and the garbage collector kept from running meanwhile, for the whole
 // process, as Loop says; the first of several loops decides, and the last one gives back
-// what the program had. Memory that the program itself had locked with mlockall(2) is
-// unlocked then: give KeepMemory in that case.
+// what the program had, but for its own locks on memory: see KeepMemory.
 //
 // It sleeps in the kernel, where no other thread of the Go runtime is needed to wake it.
 // But like all that returns from a system call, it then needs a P: let GOMAXPROCS be

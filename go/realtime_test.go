@@ -7,8 +7,10 @@ package gosched
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"regexp"
 	"runtime/debug"
 	"syscall"
@@ -21,6 +23,10 @@ func lockedMemory(t testing.TB) string {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
 	must(t, err)
+	return locked(status)
+}
+
+func locked(status []byte) string {
 	return string(regexp.MustCompile(`VmLck:\s*(\d+ kB)`).FindSubmatch(status)[1])
 }
 
@@ -144,6 +150,42 @@ func TestAnyRealtimeLoopRefusesWhatCannotBe(t *testing.T) {
 	report, err := role.RealtimeLoop(ctx, Loop{Period: time.Hour, KeepMemory: true}, work)
 	if err != nil || report != (LoopReport{}) {
 		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// lockWithoutRoom prints how much memory is locked after a loop could not lock it all, in
+// a child that has locked a page itself.
+func lockWithoutRoom() (string, error) {
+	const rlimitMemlock = 8
+	if err := syscall.Setrlimit(rlimitMemlock, &syscall.Rlimit{Cur: 1 << 16, Max: 1 << 16}); err != nil {
+		return "", err
+	}
+	page, err := syscall.Mmap(-1, 0, 4096, syscall.PROT_READ, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		return "", err
+	}
+	if err := syscall.Mlock(page); err != nil {
+		return "", err
+	}
+	if _, err := hold(Loop{GCLimit: -1}); !errors.Is(err, syscall.ENOMEM) {
+		return "", fmt.Errorf("not refused, but %v", err)
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	return locked(status), err
+}
+
+func TestAnyFailedLoopLeavesWhatTheProgramLocked(t *testing.T) {
+	child := exec.Command("/proc/self/exe")
+	child.Env = append(os.Environ(), inChild+"=lockWithoutRoom")
+	child.Stderr = os.Stderr
+	if os.Geteuid() == 0 {
+		// CAP_IPC_LOCK would lift the limit.
+		child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+	}
+	out, err := child.Output()
+	must(t, err)
+	if string(out) != "4 kB" {
+		t.Errorf("%s are locked", out)
 	}
 }
 
