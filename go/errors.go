@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
-	"strconv"
 	"strings"
 	"syscall"
 )
@@ -67,11 +65,8 @@ func permissions() string {
 		return "cannot be looked at"
 	}
 	owner := info.Sys().(*syscall.Stat_t)
-	group := strconv.Itoa(int(owner.Gid))
-	if entry, err := user.LookupGroupId(group); err == nil {
-		group = entry.Name
-	}
-	return fmt.Sprintf("has mode %#o and group %s", info.Mode().Perm(), group)
+	// By its number, as package os/user would bring along the C library.
+	return fmt.Sprintf("has mode %#o and group id %d", info.Mode().Perm(), owner.Gid)
 }
 
 // versionFailure says what to do about a module of another ABI.

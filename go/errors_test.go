@@ -7,6 +7,7 @@ package gosched
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,5 +49,18 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 	}
 	if _, err := fallback(t).NewRole("urgent", 64); !errors.Is(err, syscall.EINVAL) {
 		t.Error(err)
+	}
+}
+
+func TestPackageTakesNoC(t *testing.T) {
+	list := exec.Command("go", "list", "-deps", ".")
+	list.Env = append(os.Environ(), "CGO_ENABLED=1")
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	must(t, err)
+	for _, name := range strings.Fields(string(out)) {
+		if name == "runtime/cgo" || name == "os/user" || name == "net" {
+			t.Errorf("the package imports %s, which uses the C library where there is one", name)
+		}
 	}
 }

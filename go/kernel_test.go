@@ -211,7 +211,7 @@ func TestDeniedUserIsToldWhoMayOpenTheDevice(t *testing.T) {
 	needGuest(t)
 	_, err := Open()
 	if !errors.Is(err, os.ErrPermission) || errors.Is(err, ErrUnsupported) ||
-		!strings.Contains(err.Error(), "mode 0600 and group root") {
+		!strings.Contains(err.Error(), "mode 0600 and group id 0") {
 		t.Fatal(err)
 	}
 	s, err := Open(Device, SystemCall, SchedSetattr)
