@@ -50,10 +50,12 @@ func openFailure(errno syscall.Errno) error {
 	switch errno {
 	case syscall.ENOENT, syscall.ENODEV, syscall.ENXIO:
 		return unsupported(errno, "there is no %s: the module is not loaded; run "+
-			"\"insmod go_sched_class.ko\" as root, or \"gosched check\" to see what is missing", Path)
+			"\"modprobe go_sched_class\" as root where the packages are, \"insmod go_sched_class.ko\" "+
+			"elsewhere, or \"gosched check\" to see what is missing", Path)
 	case syscall.EACCES, syscall.EPERM:
-		return refused(errno, "no permission to open %s, which %s: have root add your user to "+
-			"such a group with chgrp(1) and chmod(1), or run as root", Path, permissions())
+		return refused(errno, "no permission to open %s, which %s: have root run \"usermod -aG "+
+			"gosched USER\" where the packages made that group, and log in again; elsewhere, "+
+			"chgrp(1) and chmod(1) the device; or run as root", Path, permissions())
 	}
 	return refused(errno, "cannot open %s: %v", Path, errno)
 }

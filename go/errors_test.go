@@ -20,11 +20,14 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 		errno       syscall.Errno
 		unsupported bool
 	}{
+		{openFailure(syscall.ENOENT), "modprobe go_sched_class", syscall.ENOENT, true},
 		{openFailure(syscall.ENOENT), "insmod go_sched_class.ko", syscall.ENOENT, true},
+		{openFailure(syscall.EACCES), "usermod -aG gosched USER", syscall.EACCES, false},
 		{openFailure(syscall.EACCES), "chgrp(1) and chmod(1)", syscall.EACCES, false},
 		{openFailure(syscall.EMFILE), "too many open files", syscall.EMFILE, false},
 		{versionFailure(0), "load the module of the release", syscall.EPROTO, false},
 		{versionFailure(abiVersion + 1), "build the program with package gosched of", syscall.EPROTO, false},
+		{returnRequest(7, 8).failed(syscall.EPERM, "because"), "cannot begin the work: there is no way back to priority 8 for thread 7: not permitted: because", syscall.EPERM, false},
 		{setRequest(7, 8).failed(syscall.ESRCH, ""), "priority 8 to thread 7: no such thread", syscall.ESRCH, false},
 		{setRequest(7, 8).failed(syscall.EPERM, "because"), "not permitted: because", syscall.EPERM, false},
 		{setRequest(7, 8).failed(syscall.EBUSY, ""), "SCHED_DEADLINE", syscall.EBUSY, false},
