@@ -49,6 +49,7 @@ func ExampleOpen() {
 	case gosched.SchedSetattr:
 		log.Print("what is lowered stays low, without privilege")
 	}
+	// Output:
 }
 
 // Errors say what to do, and match the error numbers of the kernel.
@@ -86,6 +87,7 @@ func ExampleScheduler_Bind() {
 		hint.Clear()
 		// Work that others wait for.
 	}
+	// Output:
 }
 
 // A program declares what its threads do, and sees it in the listing.
@@ -148,4 +150,5 @@ func ExampleLimitProcs() {
 	if _, err := gosched.LimitProcs(); err != nil {
 		log.Print(err)
 	}
+	// Output:
 }
