@@ -19,6 +19,16 @@
 // thread had takes what sched_setattr(2) asks for, or a ceiling that root grants with the
 // command "gosched ceiling".
 //
+// # Import
+//
+// The module is not on any proxy: a program has it from a clone of the repository, here
+// /path/to/go_sched. In the folder of the program's go.mod, which asks for Go 1.19 or later:
+//
+//	go mod edit -require=go_sched/gosched@v0.0.0 -replace=go_sched/gosched=/path/to/go_sched/go
+//
+// From then on, import "go_sched/gosched" is all it takes: the module needs no other, and
+// no C.
+//
 // # Without go_sched
 //
 // Open fails where there is no device, with an error that matches ErrUnsupported. A
