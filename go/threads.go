@@ -83,8 +83,11 @@ func (s *Scheduler) declared(tid int, start uint64) *attribution {
 // Goroutines move between threads. So nobody can know, without being told, which thread
 // runs the garbage collector's workers, a timer or a request; what a goroutine is locked
 // to with runtime.LockOSThread alone; or which thread waits in a system call or is idle.
-// Metrics such as /cpu/classes/gc/total:cpu-seconds tell how much of such work there is,
-// and not where.
+// The first runtime.LockOSThread, by Do for example, has the runtime start one thread more,
+// its template thread, which starts others and runs no goroutine; it is listed as Unknown.
+// Package runtime/metrics tells how much work there is, and not where: since Go 1.20,
+// /cpu/classes/gc/mark/idle:cpu-seconds is what the idle workers of the garbage collector
+// took, of all threads together, and /cpu/classes/gc/total:cpu-seconds what all of it took.
 func (s *Scheduler) Threads() ([]Thread, error) {
 	entries, err := os.ReadDir("/proc/self/task")
 	if err != nil {
