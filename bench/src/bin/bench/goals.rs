@@ -29,6 +29,7 @@ const PATHS: &[&str] = &[
     "futex round trip",
     "sched_yield",
     "fork+exit",
+    "vfork+exit",
     "hackbench",
 ];
 /// How many times cheaper than `sched_setattr` a store to the hint page is.

@@ -123,6 +123,7 @@ fn paths(states: &[usize]) -> Vec<Record> {
             ("futex round trip", 6100.0, 1.0),
             ("sched_yield", 900.0, 0.1),
             ("fork+exit", 98_000.0, 200.0),
+            ("vfork+exit", 52_000.0, 20.0),
             ("hackbench", 41_000_000.0, 900_000.0),
             ("tick", 3200.0, 4.0),
         ] {

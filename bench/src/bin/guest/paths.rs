@@ -14,12 +14,13 @@ use anyhow::Context;
 use anyhow::Result;
 use common::hint::be_scheduled;
 use go_sched_bench::Chapter;
-use nix::sys::personality;
-use nix::sys::personality::Persona;
+use nix::sched::clone;
+use nix::sched::CloneFlags;
 use nix::sys::wait::waitpid;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::fork;
 use nix::unistd::ForkResult;
+use nix::unistd::Pid;
 
 use crate::output::Figure;
 use crate::ping_pong;
@@ -41,6 +42,9 @@ const GAP: u32 = 8;
 
 /// How long to wait for ticks, which come at least every 10 ms.
 const TICK_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Bytes of stack for a process that ends at once.
+const STACK: usize = 16 << 10;
 
 const HACKBENCH: &str = "hackbench";
 
@@ -68,11 +72,12 @@ pub(crate) struct OnceArguments {
 /// Measures in a thread that is in no state yet, and returns nanoseconds.
 type Measure = fn(State, Effort) -> Result<f64>;
 
-const OPERATIONS: [(&str, Measure); 6] = [
+const OPERATIONS: [(&str, Measure); 7] = [
     ("pipe round trip", ping_pong::by_pipe),
     ("futex round trip", ping_pong::by_futex),
     ("sched_yield", sched_yield),
     ("fork+exit", fork_exit),
+    ("vfork+exit", vfork_exit),
     (HACKBENCH, hackbench),
     ("tick", tick),
 ];
@@ -82,7 +87,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for state in &arguments.state {
         state.check()?;
     }
-    stop_randomizing()?;
     let _neighbour = Neighbour::of(&arguments.state);
     let repeats = Effort::new(arguments.quick).repeats;
     for (operation, _) in OPERATIONS {
@@ -134,7 +138,8 @@ fn can_be_had(operation: &str, state: State) -> bool {
 }
 
 /// Measures in a process that has done nothing else, because what a process has done
-/// shows in its memory, and that in what it takes to fork it.
+/// shows in its memory, and that in what it takes to fork it. Where that memory lies
+/// does so too, and differs from process to process: it is in the spread.
 fn measure_in_new_process(operation: &str, state: State, quick: bool) -> Result<f64> {
     let name = state.name();
     let failed = || format!("{operation}, {name}");
@@ -150,15 +155,6 @@ fn measure_in_new_process(operation: &str, state: State, quick: bool) -> Result<
     ensure!(output.status.success(), "{}: {}", failed(), output.status);
     let text = String::from_utf8(output.stdout).with_context(failed)?;
     text.trim().parse().with_context(failed)
-}
-
-/// Has the processes that this one starts lay out their memory alike, for the same
-/// reason.
-fn stop_randomizing() -> Result<()> {
-    let mut persona = personality::get().context("personality(2)")?;
-    persona.insert(Persona::ADDR_NO_RANDOMIZE);
-    personality::set(persona).context("personality(2)")?;
-    Ok(())
 }
 
 /// Yields where nobody else wants the CPU.
@@ -181,13 +177,30 @@ fn fork_exit(state: State, effort: Effort) -> Result<f64> {
                 // SAFETY: It is the end of the process, in which nothing is dropped.
                 unsafe { libc::_exit(0) }
             }
-            ForkResult::Parent { child } => {
-                let status = waitpid(child, None).context("waitpid(2)")?;
-                ensure!(status == WaitStatus::Exited(child, 0), "{status:?}");
-                Ok(())
-            }
+            ForkResult::Parent { child } => reap(child),
         }
     })
+}
+
+/// The same without a copy of the memory, which is how Go's os/exec and posix_spawn(3)
+/// start programs.
+fn vfork_exit(state: State, effort: Effort) -> Result<f64> {
+    state.prepare()?.enter(0, Children::Inherit)?;
+    let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
+    let mut stack = vec![0; STACK];
+    per_operation(effort.samples, 1, || {
+        // SAFETY: The child, on a stack of its own, does nothing but end, while this
+        // thread waits.
+        let child = unsafe { clone(Box::new(|| 0), &mut stack, flags, Some(libc::SIGCHLD)) };
+        reap(child.context("clone(2)")?)
+    })
+}
+
+/// Waits for a process that ends at once.
+fn reap(child: Pid) -> Result<()> {
+    let status = waitpid(child, None).context("waitpid(2)")?;
+    ensure!(status == WaitStatus::Exited(child, 0), "{status:?}");
+    Ok(())
 }
 
 /// 20 senders and 20 receivers, each of which hears from every sender. Their start, 40
