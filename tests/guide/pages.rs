@@ -62,12 +62,15 @@ const SOURCES: [&str; 4] = [
     include_str!("../../tools/gosched/src/bin/gosched/trace/instance.rs"),
 ];
 /// What is fixed in these messages: each is in the sources, and on a page.
-const IN_SOURCES: [&str; 7] = [
+const IN_SOURCES: [&str; 10] = [
     "there is no unit file of",
     "has no ExecStart=",
     "lacks CAP_SYS_NICE",
     "names its own argv[0]",
     "has several commands in one line",
+    "leaves it no CAP_SYS_NICE",
+    "hides gosched",
+    "starts no program of the name",
     "has no tracepoints",
     "events were lost",
 ];
@@ -242,6 +245,7 @@ pub(crate) fn check_messages() -> Result<(), Failed> {
         of_4711(&RequestError::SchedExt),
         of_4711(&RequestError::NoMapping),
         of_4711(&FindError::NeverComplete),
+        of_4711(&FindError::NoDescriptors),
         format!("gosched: pid 4711:12: {}", FindError::NoPidfs),
     ];
     let shown: Vec<Block> = blocks()

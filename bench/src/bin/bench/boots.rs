@@ -153,7 +153,7 @@ pub(crate) fn impossible_here(part: Part) -> Result<Option<(&'static str, &'stat
         )),
         Part::PathsPatched => None,
         _ if !loaded => Some((
-            "the module is not loaded; load it with insmod go_sched_class.ko, and then",
+            "the module is not loaded; load it with modprobe or insmod, and then",
             again,
         )),
         _ => None,

@@ -218,9 +218,9 @@ fn drop_in(args: &Systemd, unit: &Unit, gosched: &Path) -> Result<String, Failur
         "# \"gosched systemd\" wrote this for {service}. After a change of its ExecStart=, User=,\n\
          # devices or capabilities, write it anew.\n\
          [Unit]\n\
-         # By then udev has given the device to its group.\n\
-         Wants=dev-go_sched.device\n\
-         After=dev-go_sched.device\n\n\
+         # It loads the module, and waits until udev has given the device to its group.\n\
+         Wants=go_sched.service\n\
+         After=go_sched.service\n\n\
          [Service]\n"
     );
     if let Some(cpus) = &args.cpus {
