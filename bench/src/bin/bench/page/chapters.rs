@@ -64,13 +64,20 @@ pub(super) fn paths(results: &Results, plots: &[Plot]) -> Markup {
             }
             p {
                 "Where it goes: a round trip through a pipe passes four hooks, two switches and "
-                "two wakeups. Until the first binding or granted ceiling each is a NOP, and what "
-                "the compiler moves from one register to another to make room for the rest. After "
-                "it, the NOP is a jump to a landing pad, a load of the thread's record, a test and "
-                "a branch back; a wakeup also loads the running thread. A managed thread adds a "
-                "call on each wakeup, a look at its flags, and a load and a comparison of its "
-                "hint. A process that maps hints has one mapping more to copy when it forks, unless "
-                "it says MADV_DONTFORK, as this one does."
+                "two wakeups. Until the first binding or granted ceiling each is a NOP. After it, "
+                "the NOP is a jump to a landing pad, a load of the thread's record, a test and a "
+                "branch back; a wakeup also loads the running thread. A managed thread adds a call "
+                "on each wakeup, a look at its flags, and a load and a comparison of its hint. The "
+                "rest is the number of go_set_schedprio: on x86 the compiler turns the table of "
+                "system calls into a binary search, which one entry more makes a comparison and a "
+                "branch longer for some calls, and these are among them."
+            }
+            p {
+                "A thread at 32 has a slice of 3 ms, and an ordinary thread the default, which on one "
+                "CPU is shorter (base_slice_ns, in debugfs). Where threads preempt each other, as in "
+                "hackbench, those at 32 do so less, and are cheaper for that. fork copies memory, "
+                "and what that costs depends on where it lies; a process that maps hints has one "
+                "mapping more to copy, unless it says MADV_DONTFORK, as this one does."
             }
         }
     };
@@ -114,6 +121,12 @@ pub(super) fn service(results: &Results, plots: &[Plot]) -> Markup {
             "of which root can grant to a user. " code { "SCHED_BATCH" } " and "
             code { "SCHED_IDLE" } " take none, and one to undo them. The hint takes none either "
             "way: the competition is back at 32 whenever it says so."
+        }
+        p {
+            "What stays of the tail when the competition is lowered, by a hint or by "
+            code { "SCHED_IDLE" } ", is EEVDF's: a thread of the server that got more than its share "
+            "beside others of the server pays that back when it runs next, to whoever waits there, "
+            "idle levels too. Only what is above EEVDF, at 48 and more, does not."
         }
         @match &results.service {
             None => (nothing()),
