@@ -59,7 +59,7 @@ help:
 	echo 'make test-go      the tests of the Go package with the newest Go'
 	echo 'make fuzz         random requests of an unprivileged user (SECONDS=N, SEED=N)'
 	echo 'make torture      race everything, and check (SECONDS=N, CPUS=N, SEED=N); debug kernel'
-	echo 'make bench        what go_sched costs and buys, to bench/report (COLD=1: builds all anew)'
+	echo 'make bench        what go_sched costs and buys, to bench/report (COLD=demo, test: builds all anew for it)'
 	echo 'make bench-quick  the same, less often and shorter, to bench/report/quick'
 	echo 'make bench-readme put the table of bench/report into README.md'
 	echo 'make shell        a root shell in the patched kernel; exit ends it'
@@ -129,7 +129,8 @@ torture: programs
 		$(binaries)/go_sched_torture --seconds $(torture_seconds) $(addprefix --seed ,$(SEED))
 
 # Programs of this machine that are measured or measure, with their libraries; the
-# server; and what runs them, on the host too. COLD=1 builds everything a second time.
+# server; and what runs them, on the host too. COLD="demo test" builds everything anew for
+# each of the two.
 bench_overlay := $(GO_SCHED_CACHE)/bench
 bench_report = bench/report$(if $(findstring quick,$@),/quick,$(if $(filter kvm,$(GO_SCHED_ACCEL)),/kvm))
 .PHONY: bench bench-quick
@@ -146,7 +147,7 @@ bench bench-quick: programs
 	cp $(GO_SCHED_CACHE)/oha/bin/oha $(bench_overlay)/bin
 	(cd bench/server && CGO_ENABLED=0 go build -buildvcs=false -o $(bench_overlay)/bin/go_sched_bench_server .)
 	$(binaries)/go_sched_bench --report $(bench_report) $(if $(findstring quick,$@),--quick) \
-		$(if $(COLD),--cold) --service-icount 2 --overlay $(bench_overlay) \
+		$(addprefix --cold ,$(COLD)) --service-icount 2 --overlay $(bench_overlay) \
 		--guest-program $(binaries)/go_sched_bench_guest
 
 bench_readme := cargo run --quiet --locked --package go-sched-bench --bin go_sched_bench -- readme

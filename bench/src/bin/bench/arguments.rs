@@ -60,6 +60,25 @@ pub(crate) enum Accelerator {
     Tcg,
 }
 
+/// What people make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// The demonstration
+    Demo,
+    /// All tests
+    Test,
+}
+
+impl Target {
+    /// As it is typed.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Demo => "demo",
+            Self::Test => "test",
+        }
+    }
+}
+
 /// What to measure, and with what.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
@@ -78,9 +97,10 @@ pub(crate) struct Bench {
     /// Keep what the report in the folder has of the other parts
     #[arg(long)]
     pub(crate) add: bool,
-    /// Measure "make demo" and "make test" with nothing built as well: two kernel builds
-    #[arg(long)]
-    pub(crate) cold: bool,
+    /// Measure "make TARGET" with nothing built as well, which takes a kernel build; may be
+    /// repeated
+    #[arg(long, value_enum, value_name = "TARGET")]
+    pub(crate) cold: Vec<Target>,
     /// Folder to write the report to
     #[arg(long, value_name = "DIR", default_value = "bench/report")]
     pub(crate) report: PathBuf,

@@ -235,6 +235,7 @@ impl Plan {
         }
         Ok(Boot {
             part: self.part,
+            tree: None,
             method: self.method,
             command: words,
             seconds,

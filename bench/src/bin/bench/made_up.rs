@@ -52,6 +52,7 @@ pub(crate) fn report_with_requests(requests: u64) -> Report {
     report.waits.push(Wait {
         what: "kernel build".to_owned(),
         how: "recorded".to_owned(),
+        tree: report.tree.clone(),
         repeats: vec![501.0],
         steps: vec![Step {
             step: "Building the kernel".to_owned(),
@@ -82,6 +83,7 @@ fn boot(part: Part, method: Method, mut records: Vec<Record>) -> Boot {
     );
     Boot {
         part,
+        tree: Some("made up".to_owned()),
         method,
         command: "qemu/run <made up>".to_owned(),
         seconds: 1.0,

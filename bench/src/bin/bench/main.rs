@@ -118,6 +118,9 @@ fn measure(part: Part, bench: &Bench, report: &mut Report) -> Result<bool> {
         return match waits::measure(bench) {
             Ok((waits, left_out)) => {
                 report.waits = waits;
+                for wait in &mut report.waits {
+                    wait.tree.clone_from(&report.tree);
+                }
                 report.missing.extend(left_out);
                 Ok(true)
             }
@@ -130,7 +133,8 @@ fn measure(part: Part, bench: &Bench, report: &mut Report) -> Result<bool> {
             }
         };
     };
-    let boot = plan.run(bench)?;
+    let mut boot = plan.run(bench)?;
+    boot.tree.clone_from(&report.tree);
     if let Some(failure) = &boot.failure {
         missing(&format!("it failed: {failure}"), &boot.command);
     }
@@ -215,11 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn reports_of_another_version_or_extent_do_not_go_together() {
+    fn reports_of_another_extent_do_not_go_together() {
         let report = made_up::report();
         let mut other = made_up::report();
         other.machine.kernel = "another".to_owned();
-        report.check_same(&other).expect("the kernel may differ");
+        other.tree = Some("another".to_owned());
+        report.check_same(&other).expect("both may differ");
         other.quick = false;
         assert!(report.check_same(&other).is_err());
     }
@@ -229,7 +234,12 @@ mod tests {
         let mut new = made_up::report();
         new.boots.retain(|boot| boot.part == Part::Changes);
         new.boots[0].command = "new".to_owned();
+        new.tree = Some("new".to_owned());
+        new.boots[0].tree = new.tree.clone();
         keep(&mut new, made_up::report());
+        let trees = new.trees();
+        assert!(trees.starts_with("new; ") && trees.contains("server under load: made up"));
+        assert!(!trees.contains("cost of a change"), "{trees}");
         assert_eq!(new.boots.len(), made_up::report().boots.len());
         let changes = new.boot(Part::Changes).expect("it is there");
         assert_eq!(changes.command, "new");

@@ -47,7 +47,7 @@ fn block(report: &Report) -> Result<String> {
         "make bench"
     };
     let tree = match &report.tree {
-        Some(tree) => format!(" of {tree}"),
+        Some(_) => format!(" of {}", report.trees()),
         None => String::new(),
     };
     Ok(format!(

@@ -14,6 +14,8 @@ use go_sched_bench::Record;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::boots;
+
 /// Name of the file in the report's folder.
 pub(crate) const FILE: &str = "report.json";
 /// Changed when a report can no longer be read by an older program.
@@ -97,6 +99,9 @@ impl Method {
 pub(crate) struct Boot {
     /// What it is for.
     pub(crate) part: Part,
+    /// What was measured, as `git describe` names it.
+    #[serde(default)]
+    pub(crate) tree: Option<String>,
     /// What its numbers are.
     pub(crate) method: Method,
     /// As it could be typed.
@@ -141,6 +146,9 @@ pub(crate) struct Wait {
     pub(crate) what: String,
     /// How it was had, and under which conditions.
     pub(crate) how: String,
+    /// What they waited for that of, as `git describe` names it.
+    #[serde(default)]
+    pub(crate) tree: Option<String>,
     /// Seconds of each repeat, wall clock.
     pub(crate) repeats: Vec<f64>,
     /// What of it took how many seconds, where that is known; longest first.
@@ -182,7 +190,7 @@ pub(crate) struct Report {
     pub(crate) seconds: f64,
     /// Whether it had few repeats and short runs.
     pub(crate) quick: bool,
-    /// What was measured, as `git describe` names it.
+    /// What was measured last, as `git describe` names it.
     pub(crate) tree: Option<String>,
     /// Where it ran.
     pub(crate) place: Place,
@@ -222,7 +230,7 @@ impl Report {
                 path.display()
             )
         })?;
-        let report: Self =
+        let mut report: Self =
             serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         anyhow::ensure!(
             report.format == FORMAT,
@@ -230,18 +238,25 @@ impl Report {
             path.display(),
             report.format
         );
+        // Once, all parts of a report were of one version.
+        let trees = report.boots.iter_mut().map(|boot| &mut boot.tree);
+        for tree in trees.chain(report.waits.iter_mut().map(|wait| &mut wait.tree)) {
+            if tree.is_none() {
+                tree.clone_from(&report.tree);
+            }
+        }
         Ok(report)
     }
 
     /// Whether figures of the other can stand beside this one's. The kernel may be
-    /// another: that is what reports are added up for, on real hardware.
+    /// another: that is what reports are added up for, on real hardware. So may the
+    /// version of go_sched: the report says of which one each part is.
     pub(crate) fn check_same(&self, other: &Self) -> Result<()> {
         let conditions = |report: &Self| {
             let machine = &report.machine;
             let place = format!("{:?}", report.place).to_lowercase();
             format!(
-                "go_sched {}, {}, on {place}, {} CPUs, {}",
-                report.tree.as_deref().unwrap_or("of unknown version"),
+                "{}, on {place}, {} CPUs, {}",
                 if report.quick { "quick" } else { "full" },
                 machine.cpus,
                 machine.cpu,
@@ -263,6 +278,28 @@ impl Report {
     /// The boot of a part, if its records count.
     pub(crate) fn boot(&self, part: Part) -> Option<&Boot> {
         self.good_boots().find(|boot| boot.part == part)
+    }
+
+    /// What was measured, and of which parts it was an older version.
+    pub(crate) fn trees(&self) -> String {
+        let name = |tree: &Option<String>| tree.clone().unwrap_or("unknown version".to_owned());
+        let of_boots = self
+            .boots
+            .iter()
+            .map(|boot| (boots::title(boot.part), &boot.tree));
+        let of_waits = self
+            .waits
+            .iter()
+            .map(|wait| (boots::title(Part::Time), &wait.tree));
+        let mut words = name(&self.tree);
+        let mut told = Vec::new();
+        for (title, tree) in of_boots.chain(of_waits) {
+            if *tree != self.tree && !told.contains(&title) {
+                words += &format!("; {title}: {}", name(tree));
+                told.push(title);
+            }
+        }
+        words
     }
 
     /// What the numbers of most boots are, for the heading.

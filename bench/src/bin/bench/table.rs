@@ -18,7 +18,7 @@ use crate::results::Results;
 pub(crate) fn text(report: &Report, results: &Results) -> String {
     let mut text = String::new();
     let extent = if report.quick { "quick, " } else { "" };
-    let tree = report.tree.as_deref().unwrap_or("unknown");
+    let tree = report.trees();
     // Writing to a string does not fail.
     let _ = writeln!(
         text,

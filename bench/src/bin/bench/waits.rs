@@ -14,9 +14,11 @@ use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
+use clap::ValueEnum;
 
 use crate::arguments::Accelerator;
 use crate::arguments::Bench;
+use crate::arguments::Target;
 use crate::progress::Progress;
 use crate::progress::TICK;
 use crate::report::Missing;
@@ -51,18 +53,23 @@ pub(crate) fn measure(bench: &Bench) -> Result<(Vec<Wait>, Vec<Missing>)> {
         leave_out(what, why, "make clean, and then make bench");
     }
     waits.push(boot(bench)?);
-    for target in ["demo", "test"] {
+    for target in Target::value_variants() {
+        let name = target.name();
         if bench.quick {
             let why = "it takes too long for a quick run";
-            leave_out(format!("warm make {target}"), why, "make bench");
+            leave_out(format!("warm make {name}"), why, "make bench");
         } else {
-            waits.push(warm(bench, cache, target)?);
+            waits.push(warm(bench, cache, name)?);
         }
-        if bench.cold {
-            waits.push(cold(bench, cache, target)?);
+        if bench.cold.contains(target) {
+            waits.push(cold(bench, cache, name)?);
         } else {
             let why = "it takes a kernel build";
-            leave_out(format!("cold make {target}"), why, "make bench COLD=1");
+            leave_out(
+                format!("cold make {name}"),
+                why,
+                &format!("make bench COLD={name}"),
+            );
         }
     }
     Ok((waits, missing))
@@ -105,6 +112,7 @@ fn recorded(path: &Path) -> Vec<Wait> {
                 step.started
             ),
             repeats: vec![step.seconds],
+            tree: None,
             steps: Vec::new(),
         })
         .collect()
@@ -134,6 +142,7 @@ fn boot(bench: &Bench) -> Result<Wait> {
         what: "qemu/run -- true".to_owned(),
         how: format!("from the command to its end, {accelerator}, 2 CPUs, module loaded"),
         repeats: boots,
+        tree: None,
         steps: vec![Step {
             step: "make, which finds that all is built".to_owned(),
             seconds: shortest,
@@ -168,6 +177,7 @@ fn warm(bench: &Bench, cache: &Path, target: &str) -> Result<Wait> {
         what: format!("warm make {target}"),
         how: format!("everything built; guests by {}", name(bench.accel)),
         repeats: vec![make(bench, &[], target, &log)?],
+        tree: None,
         steps: Vec::new(),
     })
 }
@@ -197,6 +207,7 @@ fn cold(bench: &Bench, cache: &Path, target: &str) -> Result<Wait> {
             name(bench.accel)
         ),
         repeats: vec![seconds],
+        tree: None,
         steps,
     })
 }

@@ -33,7 +33,7 @@ pub(crate) fn html(report: &Report, results: &Results, plots: &[Plot]) -> Markup
             body {
                 h1 { "What go_sched costs and what it buys" }
                 p.muted {
-                    (tree) ", " (report.started) ", "
+                    (report.trees()) ", " (report.started) ", "
                     @if report.quick { "a quick run: few repeats, " }
                     (format::seconds(report.seconds))
                 }
