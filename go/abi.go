@@ -12,7 +12,7 @@ const (
 	prioNone        = -1
 	flagInherit     = 1 << 1
 	causeFork       = 4 // The last cause of a thread that has inherited its priority.
-	sysSetSchedprio = 1000
+	sysSetSchedprio = 400
 	slotSize        = 64
 	hintMaxSize     = 1 << 20
 	hintNone        = 0xff

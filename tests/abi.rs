@@ -129,7 +129,7 @@ fn the_numbers_are_fixed() {
     assert_eq!(GO_SCHED_UNBIND, 0xBC06);
     assert_eq!(GO_SCHED_STATS, 0xBC07);
     assert_eq!(GO_SCHED_CLASS_INFO, 0xBC08);
-    assert_eq!(GO_SCHED_NR_SET_SCHEDPRIO, 1000);
+    assert_eq!(GO_SCHED_NR_SET_SCHEDPRIO, 400);
     assert_eq!(GO_SCHED_LEVELS, 64);
     assert_eq!(GO_SCHED_PRIO_NONE, -1);
     assert_eq!(GO_SCHED_TARGET_PIDFD, 1);

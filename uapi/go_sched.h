@@ -40,10 +40,10 @@
  * GO_SCHED_SET as a system call: @pid is its target, @flags its flags.
  *
  * Errors: those of GO_SCHED_SET; EOPNOTSUPP while no mapping is registered, ENOSYS
- * on a kernel without go_sched. The number is far outside the range that Linux
- * has assigned.
+ * on a kernel without go_sched. The number is one of those that Linux does not
+ * assign on x86-64.
  */
-#define GO_SCHED_NR_SET_SCHEDPRIO	1000
+#define GO_SCHED_NR_SET_SCHEDPRIO	400
 
 /*
  * How the member "target" names a thread.

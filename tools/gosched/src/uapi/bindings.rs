@@ -4,7 +4,7 @@
 pub const GO_SCHED_ABI_VERSION: u32 = 1;
 pub const GO_SCHED_LEVELS: u32 = 64;
 pub const GO_SCHED_PRIO_NONE: i32 = -1;
-pub const GO_SCHED_NR_SET_SCHEDPRIO: u32 = 1000;
+pub const GO_SCHED_NR_SET_SCHEDPRIO: u32 = 400;
 pub const GO_SCHED_TARGET_PIDFD: u32 = 1;
 pub const GO_SCHED_INHERIT: u32 = 2;
 pub const GO_SCHED_SET_SIZE_VER0: u32 = 16;

@@ -67,10 +67,7 @@ pub(super) fn paths(results: &Results, plots: &[Plot]) -> Markup {
                 "two wakeups. Until the first binding or granted ceiling each is a NOP. After it, "
                 "the NOP is a jump to a landing pad, a load of the thread's record, a test and a "
                 "branch back; a wakeup also loads the running thread. A managed thread adds a call "
-                "on each wakeup, a look at its flags, and a load and a comparison of its hint. The "
-                "rest is the number of go_set_schedprio: on x86 the compiler turns the table of "
-                "system calls into a binary search, which one entry more makes a comparison and a "
-                "branch longer for some calls, and these are among them."
+                "on each wakeup, a look at its flags, and a load and a comparison of its hint."
             }
             p {
                 "A thread at 32 has a slice of 3 ms, and an ordinary thread the default, which on one "
