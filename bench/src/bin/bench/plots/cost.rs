@@ -89,7 +89,7 @@ pub(super) fn paths(figures: &Figures) -> Result<Option<Plot>> {
     }
     let chart = Chart {
         title: "Per cent over the unpatched kernel",
-        columns: panels.len(),
+        columns: panels.len().min(3),
         panels,
         shared_labels: true,
         text_column: true,
