@@ -7,6 +7,7 @@
 use core::mem::size_of;
 
 use kernel::{
+    alloc::flags::GFP_KERNEL_ACCOUNT,
     go_sched,
     miscdevice::MiscDevice,
     mm::VmaNew,
@@ -27,7 +28,7 @@ impl MiscDevice for Device {
     type Ptr = Pin<KBox<HintFile>>;
 
     fn open() -> Result<Self::Ptr> {
-        KBox::pin_init(HintFile::new(), GFP_KERNEL)
+        KBox::pin_init(HintFile::new(), GFP_KERNEL_ACCOUNT)
     }
 
     fn mmap(file: Pin<&HintFile>, vma: &VmaNew) -> Result {
@@ -35,7 +36,7 @@ impl MiscDevice for Device {
     }
 
     fn fault(file: Pin<&HintFile>, page: usize) -> Result<Page> {
-        Ok(file.page(page).ok_or(EFAULT)?.into_page())
+        Ok(file.page(page)?.page())
     }
 
     fn ioctl(file: Pin<&HintFile>, request: u32, arg: usize) -> Result<isize> {
@@ -96,6 +97,11 @@ fn get(answer: UserPtr) -> Result {
         ceiling: state.ceiling as i32,
         ceiling_granted: state.ceiling_granted.into(),
         slot: or_none(state.slot),
+        policy: state.in_force.policy,
+        nice: state.in_force.nice,
+        rt_priority: state.in_force.rt_priority,
+        reserved2: 0,
+        slice_ns: state.in_force.slice_ns,
     };
 
     UserSlice::new(answer, arg.size as usize).write_struct(&filled)
@@ -163,6 +169,8 @@ fn class_info(answer: UserPtr) -> Result {
         version: info.version,
         budget_ms: (info.budget_ns / NSEC_PER_MSEC as u64) as u32,
         hash: info.hash,
+        share_percent: info.share,
+        reserved: 0,
     };
 
     UserSlice::new(answer, arg.size as usize).write_struct(&filled)

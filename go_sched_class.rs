@@ -31,14 +31,17 @@ module! {
 kernel::module_param! {
     static BUDGET_MS: Uint = 200, name: "budget_ms", type: "uint", ops: param_ops_uint,
         permissions: 0o444, description:
-            "CPU time in milliseconds that a thread may use within a second, without sleeping, at an rt priority that it has through a granted ceiling; 0: no limit";
+            "CPU time in milliseconds that a granted ceiling allows at once at priorities that its thread does not own; 0: no limit";
+    static SHARE_PERCENT: Uint = 10, name: "share_percent", type: "uint", ops: param_ops_uint,
+        permissions: 0o444, description:
+            "The same in the long run, in percent of one CPU";
     static HANDOVER: Bool = false, name: "handover", type: "bool", ops: param_ops_bool,
         permissions: 0o644, description:
             "Leave the mapping in force on unload, for the next module to replace";
 }
 
-/// The window of the budget in milliseconds: no more than this counts.
-const WINDOW_MS: u64 = 1000;
+/// The largest budget, in milliseconds: so long a thread may keep all others from a CPU.
+const BUDGET_MAX_MS: u64 = 1000;
 
 static CLASS: Class = Class::new(&levels(), policy::VERSION, policy::HASH);
 
@@ -81,11 +84,17 @@ struct GoSchedClass {
 impl kernel::Module for GoSchedClass {
     fn init(module: &'static ThisModule) -> Result<Self> {
         let budget_ms = u64::from(BUDGET_MS.get());
-        if budget_ms > WINDOW_MS {
-            pr_err!("budget_ms is {budget_ms}, but must be 0 to {WINDOW_MS}\n");
+        if budget_ms > BUDGET_MAX_MS {
+            pr_err!("budget_ms is {budget_ms}, but must be 0 to {BUDGET_MAX_MS}\n");
             return Err(EINVAL);
         }
-        let class = Registration::new(&CLASS.with_budget(budget_ms * NSEC_PER_MSEC as u64))?;
+        let share = SHARE_PERCENT.get();
+        if share > 100 {
+            pr_err!("share_percent is {share}, but must be 0 to 100\n");
+            return Err(EINVAL);
+        }
+        let class =
+            Registration::new(&CLASS.with_budget(budget_ms * NSEC_PER_MSEC as u64, share))?;
         let device = KBox::pin_init(
             MiscDeviceRegistration::register(module, c_str!("go_sched")),
             GFP_KERNEL,

@@ -3,25 +3,24 @@
 //! The hint pages of one open file, and who may map them how.
 
 use kernel::{
-    go_sched::HintPage,
-    mm::VmaNew,
-    new_mutex,
-    page::PAGE_SIZE,
-    prelude::*,
-    sync::Mutex,
+    alloc::flags::GFP_KERNEL_ACCOUNT, go_sched::HintPage, mm::VmaNew, new_mutex, page::PAGE_SIZE,
+    prelude::*, sync::Mutex,
 };
 
 use crate::uapi;
 
+/// How many pages a file has at most: a power of two, see [`HintFile::page`].
 const MAX_PAGES: usize = uapi::GO_SCHED_HINT_MAX_SIZE as usize / PAGE_SIZE;
+const _: () = assert!(MAX_PAGES.is_power_of_two());
 
-/// The hint pages of an open file, as many as have been mapped so far.
+/// The hint pages of an open file, as many as have been touched or bound so far.
 ///
 /// They are never taken away before the file is: a thread may follow a slot of each.
 #[pin_data]
 pub(crate) struct HintFile {
+    /// Empty before the first of them, and then [`MAX_PAGES`] long.
     #[pin]
-    pages: Mutex<KVec<HintPage>>,
+    pages: Mutex<KVec<Option<HintPage>>>,
 }
 
 impl HintFile {
@@ -31,7 +30,7 @@ impl HintFile {
         })
     }
 
-    /// Lets user space map a part of the file, and makes the pages that it lacks.
+    /// Lets user space map a part of the file.
     pub(crate) fn mmap(&self, vma: &VmaNew) -> Result {
         // The scheduler would not see the stores to a private copy.
         if !vma.is_shared() {
@@ -40,31 +39,43 @@ impl HintFile {
         if vma.is_executable() {
             return Err(EPERM);
         }
-        let end = vma
-            .first_page()
+        vma.first_page()
             .checked_add(vma.page_count())
             .filter(|end| *end <= MAX_PAGES)
             .ok_or(EINVAL)?;
 
         vma.clear_mayexec();
         vma.set_dontexpand();
-
-        let mut pages = self.pages.lock();
-        while pages.len() < end {
-            pages.push(HintPage::new()?, GFP_KERNEL)?;
-        }
         Ok(())
     }
 
-    /// Returns a page of the file, or nothing if it has not been mapped yet.
-    pub(crate) fn page(&self, index: usize) -> Option<HintPage> {
-        self.pages.lock().get(index).cloned()
+    /// Returns a page of the file, which comes into being with this.
+    ///
+    /// Fails with [`EINVAL`] beyond [`MAX_PAGES`], and with [`ENOMEM`].
+    pub(crate) fn page(&self, index: usize) -> Result<HintPage> {
+        if index >= MAX_PAGES {
+            return Err(EINVAL);
+        }
+        let mut pages = self.pages.lock();
+        if pages.is_empty() {
+            *pages = KVec::with_capacity(MAX_PAGES, GFP_KERNEL_ACCOUNT)?;
+            while pages.len() < MAX_PAGES {
+                pages.push(None, GFP_KERNEL_ACCOUNT)?;
+            }
+        }
+        // User space says which: a CPU that runs ahead of the check above stays inside.
+        let page = pages.get_mut(index & (MAX_PAGES - 1)).ok_or(EINVAL)?;
+        if let Some(page) = page {
+            return Ok(page.clone());
+        }
+        let new = HintPage::new()?;
+        *page = Some(new.clone());
+        Ok(new)
     }
 
     /// Has the current thread follow a slot.
     pub(crate) fn bind(&self, slot: u32) -> Result {
-        let index = (slot / HintPage::SLOTS) as usize;
-        let page = self.page(index).ok_or(EINVAL)?;
+        let page = self.page((slot / HintPage::SLOTS) as usize)?;
 
         // Not under the lock of the pages, which page faults take.
         page.bind(slot)

@@ -57,6 +57,11 @@ type getArgument struct {
 	ceiling        int32
 	ceilingGranted uint32
 	slot           int32
+	policy         uint32
+	nice           int32
+	rtPriority     uint32
+	_              uint32
+	sliceNS        uint64
 }
 
 // bindArgument is struct go_sched_bind.

@@ -100,6 +100,10 @@ func TestStructuresAreThoseOfTheHeader(t *testing.T) {
 			"ceiling":          unsafe.Offsetof(get.ceiling),
 			"ceiling_granted":  unsafe.Offsetof(get.ceilingGranted),
 			"slot":             unsafe.Offsetof(get.slot),
+			"policy":           unsafe.Offsetof(get.policy),
+			"nice":             unsafe.Offsetof(get.nice),
+			"rt_priority":      unsafe.Offsetof(get.rtPriority),
+			"slice_ns":         unsafe.Offsetof(get.sliceNS),
 		},
 		"go_sched_bind": {
 			"size": unsafe.Offsetof(bind.size), "flags": unsafe.Offsetof(bind.flags),

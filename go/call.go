@@ -68,10 +68,6 @@ func (c *call) probe() syscall.Errno {
 		errno = c.end(tid, r)
 	}
 	c.forget(tid, r)
-	if errno == syscall.EINVAL {
-		// The thread was born with a priority, and ends with one.
-		return 0
-	}
 	return errno
 }
 
@@ -131,37 +127,26 @@ func (c *call) prio(tid int, r *record) Prio {
 	return r.prio
 }
 
-// change gives a thread a priority. If it has one that was not set here, its base is not
-// known: what sched_getattr(2) tells comes of the priority.
+// change gives a thread a priority.
 func (c *call) change(tid int, prio Prio, children Children) syscall.Errno {
-	return c.replace(tid, func(r *record) (record, syscall.Errno) {
-		after := record{prio: prio, children: children}
-		var errno syscall.Errno
-		switch now := c.prio(tid, r); now {
-		case None:
-			after.base, errno = ordinary(tid)
-		case r.prio:
-			after.base = r.base
-		}
-		return after, errno
+	return c.replace(tid, func(*record) (record, syscall.Errno) {
+		return record{prio: prio, children: children}, 0
 	}, func(record) syscall.Errno {
 		return setSchedprio(tid, prio, children)
 	})
 }
 
 // end ends the priority of a thread. To the kernel, what changes a thread from outside does
-// so; sched_setparam(2) keeps of the base all but a real-time priority, and asks for no
-// more than it. EINVAL: that real-time priority is not known.
+// so; sched_setparam(2) is told what the base has, and keeps the rest of that.
 func (c *call) end(tid int, r *record) syscall.Errno {
-	prio := c.prio(tid, r)
-	if prio == None {
+	if c.prio(tid, r) == None {
 		return 0
 	}
-	errno := setParameter(tid, 0)
-	if errno == syscall.EINVAL && prio == r.prio && r.base != nil {
-		errno = setParameter(tid, r.base.rtPriority)
+	base, errno := getAttributes(tid)
+	if errno != 0 {
+		return errno
 	}
-	return errno
+	return setParameter(tid, base.rtPriority)
 }
 
 func (c *call) set(tid int, prio Prio, children Children) error {
@@ -173,16 +158,10 @@ func (c *call) clear(tid int) error {
 	if errno == 0 {
 		errno = c.end(tid, r)
 	}
-	request := clearRequest(tid)
-	if errno == syscall.EINVAL {
-		return unsupported(errno, "%v: it returns to a real-time policy at a priority that "+
-			"SystemCall does not know, as the thread had its Go priority before: open Device, or "+
-			"run \"gosched clear %d\"", request, tid)
-	}
 	if errno == 0 {
 		c.forget(tid, r)
 	}
-	return callFailed(request, errno)
+	return callFailed(clearRequest(tid), errno)
 }
 
 // callFailed says why a request failed, if it did.
@@ -193,8 +172,8 @@ func callFailed(r request, errno syscall.Errno) error {
 	why := "the thread is another user's, which takes CAP_SYS_NICE"
 	if r.prio != None {
 		why = fmt.Sprintf("%d is above the thread's ceiling, which \"gosched get %d\" shows and "+
-			"root raises with \"gosched ceiling %d %d\", or it is another user's, which "+
-			"takes CAP_SYS_NICE", r.prio, r.tid, r.prio, r.tid)
+			"root raises with \"gosched ceiling %d %d\", or below it and not one that the thread "+
+			"owns, or the thread is another user's, which takes CAP_SYS_NICE", r.prio, r.tid, r.prio, r.tid)
 	}
 	return r.failed(errno, why)
 }
@@ -206,7 +185,7 @@ func (c *call) get(tid int) (State, error) {
 	}
 	now, ok := shownOf(tid)
 	if !ok {
-		return r.state(tid), nil
+		return State{Prio: r.prio, Applied: r.prio, Ceiling: None, Children: r.children}, nil
 	}
 	state := State{Prio: now.prio, Applied: now.applied, Ceiling: now.ceiling}
 	switch {
@@ -221,7 +200,7 @@ func (c *call) get(tid int) (State, error) {
 
 // mayReturn finds out by going there, unless the kernel shows that it is possible.
 func (c *call) mayReturn(tid int, before State, _ Prio) error {
-	if before.Prio == None || before.Ceiling != None && before.Prio <= before.Ceiling {
+	if before.Prio == None || before.Ceiling != None && before.Prio.isSurelyUpTo(before.Ceiling) {
 		return nil
 	}
 	return callFailed(returnRequest(tid, before.Prio), c.change(tid, before.Prio, before.Children))

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// setsAsAsked compares what Set did with what sched_getattr(2) reports.
+// setsAsAsked compares what Set did with what is in force.
 func setsAsAsked(t *testing.T, s *Scheduler, prio Prio, policy uint32, nice int32, rt uint32) {
 	t.Helper()
 	must(t, s.SetCurrent(prio))

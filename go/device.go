@@ -111,13 +111,30 @@ func (d *device) failed(r request, errno syscall.Errno) error {
 
 // permission says which rule refuses a request, as far as the thread's state tells.
 func (d *device) permission(r request) string {
-	state, err := d.get(r.tid)
-	if err == nil && r.prio != None && r.prio > state.Ceiling {
+	answer, errno := d.ask(r.tid)
+	if errno != 0 {
+		return notPermitted
+	}
+	return r.permission(orNone(answer.ceiling), answer.baseNice)
+}
+
+const notPermitted = "the thread is another user's, which takes CAP_SYS_NICE, or the kernel's own, " +
+	"which has no Go priority"
+
+// permission says which rule refuses a request for a thread with this ceiling and base.
+func (r request) permission(ceiling Prio, baseNice int32) string {
+	switch {
+	case r.prio == None:
+	case r.prio > ceiling:
 		return fmt.Sprintf("%d is above the thread's ceiling, %d; unless it is a kernel thread, "+
 			"root raises that with \"gosched ceiling %d %d\", and CAP_SYS_NICE, RLIMIT_NICE "+
-			"or RLIMIT_RTPRIO lift it", r.prio, state.Ceiling, r.prio, r.tid)
+			"or RLIMIT_RTPRIO lift it", r.prio, ceiling, r.prio, r.tid)
+	case !r.prio.isSurelyUpTo(ceiling) && int32(niceZero)-int32(r.prio) < baseNice:
+		return fmt.Sprintf("%d is below the thread's ceiling, %d, but its nice value is not one that "+
+			"the thread owns: CAP_SYS_NICE or RLIMIT_NICE lift that, and root does with \"gosched "+
+			"ceiling %d %d\", unless the thread is another user's", r.prio, ceiling, ceiling, r.tid)
 	}
-	return "the thread is another user's, which takes CAP_SYS_NICE, or the kernel's own, which has no Go priority"
+	return notPermitted
 }
 
 func (d *device) set(tid int, prio Prio, children Children) error {
@@ -144,18 +161,25 @@ func (d *device) clear(tid int) error {
 }
 
 func (d *device) get(tid int) (State, error) {
-	argument := getArgument{target: int32(tid)}
-	argument.size = uint32(unsafe.Sizeof(argument))
-	if errno := d.request(requestGet, unsafe.Pointer(&argument)); errno != 0 {
+	answer, errno := d.ask(tid)
+	if errno != 0 {
 		return State{}, d.failed(getRequest(tid), errno)
 	}
 	return State{
-		Prio:     orNone(argument.prio),
-		Applied:  orNone(argument.applied),
-		Ceiling:  orNone(argument.ceiling),
-		Children: Children(argument.flags) & Inherit,
-		Bound:    argument.slot >= 0,
+		Prio:     orNone(answer.prio),
+		Applied:  orNone(answer.applied),
+		Ceiling:  orNone(answer.ceiling),
+		Children: Children(answer.flags) & Inherit,
+		Bound:    answer.slot >= 0,
 	}, nil
+}
+
+// ask returns all that the device tells of a thread.
+func (d *device) ask(tid int) (getArgument, syscall.Errno) {
+	argument := getArgument{target: int32(tid)}
+	argument.size = uint32(unsafe.Sizeof(argument))
+	errno := d.request(requestGet, unsafe.Pointer(&argument))
+	return argument, errno
 }
 
 func orNone(prio int32) Prio {
@@ -165,9 +189,10 @@ func orNone(prio int32) Prio {
 	return Prio(prio)
 }
 
-// mayReturn finds out by going there: the thread is at that priority now.
+// mayReturn finds out by going there, where the ceiling does not tell: the thread is at that
+// priority now.
 func (d *device) mayReturn(tid int, before State, _ Prio) error {
-	if before.Prio == None || before.Prio <= before.Ceiling {
+	if before.Prio == None || before.Prio.isSurelyUpTo(before.Ceiling) {
 		return nil
 	}
 	return d.setFor(returnRequest(tid, before.Prio), before.Children)

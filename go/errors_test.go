@@ -55,6 +55,47 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 	}
 }
 
+func TestRefusalSaysWhichRuleItIs(t *testing.T) {
+	for _, test := range []struct {
+		prio, ceiling Prio
+		baseNice      int32
+		words         string
+	}{
+		{32, 32, 0, "another user's"},
+		{33, 32, 0, "33 is above the thread's ceiling, 32; "},
+		{33, 32, 0, "\"gosched ceiling 33 7\""},
+		// With RLIMIT_RTPRIO, fair priorities that the thread does not own are below its ceiling.
+		{0, 50, 0, "another user's"},
+		{32, 50, 0, "another user's"},
+		{33, 50, 0, "33 is below the thread's ceiling, 50, but"},
+		{47, 50, 0, "\"gosched ceiling 50 7\""},
+		{47, 50, -15, "another user's"},
+		{22, 50, 10, "another user's"},
+		{23, 50, 10, "23 is below the thread's ceiling, 50, but"},
+		{48, 50, 0, "another user's"},
+		{None, 50, 0, "another user's"},
+	} {
+		why := setRequest(7, test.prio).permission(test.ceiling, test.baseNice)
+		if !strings.Contains(why, test.words) {
+			t.Errorf("%+v: %s", test, why)
+		}
+	}
+}
+
+func TestCeilingTellsWhatIsSurelyAllowed(t *testing.T) {
+	for _, test := range []struct {
+		prio, ceiling Prio
+		want          bool
+	}{
+		{0, 32, true}, {32, 32, true}, {33, 32, false}, {40, 47, true}, {48, 47, false},
+		{15, 48, true}, {16, 48, false}, {47, 48, false}, {48, 48, true}, {49, 48, false},
+	} {
+		if got := test.prio.isSurelyUpTo(test.ceiling); got != test.want {
+			t.Errorf("%+v: %v", test, got)
+		}
+	}
+}
+
 func TestPackageTakesNoC(t *testing.T) {
 	list := exec.Command("go", "list", "-deps", ".")
 	list.Env = append(os.Environ(), "CGO_ENABLED=1")

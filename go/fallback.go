@@ -16,7 +16,7 @@ func openSetattr() (*setattr, error) {
 	return &setattr{}, nil
 }
 
-// askable returns an error if the kernel does not tell what is in force.
+// askable returns an error if the kernel does not tell what a thread has.
 func askable() error {
 	if _, errno := getAttributes(0); errno != 0 {
 		return unsupported(errno, "the kernel, or a filter of system calls such as a "+
@@ -32,8 +32,7 @@ const setattrPermission = "sched_setattr(2) takes CAP_SYS_NICE, RLIMIT_NICE or R
 
 // set ignores where children are to start: fork(2) copies what sched_setattr(2) has set.
 func (s *setattr) set(tid int, prio Prio, _ Children) error {
-	// What is in force is not what the thread had before its Go priority, and that would
-	// be over for good.
+	// Its Go priority would be over for good.
 	if now, ok := shownOf(tid); ok && now.prio != None {
 		return refused(syscall.EBUSY, "%v: it has Go priority %v, which sched_setattr(2) would end, "+
 			"and not bring back: open Device or SystemCall, or run \"gosched clear %d\" first",
@@ -51,16 +50,12 @@ func (s *setattr) set(tid int, prio Prio, _ Children) error {
 	return nil
 }
 
-// baseOf returns what a thread has without its priority.
+// baseOf returns what a thread has without its priority, unless that is beyond all
+// priorities.
 func baseOf(tid int, r *record) (*attributes, syscall.Errno) {
 	if r.prio != None {
 		return r.base, 0
 	}
-	return ordinary(tid)
-}
-
-// ordinary returns what a thread has, unless that is beyond all priorities.
-func ordinary(tid int) (*attributes, syscall.Errno) {
 	a, errno := getAttributes(tid)
 	if a.policy == schedDeadline {
 		return nil, syscall.EBUSY

@@ -126,13 +126,24 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-// inForce returns what the kernel reports of a thread.
+// inForce returns what is in force for a thread, as the device tells it; without one, what
+// the thread has without a Go priority.
 func inForce(t testing.TB, tid int) attributes {
 	t.Helper()
 	a, errno := getAttributes(tid)
 	if errno != 0 {
 		t.Fatalf("sched_getattr of thread %d: %v", tid, errno)
 	}
+	d, err := openDevice()
+	if err != nil {
+		return a
+	}
+	answer, errno := d.ask(tid)
+	must(t, d.close())
+	if errno != 0 {
+		t.Fatalf("GO_SCHED_GET of thread %d: %v", tid, errno)
+	}
+	a.policy, a.nice, a.rtPriority, a.runtime = answer.policy, answer.nice, answer.rtPriority, answer.sliceNS
 	return a
 }
 

@@ -125,9 +125,9 @@ func (s *Scheduler) takeBack() {
 	d.dropped = kept
 }
 
-// Set asks for a priority, by a single store; any thread may call it. What is above
-// the thread's ceiling is lowered to that by the kernel; None is as Clear, and what is
-// above MaxPrio otherwise is ignored.
+// Set asks for a priority, by a single store; any thread may call it. What the
+// thread may not have is lowered by the kernel to what it may; None is as Clear, and what
+// is above MaxPrio otherwise is ignored.
 func (h *Hint) Set(prio Prio) {
 	storeByte(h.wanted, byte(prio))
 	runtime.KeepAlive(h)

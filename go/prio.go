@@ -36,6 +36,13 @@ func (p Prio) check() error {
 	return nil
 }
 
+// isSurelyUpTo tells whether a thread with this ceiling may have a priority. If not, it may
+// nonetheless: a ceiling in the rt band that is not granted allows no fair priority, and then
+// the base says which are owned.
+func (p Prio) isSurelyUpTo(ceiling Prio) bool {
+	return p <= ceiling && (p < fairFirst || p >= rtFirst || ceiling < rtFirst)
+}
+
 // Children says where threads and processes start that a thread with a priority creates.
 // The Go runtime creates no threads from one that a goroutine is locked to; what such a
 // goroutine starts with package os/exec is meant.
@@ -53,12 +60,12 @@ type State struct {
 	// Prio is what the last change asked for, or None.
 	Prio Prio
 	// Applied is what is in force, or None. It differs from Prio while the kernel has
-	// not seen a hint, while a thread that ran away is held below the rt band, and with
-	// a backend other than Device after somebody else changed the thread. With
-	// SchedSetattr, 0 to 15 stand for one and the same.
+	// not seen a hint, while a thread that ran away is held at what it owns, and with a
+	// backend other than Device after somebody else changed the thread. With SchedSetattr, 0 to 15 stand for one and the same.
 	Applied Prio
-	// Ceiling is up to where the thread may be moved without privilege. None: the
-	// backend does not tell.
+	// Ceiling is the highest priority that the thread may be moved to without privilege.
+	// One in the rt band that only RLIMIT_RTPRIO allows leaves out what is above the
+	// thread's nice value in the fair one. None: the backend does not tell.
 	Ceiling Prio
 	// Children says where threads and processes start that the thread creates.
 	Children Children

@@ -188,14 +188,53 @@ func TestRootDoIsNotBegunWithNoWayBack(t *testing.T) {
 	})
 }
 
+// A limit for real-time priorities allows some of these, and no fair priority more.
+func TestRootLimitLeavesAGapBelowTheCeiling(t *testing.T) {
+	device := open(t)
+	var limit syscall.Rlimit
+	must(t, syscall.Getrlimit(rlimitRTPrio, &limit))
+	must(t, syscall.Setrlimit(rlimitRTPrio, &syscall.Rlimit{Cur: 1, Max: 1}))
+	defer func() { must(t, syscall.Setrlimit(rlimitRTPrio, &limit)) }()
+	for backend, words := range map[Backend]string{
+		Device:     "40 is below the thread's ceiling, 48, but",
+		SystemCall: "not one that the thread owns",
+	} {
+		s := open(t, backend)
+		refused := func(err error) {
+			t.Helper()
+			if !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), words) {
+				t.Errorf("%v: %v", backend, err)
+			}
+		}
+		onThread(t, func() {
+			must(t, device.SetCurrent(40))
+			becomeUser(t)
+			refused(s.Do(8, func() { t.Error("work was run") }))
+			expect(t, device, 0, 40)
+			must(t, s.Clear(0))
+			refused(s.SetCurrent(40))
+			refused(s.Do(40, func() { t.Error("work was run") }))
+			for _, outer := range []Prio{48, 32, 20} {
+				must(t, s.Do(outer, func() {
+					must(t, s.Do(8, func() { expect(t, device, 0, 8) }))
+					expect(t, device, 0, outer)
+				}))
+			}
+			expect(t, device, 0, None)
+		})
+	}
+}
+
 func TestRootGrantsAUsersThreadACeiling(t *testing.T) {
 	s := open(t)
 	onThread(t, func() {
-		tid := strconv.Itoa(syscall.Gettid())
-		if out, err := exec.Command("gosched", "ceiling", "50", tid).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+		// In this order: the change would end the grant.
 		becomeUser(t)
+		grant := exec.Command("gosched", "ceiling", "50", strconv.Itoa(syscall.Gettid()))
+		granted := make(chan error)
+		// On a thread that is root's still.
+		go func() { granted <- grant.Run() }()
+		must(t, <-granted)
 		must(t, s.Do(50, func() {
 			expect(t, s, 0, 50)
 			must(t, s.Do(8, func() { expect(t, s, 0, 8) }))

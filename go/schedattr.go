@@ -67,7 +67,7 @@ func (a attributes) isAt(prio Prio) bool {
 	return a == want
 }
 
-// getAttributes returns what is in force for a thread.
+// getAttributes returns what a thread has without a Go priority.
 func getAttributes(tid int) (attributes, syscall.Errno) {
 	var a attributes
 	_, _, errno := syscall.Syscall6(sysSchedGetattr, uintptr(tid),

@@ -21,9 +21,8 @@ const (
 	// questions: Get reports what /proc/TID/sched shows. That has no ceiling of a thread
 	// which never had a priority, and does not tell where children start: what this
 	// Scheduler has not set itself is StartAtBase, unless the thread was created with it,
-	// and Do returns a thread to just that. A thread whose base is a real-time policy can
-	// be cleared by the Scheduler that gave it its first priority only. There are no
-	// hints, and a thread that is bound to one by other means is not known to be.
+	// and Do returns a thread to just that. There are no hints, and a thread that is bound
+	// to one by other means is not known to be.
 	//
 	// A kernel without CONFIG_SCHED_DEBUG shows nothing. Get then knows what this Scheduler
 	// has set, and all other threads are taken for such without a priority: Do returns

@@ -156,14 +156,12 @@ func TestRootSystemCallReturnsToARealTimeBase(t *testing.T) {
 		if now := inForce(t, 0); now != base {
 			t.Errorf("got %+v, want %+v", now, base)
 		}
-		// Where it cannot know the base, it leaves it alone, and says so.
+		// Whoever gave the priority.
 		must(t, device.SetCurrent(24))
 		must(t, s.Do(8, func() { expect(t, device, 0, 8) }))
-		if err := s.Clear(0); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "gosched clear") {
-			t.Error(err)
-		}
 		expect(t, device, 0, 24)
-		must(t, device.Clear(0))
+		must(t, s.Clear(0))
+		expect(t, device, 0, None)
 		if now := inForce(t, 0); now != base {
 			t.Errorf("got %+v, want %+v", now, base)
 		}

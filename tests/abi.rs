@@ -13,6 +13,7 @@ use common::hint::HintPage;
 use common::state::assert_refused;
 use common::state::assert_unchanged;
 use common::worker::in_thread;
+use go_sched_policy::TABLE;
 use gosched::uapi::*;
 use nix::errno::Errno;
 use nix::libc;
@@ -363,8 +364,14 @@ fn get_writes_as_much_as_it_was_given_and_no_more() {
             assert_eq!(words[1..4], [0, 0, 40], "flags, target, priority");
             assert!(words[4..base_end].iter().all(|word| *word == 0), "the base");
             if answered == known {
-                let rest = [40, 32, 0, u32::MAX];
-                assert_eq!(words[base_end..known], rest, "applied, ceiling, slot");
+                let level = &TABLE[40];
+                let [policy, nice] = [level.policy.number(), level.nice as u32];
+                let [low, high] = [level.slice_ns as u32, (level.slice_ns >> 32) as u32];
+                assert_eq!(
+                    words[base_end..known],
+                    [40, 32, 0, u32::MAX, policy, nice, 0, 0, low, high],
+                    "applied, ceiling, slot, in force"
+                );
             }
             assert!(words[answered..size_words].iter().all(|word| *word == 0));
             assert!(words[size_words..].iter().all(|word| *word == CANARY));

@@ -29,17 +29,19 @@ impl Contention {
     fn new(device: &Device, prio: u32) -> Self {
         let waiter = Worker::spawn();
         device.set(waiter.tid(), prio);
-        Self::with(waiter, prio)
+        Self::with(waiter, || (), as_rt(prio))
     }
 
-    /// The waiter is one that runs at `prio` already.
-    fn with(waiter: Worker, prio: u32) -> Self {
+    /// The waiter is one that exists, and does something just before it waits; then the
+    /// holder runs at the kernel's priority `boost`.
+    fn with(waiter: Worker, before: impl FnOnce() + Send + 'static, boost: i64) -> Self {
         let mutex = PiMutex::new();
         let holder = Worker::spawn();
         let held = Arc::clone(&mutex);
         holder.run(move || held.lock());
         let wanted = Arc::clone(&mutex);
         let waiting = waiter.start(move || {
+            before();
             wanted.lock();
             wanted.unlock();
         });
@@ -49,7 +51,7 @@ impl Contention {
             waiter,
             waiting,
         };
-        eventually("the holder is boosted", || new.runs_as() == as_rt(prio));
+        eventually("the holder is boosted", || new.runs_as() == boost);
         new
     }
 
@@ -147,7 +149,7 @@ fn a_hint_stored_for_a_waiter_takes_effect_when_it_has_the_lock() {
         slots.slot(0).take(50, 50);
     });
 
-    let contention = Contention::with(waiter, 50);
+    let contention = Contention::with(waiter, || (), as_rt(50));
     for wanted in [60, 10, 55] {
         page.slot(0).store(wanted);
         // What would be too early has many chances to happen.
@@ -160,6 +162,30 @@ fn a_hint_stored_for_a_waiter_takes_effect_when_it_has_the_lock() {
     let (_, waiter) = contention.end();
     waiter.run(be_scheduled);
     eventually("the hint is in force", || page.slot(0).applied() == 55);
+}
+
+#[test]
+fn a_hint_stored_just_before_a_thread_waits_is_followed_while_it_waits() {
+    /// What the holder has without a boost, as in `/proc/PID/stat`: nice 0.
+    const ORDINARY: i64 = 20;
+
+    for (hint, boost) in [(60, as_rt(60)), (49, as_rt(49)), (10, ORDINARY)] {
+        let device = Arc::new(Device::open());
+        let page = Arc::new(HintPage::new(&device, 1));
+        let waiter = Worker::spawn();
+        device.ceiling(waiter.tid(), 63);
+        let (binder, slots) = (Arc::clone(&device), Arc::clone(&page));
+        waiter.run(move || {
+            binder.bind(0);
+            slots.slot(0).take(50, 50);
+        });
+
+        let slots = Arc::clone(&page);
+        let contention = Contention::with(waiter, move || slots.slot(0).store(hint), boost);
+        eventually("the hint is in force", || page.slot(0).applied() == hint);
+        assert_eq!(contention.runs_as(), boost, "at {hint}");
+        contention.end();
+    }
 }
 
 #[test]

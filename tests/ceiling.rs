@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ceiling of a thread: what it is, who may change it, and what it allows.
+//! The ceiling of a thread: who may change it, and what a granted one allows.
 
 use std::fs::File;
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 
-use common::attr::setpriority;
 use common::attr::Attr;
 use common::child::become_user;
+use common::child::become_user_with_ceiling;
 use common::child::become_user_with_sys_nice;
 use common::child::become_user_with_sys_nice_in_thread;
 use common::child::drop_sys_nice;
@@ -28,7 +28,6 @@ use common::OTHER_USER;
 use common::SAMPLE;
 use common::USER;
 use go_sched_policy::LEVELS;
-use go_sched_policy::TABLE;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
 use gosched::uapi::GO_SCHED_TARGET_PIDFD;
 use nix::errno::Errno;
@@ -46,23 +45,22 @@ const NO_TID: i32 = 1 << 22;
 /// A ceiling in each band above nice 0, their ends included.
 const GRANTED: [u32; 6] = [33, 40, 47, 48, 55, 63];
 
-/// The ceiling of `SCHED_IDLE`: the last level no heavier than that policy's one
-/// weight.
-fn idle_ceiling() -> u32 {
-    let plain = 3 << 10;
-    let lighter = TABLE[..16].partition_point(|level| level.weight <= plain) as u32;
-    assert!((1..16).contains(&lighter), "{lighter}");
-    lighter - 1
-}
-
-/// Runs `job` as root and then `then` as a user, in one process. The device is
-/// root's: an open file carries no privilege.
-fn as_user(job: impl FnOnce(&Device), then: impl FnOnce(&Device)) {
+/// Runs `job` as a user, in a process of its own. The device is root's: an open file
+/// carries no privilege.
+fn as_user(job: impl FnOnce(&Device)) {
     let device = Device::open();
     in_child(|| {
-        job(&device);
         become_user(USER);
-        then(&device);
+        job(&device);
+    });
+}
+
+/// The same for a user that has been granted a ceiling.
+fn with_ceiling(ceiling: u32, job: impl FnOnce(&Device)) {
+    let device = Device::open();
+    in_child(|| {
+        become_user_with_ceiling(USER, &device, ceiling);
+        job(&device);
     });
 }
 
@@ -91,148 +89,30 @@ fn assert_allowed(device: &Device, tid: i32, allowed: RangeInclusive<u32>) {
 }
 
 #[test]
-fn the_own_ceiling_follows_the_base() {
-    let bases = [
-        (Attr::normal(-20), 47),
-        (Attr::normal(-15), 47),
-        (Attr::normal(-14), 46),
-        (Attr::normal(-1), 33),
-        (Attr::normal(0), 32),
-        (Attr::normal(10), 22),
-        (Attr::normal(16), 16),
-        // No fair level is as nice.
-        (Attr::normal(17), 15),
-        (Attr::normal(19), 15),
-        (Attr::batch(-5), 37),
-        (Attr::batch(0), 32),
-        (Attr::batch(19), 15),
-        (Attr::idle(), idle_ceiling()),
-        (Attr::fifo(1), 48),
-        (Attr::fifo(5), 52),
-        (Attr::fifo(16), 63),
-        (Attr::fifo(50), 63),
-        (Attr::fifo(99), 63),
-        (Attr::rr(1), 48),
-        (Attr::rr(5), 52),
-        (Attr::rr(16), 63),
-        (Attr::rr(50), 63),
-        (Attr::rr(99), 63),
-    ];
-    let device = Device::open();
-    for (base, ceiling) in bases {
-        let worker = Worker::spawn();
-        base.apply(worker.tid());
-        assert_ceiling(&device, worker.tid(), ceiling, false);
-        for prio in SAMPLE {
-            device.set(worker.tid(), prio);
-            assert_ceiling(&device, worker.tid(), ceiling, false);
-        }
-        device.clear(worker.tid());
-        assert_ceiling(&device, worker.tid(), ceiling, false);
-    }
-}
-
-#[test]
-fn the_own_ceiling_follows_the_limits_of_the_thread() {
-    let limits = [
-        (Attr::normal(0), 1, 0, 32),
-        (Attr::normal(0), 20, 0, 32),
-        (Attr::normal(0), 25, 0, 37),
-        (Attr::normal(0), 40, 0, 47),
-        (Attr::normal(0), 0, 4, 51),
-        (Attr::normal(0), 0, 99, 63),
-        (Attr::normal(0), 40, 99, 63),
-        (Attr::normal(10), 15, 0, 27),
-        (Attr::normal(10), 20, 4, 51),
-        (Attr::batch(0), 25, 0, 37),
-        (Attr::fifo(3), 0, 5, 52),
-        (Attr::fifo(5), 0, 3, 52),
-        (Attr::rr(3), 25, 0, 50),
-        // One may leave SCHED_IDLE for its nice value, and then go further.
-        (Attr::idle(), 19, 0, idle_ceiling()),
-        (Attr::idle(), 20, 0, 32),
-        (Attr::idle(), 25, 0, 37),
-        (Attr::idle(), 0, 5, idle_ceiling()),
-        (Attr::idle(), 20, 5, 52),
-    ];
-    let device = Device::open();
-    for (base, nice, rtprio, ceiling) in limits {
-        let child = Child::sleeping(|| {
-            setrlimit(Resource::RLIMIT_NICE, nice, nice).unwrap();
-            setrlimit(Resource::RLIMIT_RTPRIO, rtprio, rtprio).unwrap();
-            base.apply(SELF);
-            assert_ceiling(&device, SELF, ceiling, false);
-        });
-        assert_ceiling(&device, child.pid(), ceiling, false);
-    }
-}
-
-#[test]
-fn an_outside_change_of_the_base_changes_the_own_ceiling_and_no_granted_one() {
-    let device = Device::open();
-    let worker = Worker::spawn();
-    let tid = worker.tid();
-    for granted in [None, Some(50)] {
-        let expect = |own| match granted {
-            Some(granted) => assert_ceiling(&device, tid, granted, true),
-            None => assert_ceiling(&device, tid, own, false),
-        };
-        if let Some(granted) = granted {
-            device.ceiling(tid, granted as i32);
-        }
-        for prio in SAMPLE {
-            device.set(tid, prio);
-            setpriority(tid, 5).unwrap();
-            expect(27);
-            Attr::rr(5).apply(tid);
-            expect(52);
-            Attr::idle().apply(tid);
-            expect(idle_ceiling());
-            Attr::normal(0).apply(tid);
-            expect(32);
-        }
-    }
-}
-
-#[test]
 fn up_to_a_granted_ceiling_a_user_moves_his_threads_and_processes() {
     let _unlimited = Reconfigured::unlimited();
     for granted in GRANTED {
-        as_user(
-            |device| device.ceiling(SELF, granted as i32),
-            |device| {
-                let thread = Worker::spawn();
-                let process = Child::sleeping(|| ());
-                for target in [SELF, thread.tid(), process.pid()] {
-                    assert_ceiling(device, target, granted, true);
-                    assert_allowed(device, target, 0..=granted);
-                    device.clear(target);
-                    assert_ceiling(device, target, granted, true);
-                }
-            },
-        );
+        with_ceiling(granted, |device| {
+            let thread = Worker::spawn();
+            let process = Child::sleeping(|| ());
+            for target in [SELF, thread.tid(), process.pid()] {
+                assert_ceiling(device, target, granted, true);
+                assert_allowed(device, target, 0..=granted);
+                device.clear(target);
+                assert_ceiling(device, target, granted, true);
+            }
+        });
     }
 }
 
 #[test]
-fn a_hint_is_lowered_to_the_ceiling() {
+fn a_hint_is_lowered_to_a_granted_ceiling() {
     let _unlimited = Reconfigured::unlimited();
-    for (base, granted, ceiling) in [
-        (Attr::normal(0), None, 32),
-        (Attr::normal(10), None, 22),
-        (Attr::rr(4), None, 51),
-        (Attr::idle(), None, idle_ceiling()),
-        (Attr::normal(0), Some(10), 10),
-        (Attr::normal(0), Some(40), 40),
-        (Attr::normal(0), Some(55), 55),
-    ] {
+    for ceiling in [0, 10, 32, 40, 55, 63] {
         in_thread(move || {
             let device = Device::open();
             let page = HintPage::new(&device, 1);
-            base.apply(SELF);
-            if let Some(granted) = granted {
-                device.ceiling(SELF, granted);
-            }
+            device.ceiling(SELF, ceiling);
             device.bind(0);
             for prio in (0..LEVELS as u8).rev() {
                 let lowered = prio.min(ceiling as u8);
@@ -241,7 +121,7 @@ fn a_hint_is_lowered_to_the_ceiling() {
                 assert_eq!(record.prio, Some(lowered.into()), "of {prio}");
                 assert_eq!(record.applied, Some(lowered.into()), "of {prio}");
             }
-            let some_were_above = ceiling < LEVELS - 1;
+            let some_were_above = ceiling < LEVELS as i32 - 1;
             assert_eq!(device.stats(SELF).clamps > 0, some_were_above);
             device.unbind();
         });
@@ -249,58 +129,75 @@ fn a_hint_is_lowered_to_the_ceiling() {
 }
 
 #[test]
-fn a_ceiling_below_the_base_binds_hints_alone() {
-    as_user(
-        |_| (),
-        |device| {
-            device.ceiling(SELF, 10);
-            assert_ceiling(device, SELF, 10, true);
-            // What sched_setattr(2) allows stays allowed.
-            assert_allowed(device, SELF, 0..=32);
-            device.clear(SELF);
+fn a_granted_ceiling_allows_what_lies_between_owned_priorities() {
+    let _unlimited = Reconfigured::unlimited();
+    let device = Device::open();
+    in_child(|| {
+        setrlimit(Resource::RLIMIT_RTPRIO, 1, 1).unwrap();
+        become_user_with_ceiling(USER, &device, 40);
+        for prio in 0..LEVELS {
+            if prio <= 40 || prio == 48 {
+                device.set(SELF, prio);
+            } else {
+                assert_refused(&device, SELF, Errno::EPERM, || {
+                    device.try_set(SELF, prio, 0)
+                });
+            }
+        }
+    });
+}
 
-            let page = HintPage::new(device, 1);
-            device.bind(0);
-            page.slot(0).take(32, 10);
-            page.slot(0).take(NONE, NONE);
-        },
-    );
+#[test]
+fn a_ceiling_below_the_base_binds_hints_alone() {
+    let bind_hints = |device: &Device| {
+        assert_ceiling(device, SELF, 10, true);
+        // What sched_setattr(2) allows stays allowed.
+        assert_allowed(device, SELF, 0..=32);
+        device.clear(SELF);
+
+        let page = HintPage::new(device, 1);
+        device.bind(0);
+        page.slot(0).take(32, 10);
+        page.slot(0).take(NONE, NONE);
+    };
+    with_ceiling(10, bind_hints);
+    as_user(|device| {
+        device.ceiling(SELF, 10);
+        bind_hints(device);
+    });
 }
 
 #[test]
 fn the_owner_lowers_a_ceiling_and_cannot_raise_it_again() {
-    as_user(
-        |device| device.ceiling(SELF, 55),
-        |device| {
-            for (lower, higher) in [(55, 56), (50, 51), (33, 63), (10, 11), (0, 1)] {
-                device.ceiling(SELF, lower);
-                assert_ceiling(device, SELF, lower as u32, true);
-                assert_refused(device, SELF, Errno::EPERM, || {
-                    device.try_ceiling(SELF, higher, 0)
-                });
-            }
+    let _unlimited = Reconfigured::unlimited();
+    with_ceiling(55, |device| {
+        for (lower, higher) in [(55, 56), (50, 51), (33, 63), (10, 11), (0, 1)] {
+            device.ceiling(SELF, lower);
+            assert_ceiling(device, SELF, lower as u32, true);
+            // It is a granted one still.
+            device.set(SELF, lower as u32);
             assert_refused(device, SELF, Errno::EPERM, || {
-                device.try_ceiling(SELF, GO_SCHED_PRIO_NONE, 0)
+                device.try_ceiling(SELF, higher, 0)
             });
-        },
-    );
+        }
+        assert_refused(device, SELF, Errno::EPERM, || {
+            device.try_ceiling(SELF, GO_SCHED_PRIO_NONE, 0)
+        });
+    });
 }
 
 #[test]
 fn the_owner_returns_from_a_granted_ceiling_to_his_own() {
     for granted in [32, 33, 63] {
-        as_user(
-            |device| device.ceiling(SELF, granted),
-            |device| {
-                device.ceiling(SELF, GO_SCHED_PRIO_NONE);
-                assert_ceiling(device, SELF, 32, false);
-                device.ceiling(SELF, GO_SCHED_PRIO_NONE);
-                assert_refused(device, SELF, Errno::EPERM, || {
-                    device.try_ceiling(SELF, 33, 0)
-                });
-                assert_allowed(device, SELF, 0..=32);
-            },
-        );
+        with_ceiling(granted, |device| {
+            device.ceiling(SELF, GO_SCHED_PRIO_NONE);
+            assert_ceiling(device, SELF, 32, false);
+            device.ceiling(SELF, GO_SCHED_PRIO_NONE);
+            assert_refused(device, SELF, Errno::EPERM, || {
+                device.try_ceiling(SELF, 33, 0)
+            });
+            assert_allowed(device, SELF, 0..=32);
+        });
     }
 }
 
@@ -334,17 +231,14 @@ fn cap_sys_nice_raises_a_ceiling_and_nothing_less_does() {
         });
         device.ceiling(SELF, 31);
     });
-    as_user(
-        |_| (),
-        |device| {
-            unshare(CloneFlags::CLONE_NEWUSER).unwrap();
-            for ceiling in 33..LEVELS as i32 {
-                assert_refused(device, SELF, Errno::EPERM, || {
-                    device.try_ceiling(SELF, ceiling, 0)
-                });
-            }
-        },
-    );
+    as_user(|device| {
+        unshare(CloneFlags::CLONE_NEWUSER).unwrap();
+        for ceiling in 33..LEVELS as i32 {
+            assert_refused(device, SELF, Errno::EPERM, || {
+                device.try_ceiling(SELF, ceiling, 0)
+            });
+        }
+    });
 }
 
 #[test]
@@ -354,22 +248,19 @@ fn a_ceiling_is_nothing_to_another_user() {
     let other = Child::sleeping(|| become_user(OTHER_USER));
     for target in [root.tid(), other.pid()] {
         device.ceiling(target, 55);
-        as_user(
-            |_| (),
-            |device| {
-                for prio in SAMPLE {
-                    assert_refused(device, target, Errno::EPERM, || {
-                        device.try_set(target, prio, 0)
-                    });
-                    assert_refused(device, target, Errno::EPERM, || {
-                        device.try_ceiling(target, prio as i32, 0)
-                    });
-                }
+        as_user(|device| {
+            for prio in SAMPLE {
                 assert_refused(device, target, Errno::EPERM, || {
-                    device.try_ceiling(target, GO_SCHED_PRIO_NONE, 0)
+                    device.try_set(target, prio, 0)
                 });
-            },
-        );
+                assert_refused(device, target, Errno::EPERM, || {
+                    device.try_ceiling(target, prio as i32, 0)
+                });
+            }
+            assert_refused(device, target, Errno::EPERM, || {
+                device.try_ceiling(target, GO_SCHED_PRIO_NONE, 0)
+            });
+        });
     }
 }
 

@@ -4,7 +4,7 @@
 //! when its thread creates others or the module goes.
 
 use common::attr::Attr;
-use common::child::become_user;
+use common::child::become_user_with_ceiling;
 use common::child::in_child;
 use common::child::Child;
 use common::device::Device;
@@ -15,6 +15,7 @@ use common::module::load;
 use common::module::unload;
 use common::module::Reconfigured;
 use common::module::Reloaded;
+use common::proc_sched::ProcSched;
 use common::state::assert_refused;
 use common::state::assert_unchanged;
 use common::state::State;
@@ -24,16 +25,17 @@ use common::USER;
 use go_sched_policy::TABLE;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
 use nix::errno::Errno;
+use nix::sys::resource::setrlimit;
+use nix::sys::resource::Resource;
 
 /// A granted ceiling above all that the base of an ordinary thread allows.
-const GRANTED: i32 = 55;
+const GRANTED: u32 = 55;
 
 /// Runs `job` as a user with a ceiling of [`GRANTED`].
 fn with_grant(job: impl FnOnce(&Device)) {
     let device = Device::open();
     in_child(|| {
-        device.ceiling(SELF, GRANTED);
-        become_user(USER);
+        become_user_with_ceiling(USER, &device, GRANTED);
         job(&device);
     });
 }
@@ -69,11 +71,27 @@ fn a_granted_priority_falls_with_the_ceiling() {
 
 #[test]
 fn a_granted_priority_falls_with_the_return_to_the_own_ceiling() {
+    let _unlimited = Reconfigured::unlimited();
     for prio in [33, 47, 48, 55] {
         with_grant(|device| {
             device.set(SELF, prio);
             device.ceiling(SELF, GO_SCHED_PRIO_NONE);
             assert_in_force(device, 32);
+        });
+    }
+}
+
+#[test]
+fn without_a_ceiling_a_granted_priority_falls_to_the_next_that_is_owned() {
+    let _unlimited = Reconfigured::unlimited();
+    let device = Device::open();
+    for (prio, owned) in [(40, 32), (47, 32), (50, 48), (55, 48)] {
+        in_child(|| {
+            setrlimit(Resource::RLIMIT_RTPRIO, 1, 1).unwrap();
+            become_user_with_ceiling(USER, &device, GRANTED);
+            device.set(SELF, prio);
+            device.ceiling(SELF, GO_SCHED_PRIO_NONE);
+            assert_in_force(&device, owned);
         });
     }
 }
@@ -103,6 +121,7 @@ fn a_priority_that_the_base_allows_stays() {
 
 #[test]
 fn a_falling_priority_is_inherited_as_before() {
+    let _unlimited = Reconfigured::unlimited();
     with_grant(|device| {
         device.set_inherited(SELF, 50);
         device.ceiling(SELF, 40);
@@ -147,6 +166,7 @@ fn a_hint_in_effect_rises_with_the_ceiling_no_further_than_it_wants() {
 
 #[test]
 fn a_value_that_is_no_priority_is_ignored_when_the_ceiling_changes() {
+    let _unlimited = Reconfigured::unlimited();
     let hinted = HintedWorker::free();
     let (device, tid) = (hinted.device(), hinted.tid());
     hinted.take(40, 40);
@@ -163,10 +183,7 @@ fn a_value_that_is_no_priority_is_ignored_when_the_ceiling_changes() {
 #[test]
 fn a_priority_that_privilege_gave_stays_above_a_falling_ceiling() {
     let device = Device::open();
-    let child = Child::sleeping(|| {
-        device.ceiling(SELF, GRANTED);
-        become_user(USER);
-    });
+    let child = Child::sleeping(|| become_user_with_ceiling(USER, &device, GRANTED));
     device.set(child.pid(), 60);
     let before = State::of(&device, child.pid());
     device.ceiling(child.pid(), 40);
@@ -211,7 +228,7 @@ fn a_granted_ceiling_is_that_of_new_threads_and_processes() {
     for ceiling in [10, 40, GRANTED] {
         in_thread(move || {
             let device = Device::open();
-            device.ceiling(SELF, ceiling);
+            device.ceiling(SELF, ceiling as i32);
             for prio in [None, Some(5), Some(50)] {
                 if let Some(prio) = prio {
                     device.set(SELF, prio);
@@ -222,10 +239,7 @@ fn a_granted_ceiling_is_that_of_new_threads_and_processes() {
                 for child in [thread.tid(), process.pid(), grandchild.tid()] {
                     let record = device.get(child);
                     assert_eq!(record.prio, None);
-                    assert_eq!(
-                        (record.ceiling, record.ceiling_granted),
-                        (ceiling as u32, true)
-                    );
+                    assert_eq!((record.ceiling, record.ceiling_granted), (ceiling, true));
                 }
             }
         });
@@ -236,7 +250,7 @@ fn a_granted_ceiling_is_that_of_new_threads_and_processes() {
 fn an_inherited_ceiling_is_the_childs_own() {
     in_thread(|| {
         let device = Device::open();
-        device.ceiling(SELF, GRANTED);
+        device.ceiling(SELF, GRANTED as i32);
         let child = Worker::spawn();
         assert_unchanged(&device, SELF, || device.ceiling(child.tid(), 40));
         assert_unchanged(&device, child.tid(), || device.ceiling(SELF, 45));
@@ -249,7 +263,7 @@ fn reset_on_fork_keeps_a_granted_ceiling_from_children() {
         in_thread(move || {
             let device = Device::open();
             base.reset_on_fork().apply(SELF);
-            device.ceiling(SELF, GRANTED);
+            device.ceiling(SELF, GRANTED as i32);
             for prio in [None, Some(5), Some(50)] {
                 if let Some(prio) = prio {
                     device.set_inherited(SELF, prio);
@@ -269,17 +283,14 @@ fn reset_on_fork_keeps_a_granted_ceiling_from_children() {
 #[test]
 fn a_granted_ceiling_outlives_the_module() {
     let _reloaded = Reloaded;
-    let child = Child::sleeping(|| {
-        Device::open().ceiling(SELF, GRANTED);
-        become_user(USER);
-    });
-    let base = Attr::of(child.pid());
+    let child = Child::sleeping(|| become_user_with_ceiling(USER, &Device::open(), GRANTED));
+    let base = ProcSched::of(child.pid());
     Device::open().set(child.pid(), 50);
     let before = State::of(&Device::open(), child.pid());
     unload();
-    assert_eq!(Attr::of(child.pid()), base);
+    assert_eq!(ProcSched::of(child.pid()), base);
     load();
     let device = Device::open();
     assert_eq!(State::of(&device, child.pid()), before);
-    assert_eq!(before.record.ceiling, GRANTED as u32);
+    assert_eq!(before.record.ceiling, GRANTED);
 }

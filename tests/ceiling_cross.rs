@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who may give a thread which priority, for all kinds of callers, threads and
-//! bases: whoever `sched_setattr(2)` lets do the same to the same thread without
-//! a priority and, up to its ceiling, whoever owns it.
+//! Who may give a thread which priority, for all kinds of callers, threads, limits and
+//! bases: whoever `sched_setattr(2)` lets give the very parameters to the same thread
+//! without a priority and, up to a granted ceiling, whoever has its user id.
 
 use std::fs;
 use std::io::Read;
@@ -17,6 +17,7 @@ use common::child::become_user_with_sys_nice_in_thread;
 use common::child::Child;
 use common::device::Device;
 use common::device::SELF;
+use common::module::Reconfigured;
 use common::state::State;
 use common::syscall::set_schedprio;
 use common::worker::Worker;
@@ -25,6 +26,7 @@ use common::OTHER_USER;
 use common::USER;
 use go_sched_policy::Policy;
 use go_sched_policy::TABLE;
+use gosched::uapi::GO_SCHED_PRIO_NONE;
 use nix::errno::Errno;
 use nix::sched::unshare;
 use nix::sched::CloneFlags;
@@ -46,19 +48,28 @@ enum Caller {
     NamespaceRoot,
 }
 
-/// A caller, and the `RLIMIT_NICE` and `RLIMIT_RTPRIO` of the threads.
-const CALLERS: [(Caller, u64, u64); 10] = [
-    (Caller::Root, 0, 0),
-    (Caller::Owner, 0, 0),
-    (Caller::Owner, 40, 99),
-    (Caller::Owner, 25, 0),
-    (Caller::Owner, 0, 5),
-    (Caller::OtherUser, 0, 0),
-    (Caller::OtherUser, 40, 99),
-    (Caller::Nicer, 0, 0),
-    (Caller::NamespaceRoot, 0, 0),
-    (Caller::NamespaceRoot, 25, 5),
-];
+/// `RLIMIT_NICE` of the threads; 20 allows what they have.
+const NICE_LIMITS: [u64; 4] = [0, 20, 25, 40];
+
+/// `RLIMIT_RTPRIO` of the threads.
+const RTPRIO_LIMITS: [u64; 4] = [0, 1, 5, 99];
+
+/// A caller, and the limits of the threads: all of them where they may decide.
+fn callers() -> Vec<(Caller, u64, u64)> {
+    let mut callers = vec![
+        (Caller::Root, 0, 0),
+        (Caller::Nicer, 0, 0),
+        (Caller::OtherUser, 0, 0),
+        (Caller::OtherUser, 40, 99),
+    ];
+    for nice in NICE_LIMITS {
+        for rtprio in RTPRIO_LIMITS {
+            callers.push((Caller::Owner, nice, rtprio));
+            callers.push((Caller::NamespaceRoot, nice, rtprio));
+        }
+    }
+    callers
+}
 
 /// The thread it is about. But for the caller's own, it is the user's.
 #[derive(Clone, Copy, Debug)]
@@ -73,25 +84,36 @@ enum Target {
 const TARGETS: [Target; 3] = [Target::Own, Target::Thread, Target::Process];
 
 /// What the thread has before, and without, any priority.
-fn bases() -> [Attr; 6] {
+fn bases() -> [Attr; 8] {
     [
         Attr::normal(0),
         Attr::normal(5),
         Attr::batch(0),
         Attr::idle(),
+        Attr::fifo(1),
         Attr::fifo(3),
+        Attr::rr(1),
         Attr::rr(5),
     ]
 }
 
+/// The ceiling that root has granted the thread: none, one between priorities that it
+/// may own, and one above most of what it owns.
+const GRANTS: [Option<u32>; 3] = [None, Some(40), Some(62)];
+
 /// The priority that root has given the thread before: none, one in each band.
 const BEFORE: [Option<u32>; 4] = [None, Some(2), Some(20), Some(60)];
 
-/// The priority asked for: at, above and below the ceilings of all bases, and the
-/// ends of the bands. It lowers, restores and raises.
-const WANTED: [u32; 18] = [
-    0, 3, 4, 15, 16, 20, 27, 28, 32, 33, 37, 38, 47, 48, 50, 51, 52, 63,
+/// The priority asked for: at and just above all that the bases, the limits and the
+/// grants allow, and the ends of the bands. It lowers, restores and raises.
+const WANTED: [u32; 20] = [
+    3, 4, 15, 16, 27, 28, 32, 33, 37, 38, 40, 41, 47, 48, 49, 50, 51, 52, 53, 63,
 ];
+
+/// Each request comes once for a caller, a thread, a base and a grant. By the device or
+/// the system call, and after which of [`BEFORE`], takes turns. As the number of requests
+/// is odd, each of them has had all turns when a caller is through.
+const TURNS: usize = 2 * BEFORE.len();
 
 /// What a caller does to a thread.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -113,7 +135,7 @@ impl Request {
     }
 }
 
-/// What `sched_setattr(2)` has to be asked in place of a priority.
+/// What `sched_setattr(2)` has to be asked in place of a priority: the same parameters.
 fn equivalent(prio: u32, base: Attr) -> Attr {
     let level = &TABLE[prio as usize];
     match level.policy {
@@ -123,7 +145,7 @@ fn equivalent(prio: u32, base: Attr) -> Attr {
         }
         Policy::Idle => Attr::idle(),
         Policy::Normal => Attr::normal(level.nice),
-        Policy::RoundRobin => Attr::rr(level.rt_priority),
+        Policy::RoundRobin => Attr::rr(level.rt_priority).nice(level.nice),
     }
 }
 
@@ -134,7 +156,6 @@ fn requests() -> Vec<Request> {
         requests.extend([Request::Set(prio), Request::Syscall(prio)]);
         requests.extend(bases().map(|base| Request::Setattr(equivalent(prio, base))));
     }
-    requests.extend(bases().map(Request::Setattr));
     requests
 }
 
@@ -245,13 +266,18 @@ fn rebase(tid: i32, base: Attr) {
 
 /// Whether `sched_setattr(2)` lets the caller change a thread, which keeps its
 /// base.
-fn is_allowed_outside(cast: &mut Cast, tid: i32, base: Attr, wanted: Attr) -> bool {
-    let device = Device::open();
-    let before = State::of(&device, tid);
+fn is_allowed_outside(
+    cast: &mut Cast,
+    device: &Device,
+    tid: i32,
+    base: Attr,
+    wanted: Attr,
+) -> bool {
+    let before = State::of(device, tid);
     let result = cast.ask(Request::Setattr(wanted), tid);
     assert!(matches!(result, Ok(()) | Err(Errno::EPERM)), "{result:?}");
     rebase(tid, base);
-    assert_eq!(State::of(&device, tid), before);
+    assert_eq!(State::of(device, tid), before);
     result.is_ok()
 }
 
@@ -286,63 +312,75 @@ fn try_cell(
     (!is_right).then(|| format!("{request:?}: {result:?}, {start:?} -> {end:?}"))
 }
 
+/// The priorities of [`WANTED`] that `sched_setattr(2)` lets the caller ask for.
+fn allowed_outside(cast: &mut Cast, device: &Device, tid: i32, base: Attr) -> Vec<u32> {
+    let mut allowed = WANTED.to_vec();
+    allowed.retain(|prio| is_allowed_outside(cast, device, tid, base, equivalent(*prio, base)));
+    allowed
+}
+
 #[test]
-fn a_request_is_allowed_up_to_the_ceiling_of_ones_own_and_as_sched_setattr_is() {
+fn a_request_is_allowed_as_sched_setattr_is_and_to_the_owner_up_to_a_granted_ceiling() {
+    // Or, on a host that takes CPUs away, a thread may seem to run away.
+    let _unlimited = Reconfigured::unlimited();
     let device = Device::open();
     let mut wrong = Vec::new();
     let (mut allowed_cells, mut refused_cells) = (0, 0);
 
-    for (caller, nice, rtprio) in CALLERS {
+    for (caller, nice, rtprio) in callers() {
         let mut cast = Cast::new(caller, nice, rtprio);
+        let mut turns = (0..TURNS).cycle();
         for target in TARGETS {
             let tid = cast.tid(target);
             let owns = matches!(
                 (caller, target),
                 (Caller::Owner | Caller::NamespaceRoot, _) | (_, Target::Own)
             );
+            let may_clear = owns || matches!(caller, Caller::Root | Caller::Nicer);
             for base in bases() {
                 rebase(tid, base);
-                let ceiling = device.get(tid).ceiling;
-                let may_clear = is_allowed_outside(&mut cast, tid, base, base);
-                let requests: Vec<_> = WANTED
-                    .into_iter()
-                    .flat_map(|prio| {
-                        let outside =
-                            is_allowed_outside(&mut cast, tid, base, equivalent(prio, base));
-                        let allowed = outside || owns && prio <= ceiling;
-                        [
-                            (Request::Set(prio), allowed),
-                            (Request::Syscall(prio), allowed),
-                        ]
-                    })
-                    .chain([(Request::Clear, may_clear)])
-                    .collect();
-                for before in BEFORE {
-                    for (request, allowed) in &requests {
-                        let error = try_cell(&mut cast, &device, tid, before, *request, *allowed);
+                let outside = allowed_outside(&mut cast, &device, tid, base);
+                for grant in GRANTS {
+                    let ceiling = grant.map_or(GO_SCHED_PRIO_NONE, |grant| grant as i32);
+                    device.ceiling(tid, ceiling);
+                    for wanted in WANTED.map(Some).into_iter().chain([None]) {
+                        let turn = turns.next().expect("there is always a next one");
+                        let before = BEFORE[turn / 2];
+                        let (request, allowed) = match wanted {
+                            Some(prio) => (
+                                if turn % 2 == 0 {
+                                    Request::Set(prio)
+                                } else {
+                                    Request::Syscall(prio)
+                                },
+                                outside.contains(&prio)
+                                    || owns && grant.is_some_and(|grant| prio <= grant),
+                            ),
+                            None => (Request::Clear, may_clear),
+                        };
+                        let error = try_cell(&mut cast, &device, tid, before, request, allowed);
                         wrong.extend(error.map(|error| {
                             format!(
                                 "{caller:?} with limits {nice} and {rtprio}, {target:?}, \
-                                 base {base:?}, ceiling {ceiling}, before {before:?}, \
+                                 base {base:?}, granted {grant:?}, before {before:?}, \
                                  allowed {allowed}: {error}"
                             )
                         }));
-                        if *allowed {
+                        if allowed {
                             allowed_cells += 1;
                         } else {
                             refused_cells += 1;
                         }
                     }
                 }
+                device.ceiling(tid, GO_SCHED_PRIO_NONE);
             }
         }
     }
 
-    let cells = CALLERS.len()
-        * TARGETS.len()
-        * bases().len()
-        * BEFORE.len()
-        * (WANTED.len() * ["SET", "system call"].len() + ["CLEAR"].len());
+    let requests = WANTED.len() + ["CLEAR"].len();
+    assert!(requests % 2 == 1 && TURNS.is_power_of_two());
+    let cells = callers().len() * TARGETS.len() * bases().len() * GRANTS.len() * requests;
     println!("{cells} cells: {allowed_cells} allowed, {refused_cells} refused");
     assert_eq!(allowed_cells + refused_cells, cells);
     assert!(

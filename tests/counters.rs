@@ -256,19 +256,19 @@ fn get_tells_the_priority_in_force_the_ceiling_and_the_slot() {
 fn get_writes_no_byte_beyond_the_size_it_was_given() {
     const CANARY: u8 = 0xA5;
     #[repr(C, align(8))]
-    struct Bytes([u8; 64]);
+    struct Bytes([u8; 96]);
 
     in_thread(|| {
         let device = Device::open();
         device.set(SELF, 50);
         let whole = size_of::<go_sched_get>();
-        let mut full = Bytes([0; 64]);
+        let mut full = Bytes([0; 96]);
         full.0[..4].copy_from_slice(&(whole as u32).to_ne_bytes());
         device.request_on(uapi::GO_SCHED_GET, &mut full).unwrap();
 
         // The first version's size, each later field's end, and within a field.
-        for size in [40, 41, 44, 48, 52, 54, 56] {
-            let mut bytes = Bytes([CANARY; 64]);
+        for size in [40, 41, 44, 48, 52, 54, 56, 60, 64, 68, 72, 75, 80] {
+            let mut bytes = Bytes([CANARY; 96]);
             bytes.0[..12].fill(0);
             bytes.0[..4].copy_from_slice(&(size as u32).to_ne_bytes());
             device.request_on(uapi::GO_SCHED_GET, &mut bytes).unwrap();

@@ -20,7 +20,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
-use common::attr::Attr;
 use common::child::pidfd;
 use common::device::Device;
 use common::device::SELF;
@@ -31,6 +30,7 @@ use common::module::load;
 use common::module::try_unload;
 use common::module::unload;
 use common::module::Reloaded;
+use common::proc_sched::ProcSched;
 use common::state::State;
 use common::syscall::set_schedprio;
 use common::worker::Worker;
@@ -339,7 +339,7 @@ fn loading_the_module() {
             unload();
         }
     };
-    let observe = |(): &()| (is_loaded(), Attr::of(managed.tid()));
+    let observe = |(): &()| (is_loaded(), ProcSched::of(managed.tid()));
     let refused = exhaust(subject, observe, |()| {
         finit_module(&file, c"", ModuleInitFlags::empty())
     });
@@ -350,17 +350,17 @@ fn loading_the_module() {
 fn unloading_the_module() {
     let _reloaded = Reloaded;
     let managed = Worker::spawn();
-    let base = Attr::of(managed.tid());
+    let base = ProcSched::of(managed.tid());
     Device::open().set(managed.tid(), 20);
     let subject = || {
         if !is_loaded() {
             load();
         }
     };
-    let observe = |(): &()| (is_loaded(), Attr::of(managed.tid()));
+    let observe = |(): &()| (is_loaded(), ProcSched::of(managed.tid()));
     let refused = exhaust(subject, observe, |()| try_unload());
     assert_eq!(refused, 0, "nothing could be done about it");
-    assert_eq!(Attr::of(managed.tid()), base);
+    assert_eq!(ProcSched::of(managed.tid()), base);
 }
 
 fn errno(error: io::Error) -> Errno {

@@ -144,6 +144,7 @@ fn a_store_reaches_a_thread_that_never_calls_the_kernel() {
     let binder = Arc::clone(&device);
     let spinner = Spinner::paused_after(CONTESTED_CPU, move || binder.bind(0));
     // In its base, so that nothing limits how long it may run up there.
+    Attr::normal(-15).apply(spinner.tid());
     Attr::rr(16).apply(spinner.tid());
     spinner.spin();
     for prio in SAMPLE.into_iter().chain(SAMPLE) {

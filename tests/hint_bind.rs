@@ -184,13 +184,31 @@ fn a_deadline_thread_is_ebusy() {
 }
 
 #[test]
-fn a_slot_that_is_not_mapped_is_einval() {
+fn a_slot_that_nobody_has_mapped_can_be_bound() {
     with_page(|device, _| {
-        for slot in [SLOTS_PER_PAGE, SLOTS - 1, SLOTS] {
-            assert_refused(device, SELF, Errno::EINVAL, || device.try_bind(slot));
+        for slot in [SLOTS_PER_PAGE, SLOTS - 1] {
+            device.bind(slot);
+            assert_eq!(device.get(SELF).slot, Some(slot));
+            // Whoever maps it then finds what the kernel wrote.
+            let all = HintPage::new(device, SLOTS);
+            assert_eq!(all.slot(slot).wanted(), NONE);
+            all.slot(slot).take(10, 10);
+            device.unbind();
         }
-        let second = Device::open();
-        assert_refused(device, SELF, Errno::EINVAL, || second.try_bind(0));
+        let unmapped = Device::open();
+        unmapped.bind(0);
+        assert_eq!(device.get(SELF).slot, Some(0));
+    });
+}
+
+#[test]
+fn the_first_slot_behind_the_last_is_einval() {
+    with_page(|device, _| {
+        for slot in [SLOTS, SLOTS + 1] {
+            assert_refused(device, SELF, Errno::EINVAL, || device.try_bind(slot));
+            let unmapped = Device::open();
+            assert_refused(device, SELF, Errno::EINVAL, || unmapped.try_bind(slot));
+        }
     });
 }
 

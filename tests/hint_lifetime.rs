@@ -27,6 +27,7 @@ use common::module::load;
 use common::module::try_unload;
 use common::module::unload;
 use common::module::Reloaded;
+use common::proc_sched::ProcSched;
 use common::state::assert_unchanged;
 use common::state::State;
 use common::worker::in_thread;
@@ -295,6 +296,7 @@ fn with_hint_from_before(set: Option<u32>, then: impl FnOnce(&Worker, &State)) {
     unload();
     worker.run(be_scheduled);
     assert_eq!(Attr::of(tid), base);
+    assert_eq!(ProcSched::of(tid), base.proc_sched());
     load();
     worker.run(be_scheduled);
     assert_eq!(Device::open().get(tid).slot, None);

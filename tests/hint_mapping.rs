@@ -90,7 +90,7 @@ fn a_file_open_for_reading_cannot_be_mapped_for_writing() {
 fn one_mebibyte_can_be_mapped_and_no_more() {
     let device = Device::open();
     let all = try_map(&device, 0, SLOTS).unwrap();
-    all.slot(SLOTS - 1).set_goroutine(1, 2);
+    all.slot(SLOTS - 1).fill_reserved(1);
     let last = SLOTS - SLOTS_PER_PAGE;
     assert!(try_map(&device, last, SLOTS_PER_PAGE).is_ok());
 
@@ -128,16 +128,20 @@ fn a_mapping_may_start_at_any_page() {
 }
 
 #[test]
-fn slots_behind_the_end_of_all_mappings_are_none() {
-    let device = Device::open();
-    let second = try_map(&device, SLOTS_PER_PAGE, SLOTS_PER_PAGE).unwrap();
-    assert_eq!(device.try_bind(2 * SLOTS_PER_PAGE), Err(Errno::EINVAL));
-    let third = try_map(&device, 2 * SLOTS_PER_PAGE, 1).unwrap();
-    assert_eq!(device.try_bind(3 * SLOTS_PER_PAGE), Err(Errno::EINVAL));
-    for (slot, page) in [(SLOTS_PER_PAGE, second), (2 * SLOTS_PER_PAGE, third)] {
-        device.bind(slot);
-        page.slot(0).take(10, 10);
-        device.unbind();
+fn a_mapping_has_the_slots_that_were_bound_before_it() {
+    let device = Arc::new(Device::open());
+    let slots = [0, 2 * SLOTS_PER_PAGE + 1, SLOTS - 1];
+    let bound = slots.map(|slot| {
+        let worker = Worker::spawn();
+        let binder = Arc::clone(&device);
+        worker.run(move || binder.bind(slot));
+        (worker, slot)
+    });
+    let all = Arc::new(HintPage::new(&device, SLOTS));
+    for ((worker, slot), prio) in bound.iter().zip(10..) {
+        let (all, slot) = (Arc::clone(&all), *slot);
+        worker.run(move || all.slot(slot).take(prio, prio));
+        assert_eq!(device.prio(worker.tid()), Some(u32::from(prio)));
     }
 }
 
@@ -162,17 +166,25 @@ fn two_open_files_have_slots_of_their_own() {
 }
 
 #[test]
-fn slots_start_as_zeroes_and_the_programs_part_is_its_own() {
-    let (_, page, hinted) = bound_page();
-    assert_eq!(page.slot(0).goroutine(), (0, 0));
-    assert!(page.slot(0).rest().iter().all(|byte| *byte == 0));
-    page.slot(0).set_goroutine(u64::MAX, 2);
+fn slots_start_as_zeroes_and_the_kernel_writes_two_bytes_of_a_bound_one() {
+    let device = Arc::new(Device::open());
+    let page = Arc::new(HintPage::new(&device, SLOTS_PER_PAGE));
+    for slot in (0..SLOTS_PER_PAGE).map(|slot| page.slot(slot)) {
+        assert_eq!((slot.wanted(), slot.applied()), (0, 0));
+        assert!(slot.reserved().iter().all(|byte| *byte == 0));
+    }
+    let hinted = HintedWorker::spawn(&device, &page, 0);
+    assert!(page.slot(0).reserved().iter().all(|byte| *byte == 0));
+    page.slot(0).fill_reserved(0xa5);
     for prio in [10, 20, 30] {
         hinted.take(prio, prio);
     }
     drop(hinted);
-    assert_eq!(page.slot(0).goroutine(), (u64::MAX, 2));
-    assert!(page.slot(0).rest().iter().all(|byte| *byte == 0));
+    assert!(page.slot(0).reserved().iter().all(|byte| *byte == 0xa5));
+    for slot in (1..SLOTS_PER_PAGE).map(|slot| page.slot(slot)) {
+        assert_eq!((slot.wanted(), slot.applied()), (0, 0));
+        assert!(slot.reserved().iter().all(|byte| *byte == 0));
+    }
 }
 
 #[test]
@@ -200,7 +212,7 @@ fn a_mapping_can_be_moved() {
     let worker = Worker::spawn();
     let binder = Arc::clone(&device);
     worker.run(move || binder.bind(SLOTS_PER_PAGE));
-    page.slot(SLOTS_PER_PAGE).set_goroutine(5, 1);
+    page.slot(SLOTS_PER_PAGE).fill_reserved(0xa5);
 
     let (before, _) = page.range();
     page.try_move(2 * SLOTS_PER_PAGE).unwrap();
@@ -208,6 +220,8 @@ fn a_mapping_can_be_moved() {
     worker.run(move || {
         page.slot(SLOTS_PER_PAGE).take(10, 10);
         page.slot(SLOTS_PER_PAGE).take(20, 20);
+        let reserved = page.slot(SLOTS_PER_PAGE).reserved();
+        assert!(reserved.iter().all(|byte| *byte == 0xa5));
     });
     assert_eq!(device.prio(worker.tid()), Some(20));
 }
@@ -219,7 +233,6 @@ fn a_mapping_cannot_grow() {
     let larger = page.try_move(2 * SLOTS_PER_PAGE);
     assert_eq!(larger, Err(Errno::EFAULT));
     page.slot(0).store(1);
-    assert_eq!(device.try_bind(SLOTS_PER_PAGE), Err(Errno::EINVAL));
 }
 
 #[test]

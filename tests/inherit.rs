@@ -5,17 +5,17 @@
 
 use std::env;
 use std::fs;
-use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use common::attr::Attr;
-use common::child::become_user;
+use common::child;
+use common::child::become_user_with_ceiling;
 use common::child::in_child;
 use common::child::with_program;
 use common::child::Child;
+use common::child::SETUID_ROLE;
 use common::device::Device;
 use common::device::SELF;
 use common::hint::HintPage;
@@ -39,15 +39,11 @@ use nix::unistd::gettid;
 /// A thread's scheduling, and its timer slack in nanoseconds.
 type Start = (State, u64);
 
-/// A ceiling that no base below has of itself. It is below the rt band, where a
-/// thread that it allows to be would be in for a budget of CPU time.
+/// A ceiling that no base below has of itself.
 const GRANTED: u32 = 45;
 
 /// Priorities of all bands, below and above most of the bases.
 const SAMPLE: [u32; 4] = [7, 20, 40, 50];
-
-/// Has this program, started as another one, last as long as its standard input.
-const STAY: &str = "GO_SCHED_STAY";
 
 /// How a child comes into being.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +55,14 @@ enum Birth {
     Exec,
     /// By a user, and a program that becomes root.
     SetuidExec,
+}
+
+impl Birth {
+    /// Whether the child is never another user's, so that a granted ceiling is its own
+    /// too.
+    fn keeps_user(self) -> bool {
+        !matches!(self, Self::SetuidExec)
+    }
 }
 
 const BIRTHS: [Birth; 5] = [
@@ -129,26 +133,17 @@ fn in_vfork<R>(job: impl FnOnce() -> R) -> R {
     result.expect("the job has run")
 }
 
-/// This program as one that a user starts and that is root then: busybox would
-/// become the user again.
+/// A program that a user starts, and that is root then. The change of the user ends
+/// a granted ceiling before that, unless the caller is that user.
 fn setuid_program() -> Command {
-    const PATH: &str = "/tmp/setuid-program";
-    if !fs::exists(PATH).expect("a folder") {
-        fs::copy("/proc/self/exe", PATH).expect("room in /tmp");
-        fs::set_permissions(PATH, Permissions::from_mode(0o4755)).expect("root's own file");
-    }
-    let mut program = Command::new(PATH);
-    program
-        .args(["--exact", "a_setuid_program_is_root"])
-        .env(STAY, "")
-        .uid(USER)
-        .gid(USER);
+    let mut program = child::setuid_program("a_setuid_program_is_root", "");
+    program.uid(USER).gid(USER);
     program
 }
 
 #[test]
 fn a_setuid_program_is_root() {
-    if env::var_os(STAY).is_some() {
+    if env::var_os(SETUID_ROLE).is_some() {
         io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
         return;
     }
@@ -170,8 +165,10 @@ fn a_child_has_of_its_parent_what_it_had_without_go_priorities_and_the_ceiling()
                 assert!(!state.record.ceiling_granted);
 
                 device.ceiling(SELF, GRANTED as i32);
-                state.record.ceiling = GRANTED;
-                state.record.ceiling_granted = true;
+                if birth.keeps_user() {
+                    state.record.ceiling = GRANTED;
+                    state.record.ceiling_granted = true;
+                }
                 for prio in SAMPLE.map(Some).into_iter().chain([None]) {
                     match prio {
                         Some(prio) => device.set(SELF, prio),
@@ -200,7 +197,12 @@ fn with_inherit_a_child_is_as_if_it_had_been_given_the_priority() {
                     device.set_inherited(SELF, prio);
                     let start = child_of_caller(birth, None);
                     assert_eq!(start, expected, "{birth:?} of {base:?} at {prio}");
-                    assert_eq!(start.0, State::of(&device, SELF));
+                    let mut parent = State::of(&device, SELF);
+                    if !birth.keeps_user() {
+                        parent.record.ceiling = expected.0.record.ceiling;
+                        parent.record.ceiling_granted = false;
+                    }
+                    assert_eq!(start.0, parent);
                 }
             });
         }
@@ -257,12 +259,13 @@ fn a_child_of_a_bound_thread_has_no_slot_and_no_hint() {
 
 #[test]
 fn a_setuid_program_keeps_priority_and_ceiling_and_loses_the_slot() {
+    let _unlimited = Reconfigured::unlimited();
     for (prio, inherit) in [(5, true), (32, false), (40, true), (GRANTED, false)] {
-        in_thread(move || {
-            let device = Device::open();
-            device.ceiling(SELF, GRANTED as i32);
+        let mut program = setuid_program();
+        in_child(|| {
+            let [device, to_look] = [(); 2].map(|()| Device::open());
+            become_user_with_ceiling(USER, &device, GRANTED);
             let page = HintPage::new(&device, 1);
-            let mut program = setuid_program();
             // SAFETY: Between fork and exec glibc allows the few system calls
             // that the closure makes.
             unsafe {
@@ -278,34 +281,32 @@ fn a_setuid_program_keeps_priority_and_ceiling_and_loses_the_slot() {
                 })
             };
             let State { attr, record, .. } =
-                with_program(&mut program, |pid| State::of(&Device::open(), pid));
+                with_program(&mut program, |pid| State::of(&to_look, pid));
             assert_eq!((record.prio, record.applied), (Some(prio), Some(prio)));
             assert_eq!(record.inherit, inherit);
             assert_eq!((record.ceiling, record.ceiling_granted), (GRANTED, true));
             assert_eq!(record.slot, None);
-            assert_eq!(attr, Attr::of(SELF).mapped(&TABLE[prio as usize]));
+            assert_eq!(attr, Attr::base_of(SELF).mapped(&TABLE[prio as usize]));
         });
     }
 }
 
 #[test]
 fn a_setuid_program_is_out_of_its_users_reach() {
-    in_thread(|| {
+    let mut program = setuid_program();
+    in_child(|| {
         let device = Device::open();
-        device.ceiling(SELF, GRANTED as i32);
-        with_program(&mut setuid_program(), |pid| {
+        become_user_with_ceiling(USER, &device, GRANTED);
+        with_program(&mut program, |pid| {
             assert_eq!(device.get(pid).ceiling, GRANTED);
-            in_child(|| {
-                become_user(USER);
-                for prio in SAMPLE {
-                    assert_refused(&device, pid, Errno::EPERM, || device.try_set(pid, prio, 0));
-                }
-                assert_refused(&device, pid, Errno::EPERM, || {
-                    Attr::normal(19).try_apply(pid)
-                });
-                assert_refused(&device, pid, Errno::EPERM, || device.try_ceiling(pid, 0, 0));
-                assert_refused(&device, pid, Errno::EPERM, || device.try_clear(pid, 0));
+            for prio in SAMPLE {
+                assert_refused(&device, pid, Errno::EPERM, || device.try_set(pid, prio, 0));
+            }
+            assert_refused(&device, pid, Errno::EPERM, || {
+                Attr::normal(19).try_apply(pid)
             });
+            assert_refused(&device, pid, Errno::EPERM, || device.try_ceiling(pid, 0, 0));
+            assert_refused(&device, pid, Errno::EPERM, || device.try_clear(pid, 0));
         });
     });
 }

@@ -11,8 +11,8 @@ use common::attr::setparam;
 use common::attr::setpriority;
 use common::attr::setscheduler;
 use common::attr::Attr;
-use common::device::Base;
 use common::device::Device;
+use common::device::Params;
 use common::device::SELF;
 use common::pin;
 use common::spinner::Spinner;
@@ -28,7 +28,7 @@ use nix::errno::Errno;
 /// Gives a new thread a base and a priority, lets `write` change it otherwise,
 /// and checks that this is its new base and in force, for all bands.
 #[track_caller]
-fn assert_wins(base: Attr, expected: Base, write: fn()) {
+fn assert_wins(base: Attr, expected: Params, write: fn()) {
     let device = Device::open();
     for prio in SAMPLE {
         for inherit in [false, true] {
@@ -59,7 +59,7 @@ fn assert_wins(base: Attr, expected: Base, write: fn()) {
     }
 }
 
-const ORDINARY: Base = Base {
+const ORDINARY: Params = Params {
     policy: libc::SCHED_OTHER,
     nice: 0,
     rt_priority: 0,
@@ -70,7 +70,7 @@ const ORDINARY: Base = Base {
 fn sched_setattr_wins() {
     let base = ORDINARY;
     assert_wins(Attr::normal(0), base, || Attr::normal(0).apply(SELF));
-    let base = Base {
+    let base = Params {
         policy: libc::SCHED_BATCH,
         nice: 3,
         slice_ns: 5_000_000,
@@ -79,7 +79,7 @@ fn sched_setattr_wins() {
     assert_wins(Attr::rr(9), base, || {
         Attr::batch(3).slice_ns(5_000_000).apply(SELF);
     });
-    let base = Base {
+    let base = Params {
         policy: libc::SCHED_FIFO,
         rt_priority: 7,
         ..ORDINARY
@@ -109,7 +109,7 @@ fn sched_setattr_to_what_is_in_force_wins_as_well() {
 
 #[test]
 fn sched_setscheduler_wins() {
-    let base = Base {
+    let base = Params {
         policy: libc::SCHED_RR,
         rt_priority: 3,
         ..ORDINARY
@@ -117,7 +117,7 @@ fn sched_setscheduler_wins() {
     assert_wins(Attr::normal(0), base, || {
         setscheduler(SELF, libc::SCHED_RR, 3).unwrap();
     });
-    let base = Base {
+    let base = Params {
         policy: libc::SCHED_IDLE,
         ..ORDINARY
     };
@@ -128,7 +128,7 @@ fn sched_setscheduler_wins() {
 
 #[test]
 fn sched_setparam_wins_and_keeps_the_policy_of_the_base() {
-    let base = Base {
+    let base = Params {
         policy: libc::SCHED_FIFO,
         rt_priority: 8,
         ..ORDINARY
@@ -139,19 +139,19 @@ fn sched_setparam_wins_and_keeps_the_policy_of_the_base() {
 
 #[test]
 fn setpriority_wins_and_keeps_the_policy_of_the_base() {
-    let base = Base {
+    let base = Params {
         nice: -4,
         ..ORDINARY
     };
     assert_wins(Attr::normal(2), base, || setpriority(SELF, -4).unwrap());
-    let base = Base {
+    let base = Params {
         policy: libc::SCHED_RR,
         nice: 6,
         rt_priority: 12,
         ..ORDINARY
     };
     assert_wins(Attr::rr(12), base, || setpriority(SELF, 6).unwrap());
-    let base = Base {
+    let base = Params {
         policy: libc::SCHED_BATCH,
         nice: 6,
         slice_ns: 5_000_000,

@@ -3,12 +3,15 @@
 //! What a priority puts in force, and that nothing of it is left afterwards.
 
 use common::attr::default_slice_ns;
+use common::attr::getparam;
 use common::attr::getpriority;
+use common::attr::getscheduler;
 use common::attr::setpriority;
 use common::attr::Attr;
-use common::device::Base;
 use common::device::Device;
+use common::device::Params;
 use common::device::SELF;
+use common::proc_sched::ProcSched;
 use common::spinner::Spinner;
 use common::state::assert_refused;
 use common::state::State;
@@ -18,10 +21,12 @@ use common::CONTESTED_CPU;
 use common::SAMPLE;
 use go_sched_policy::TABLE;
 use nix::errno::Errno;
+use nix::unistd::gettid;
+use procfs::process::Process;
 
 /// The bases a thread may have, as put in force and as the device reports them.
-fn bases() -> Vec<(Attr, Base)> {
-    let base = |policy, nice, rt_priority, slice_ns| Base {
+fn bases() -> Vec<(Attr, Params)> {
+    let base = |policy, nice, rt_priority, slice_ns| Params {
         policy,
         nice,
         rt_priority,
@@ -50,8 +55,7 @@ fn bases() -> Vec<(Attr, Base)> {
     bases
 }
 
-/// What `sched_getattr(2)` must show at a priority, in a thread that showed
-/// `base` before.
+/// What must be in force at a priority, in a thread for which `base` was before.
 fn mapped(base: Attr, prio: u32) -> Attr {
     base.mapped(&TABLE[prio as usize])
 }
@@ -76,6 +80,59 @@ fn every_priority_puts_its_row_of_the_table_in_force() {
     }
     device.clear(tid);
     assert_eq!(State::of(&device, tid), base);
+}
+
+#[test]
+fn what_get_tells_is_what_the_scheduler_goes_by_and_other_calls_tell_the_base() {
+    for (attr, base) in bases() {
+        in_thread(move || {
+            let device = Device::open();
+            attr.apply(SELF);
+            let before = OtherCalls::tell();
+            assert_eq!(before.policy, base.policy);
+            for prio in 0..64 {
+                device.set(SELF, prio);
+                let current = device.get(SELF).current;
+                let expected = ProcSched::new(current.policy, current.nice, current.rt_priority);
+                assert_eq!(ProcSched::of(SELF), expected, "{attr:?} at {prio}");
+                assert_eq!(OtherCalls::tell(), before, "{attr:?} at {prio}");
+            }
+        });
+    }
+}
+
+/// What all calls but those of go_sched tell of the calling thread's parameters.
+#[derive(Debug, PartialEq, Eq)]
+struct OtherCalls {
+    /// `sched_getattr(2)`.
+    attr: Attr,
+    /// `sched_getscheduler(2)`.
+    policy: i32,
+    /// `sched_getparam(2)`.
+    rt_priority: i32,
+    /// `getpriority(2)`.
+    nice: i32,
+    /// Fields 19, 40 and 41 of `/proc/PID/stat`.
+    stat: (i64, Option<u32>, Option<u32>),
+}
+
+impl OtherCalls {
+    fn tell() -> Self {
+        let mut attr = Attr::base_of(SELF);
+        // They go with what is in force.
+        (attr.util_min, attr.util_max) = (0, 0);
+        let stat = Process::myself()
+            .and_then(|me| me.task_from_tid(gettid().as_raw()))
+            .and_then(|task| task.stat())
+            .expect("a thread reads its own");
+        Self {
+            attr,
+            policy: getscheduler(SELF),
+            rt_priority: getparam(SELF),
+            nice: getpriority(SELF),
+            stat: (stat.nice, stat.rt_priority, stat.policy),
+        }
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ use common::module::load;
 use common::module::try_unload;
 use common::module::unload;
 use common::module::Reloaded;
+use common::proc_sched::ProcSched;
 use common::spinner::Spinner;
 use common::state::State;
 use common::worker::in_thread;
@@ -87,7 +88,13 @@ fn a_priority_is_out_of_force_without_the_module_and_back_in_with_it() {
     for _ in 0..3 {
         unload();
         for (tid, base, managed) in &threads {
-            assert_eq!(Attr::of(*tid), *base, "without {:?}", managed.record.prio);
+            let without = managed.record.prio;
+            assert_eq!(Attr::of(*tid), *base, "without {without:?}");
+            assert_eq!(
+                ProcSched::of(*tid),
+                base.proc_sched(),
+                "without {without:?}"
+            );
         }
         load();
         let device = Device::open();
@@ -120,7 +127,7 @@ fn an_inherited_priority_reaches_children_started_while_the_module_is_away() {
     Device::open().set_inherited(parent.tid(), 40);
     unload();
     let child = parent.run(Worker::spawn);
-    assert_eq!(Attr::of(child.tid()).v0.sched_nice, 0);
+    assert_eq!(ProcSched::of(child.tid()), Attr::normal(0).proc_sched());
     load();
     assert_eq!(Device::open().prio(child.tid()), Some(40));
     assert_eq!(Attr::of(child.tid()).v0.sched_nice, -8);
@@ -151,7 +158,9 @@ fn two_hundred_lives_of_the_module_under_load_lose_no_base() {
         for life in 0..LIVES {
             unload();
             for (spinner, base) in spinners.iter().zip(&bases) {
-                assert_eq!(Attr::of(spinner.tid()), *base, "in life {life}");
+                let tid = spinner.tid();
+                assert_eq!(Attr::of(tid), *base, "in life {life}");
+                assert_eq!(ProcSched::of(tid), base.proc_sched(), "in life {life}");
             }
             load();
             let device = Device::open();

@@ -17,10 +17,11 @@ use common::attr::setpriority;
 use common::attr::setscheduler;
 use common::attr::Attr;
 use common::child::become_user;
+use common::child::become_user_with_ceiling;
 use common::child::in_child;
 use common::child::Child;
-use common::device::Base;
 use common::device::Device;
+use common::device::Params;
 use common::device::SELF;
 use common::hint::HintedWorker;
 use common::hint::NONE;
@@ -222,7 +223,7 @@ fn setpriority_of_many(which: libc::__priority_which_t, id: i32, nice: i32) -> R
     Errno::result(unsafe { libc::setpriority(which, id as libc::id_t, nice) }).map(drop)
 }
 
-const ORDINARY: Base = Base {
+const ORDINARY: Params = Params {
     policy: libc::SCHED_OTHER,
     nice: 0,
     rt_priority: 0,
@@ -230,7 +231,7 @@ const ORDINARY: Base = Base {
 };
 
 /// A change of a thread's parameters, and the base of an ordinary thread after it.
-type Writer = (&'static str, fn(i32), Base);
+type Writer = (&'static str, fn(i32), Params);
 
 fn writers() -> [Writer; 6] {
     [
@@ -242,7 +243,7 @@ fn writers() -> [Writer; 6] {
         (
             "sched_setattr",
             |tid| Attr::batch(3).slice_ns(5_000_000).apply(tid),
-            Base {
+            Params {
                 policy: libc::SCHED_BATCH,
                 nice: 3,
                 slice_ns: 5_000_000,
@@ -252,7 +253,7 @@ fn writers() -> [Writer; 6] {
         (
             "sched_setscheduler",
             |tid| setscheduler(tid, libc::SCHED_RR, 3).expect("root may"),
-            Base {
+            Params {
                 policy: libc::SCHED_RR,
                 rt_priority: 3,
                 ..ORDINARY
@@ -261,7 +262,7 @@ fn writers() -> [Writer; 6] {
         (
             "sched_setscheduler to SCHED_IDLE",
             |tid| setscheduler(tid, libc::SCHED_IDLE, 0).expect("root may"),
-            Base {
+            Params {
                 policy: libc::SCHED_IDLE,
                 ..ORDINARY
             },
@@ -274,7 +275,7 @@ fn writers() -> [Writer; 6] {
         (
             "setpriority",
             |tid| setpriority(tid, -4).expect("root may"),
-            Base {
+            Params {
                 nice: -4,
                 ..ORDINARY
             },
@@ -284,7 +285,7 @@ fn writers() -> [Writer; 6] {
 
 /// Checks that a thread is at a base, which is in force.
 #[track_caller]
-fn assert_base(device: &Device, tid: i32, base: Base, context: &str) {
+fn assert_base(device: &Device, tid: i32, base: Params, context: &str) {
     let State { attr, nice, record } = State::of(device, tid);
     assert_eq!((record.prio, record.applied), (None, None), "{context}");
     assert_eq!(record.base, base, "{context}");
@@ -327,8 +328,7 @@ fn a_change_of_the_parameters_ends_a_granted_priority_and_leaves_the_ceiling() {
     for (name, write, base) in writers() {
         for prio in [33, 47, 48, GRANTED] {
             let child = Child::sleeping(|| {
-                device.ceiling(SELF, GRANTED as i32);
-                become_user(USER);
+                become_user_with_ceiling(USER, &device, GRANTED);
                 device.set(SELF, prio);
             });
             write(child.pid());
@@ -344,8 +344,7 @@ fn a_granted_ceiling_is_no_permission_for_other_calls() {
     let _unlimited = Reconfigured::unlimited();
     let device = Device::open();
     in_child(|| {
-        device.ceiling(SELF, GRANTED as i32);
-        become_user(USER);
+        become_user_with_ceiling(USER, &device, GRANTED);
         for prio in SAMPLE.into_iter().filter(|prio| *prio <= GRANTED) {
             device.set(SELF, prio);
             assert_refused(&device, SELF, Errno::EACCES, || setpriority(SELF, -1));
@@ -376,7 +375,7 @@ fn setpriority_of_a_process_group_or_a_user_wins() {
         for (which, id, nice) in [(libc::PRIO_PGRP, group, 6), (libc::PRIO_USER, user, 7)] {
             device.set(child.pid(), prio);
             setpriority_of_many(which, id, nice).unwrap();
-            let base = Base { nice, ..ORDINARY };
+            let base = Params { nice, ..ORDINARY };
             assert_base(&device, child.pid(), base, "setpriority of many");
         }
     }

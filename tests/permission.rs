@@ -99,15 +99,32 @@ fn a_user_stays_below_the_nice_value_of_the_base() {
 }
 
 #[test]
-fn a_user_stays_below_the_rt_priority_of_the_base() {
+fn a_user_has_of_the_rt_band_what_a_round_robin_base_has_and_its_nice_value() {
+    as_user(
+        || Attr::rr(1).apply(SELF),
+        |device| assert_allowed(device, &[0..=32, 48..=48]),
+    );
     as_user(
         || Attr::rr(4).apply(SELF),
-        |device| assert_allowed(device, &[0..=51]),
+        |device| assert_allowed(device, &[0..=32, 48..=51]),
     );
+}
+
+#[test]
+fn a_user_with_a_fifo_base_has_of_the_rt_band_what_rlimit_rtprio_lets_him_choose() {
     as_user(
         || Attr::fifo(4).apply(SELF),
-        |device| assert_allowed(device, &[0..=51]),
+        |device| assert_allowed(device, &[0..=32]),
     );
+    for (priority, limit) in [(4, 1), (1, 4)] {
+        as_user(
+            || {
+                setrlimit(Resource::RLIMIT_RTPRIO, limit, limit).unwrap();
+                Attr::fifo(priority).apply(SELF);
+            },
+            |device| assert_allowed(device, &[0..=32, 48..=51]),
+        );
+    }
 }
 
 #[test]
@@ -136,12 +153,7 @@ fn rlimit_nice_lets_a_user_leave_an_idle_base() {
             setrlimit(Resource::RLIMIT_NICE, 20, 20).unwrap();
             Attr::idle().apply(SELF);
         },
-        |device| {
-            for prio in 16..=32 {
-                device.set(SELF, prio);
-            }
-            assert_refused(device, SELF, Errno::EPERM, || device.try_set(SELF, 33, 0));
-        },
+        |device| assert_allowed(device, &[0..=32]),
     );
 }
 
@@ -149,7 +161,7 @@ fn rlimit_nice_lets_a_user_leave_an_idle_base() {
 fn rlimit_rtprio_lets_a_user_raise_his_thread() {
     as_user(
         || setrlimit(Resource::RLIMIT_RTPRIO, 4, 4).unwrap(),
-        |device| assert_allowed(device, &[0..=51]),
+        |device| assert_allowed(device, &[0..=32, 48..=51]),
     );
 }
 
@@ -271,6 +283,34 @@ fn a_user_may_bring_back_what_root_lowered() {
                 assert_eq!(device.prio(SELF), None);
             },
         );
+    }
+}
+
+#[test]
+fn a_user_may_clear_his_threads_whatever_their_policy() {
+    let device = Device::open();
+    for base in [
+        Attr::idle(),
+        Attr::fifo(4),
+        Attr::rr(4),
+        Attr::deadline(),
+        Attr::normal(-5).reset_on_fork(),
+    ] {
+        let child = Child::sleeping(|| {
+            base.apply(SELF);
+            become_user(USER);
+            assert_unchanged(&device, SELF, || device.clear(SELF));
+        });
+        in_child(|| {
+            become_user(USER);
+            assert_unchanged(&device, child.pid(), || device.clear(child.pid()));
+        });
+        in_child(|| {
+            become_user(OTHER_USER);
+            assert_refused(&device, child.pid(), Errno::EPERM, || {
+                device.try_clear(child.pid(), 0)
+            });
+        });
     }
 }
 

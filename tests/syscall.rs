@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 
 use common::attr::Attr;
 use common::child::become_user;
+use common::child::become_user_with_ceiling;
 use common::child::become_user_with_sys_nice;
 use common::child::in_child;
 use common::child::pidfd;
@@ -22,6 +23,7 @@ use common::module::load;
 use common::module::unload;
 use common::module::Reconfigured;
 use common::module::Reloaded;
+use common::proc_sched::ProcSched;
 use common::state::assert_refused;
 use common::state::assert_unchanged;
 use common::state::State;
@@ -262,8 +264,7 @@ fn the_ceiling_holds() {
     let device = Device::open();
     for ceiling in [33, 47, 48, 62] {
         in_child(|| {
-            device.ceiling(SELF, ceiling as i32);
-            become_user(USER);
+            become_user_with_ceiling(USER, &device, ceiling);
             for prio in SAMPLE {
                 if prio <= ceiling {
                     set_schedprio(SELF, prio, 0).unwrap();
@@ -327,14 +328,14 @@ fn without_the_module_it_is_eopnotsupp() {
     set_schedprio(tid, 40, 0).unwrap();
     let before = State::of(&Device::open(), tid);
     unload();
-    let base = Attr::of(tid);
+    let base = ProcSched::of(tid);
     for prio in SAMPLE {
         assert_eq!(set_schedprio(tid, prio, 0), Err(Errno::EOPNOTSUPP));
         assert_eq!(
             worker.run(move || set_schedprio(SELF, prio, 0)),
             Err(Errno::EOPNOTSUPP)
         );
-        assert_eq!(Attr::of(tid), base);
+        assert_eq!(ProcSched::of(tid), base);
     }
     load();
     assert_eq!(State::of(&Device::open(), tid), before);

@@ -37,19 +37,12 @@ fn set(pid: i32, prio: i32, cause: &str) -> Event {
     }
 }
 
-/// An event of a thread that runs no goroutine. From and to are a priority and a
-/// policy each.
-fn apply(pid: i32, from: (i32, &str), to: (i32, &str), cause: &str) -> Event {
-    apply_goroutine(pid, from, to, cause, (0, 0))
-}
-
-/// The same for a thread that runs a goroutine, of which id and state are known.
-fn apply_goroutine(
+/// An event of a thread. From and to are a priority and a policy each.
+fn apply(
     pid: i32,
     (old_prio, old_policy): (i32, &str),
     (new_prio, new_policy): (i32, &str),
     cause: &str,
-    (goid, gstatus): (u64, u32),
 ) -> Event {
     Event::Apply {
         pid,
@@ -58,8 +51,6 @@ fn apply_goroutine(
         old_policy: old_policy.to_owned(),
         new_policy: new_policy.to_owned(),
         cause: cause.to_owned(),
-        goid,
-        gstatus,
     }
 }
 
@@ -146,7 +137,7 @@ fn a_priority_that_falls_with_its_ceiling_is_traced() {
 }
 
 #[test]
-fn the_goroutine_of_a_bound_thread_is_in_what_is_applied_to_it() {
+fn a_hint_is_traced_when_it_is_followed_and_when_it_ends() {
     let worker = Worker::spawn();
     let tid = worker.tid();
     let trace = Trace::start();
@@ -155,36 +146,24 @@ fn the_goroutine_of_a_bound_thread_is_in_what_is_applied_to_it() {
         let page = HintPage::new(&device, 2);
         let slot = page.slot(1);
         device.bind(1);
-        slot.set_goroutine(u64::MAX, u32::MAX);
         slot.take(10, 10);
-        slot.set_goroutine(17, 2);
         device.set(SELF, 50);
         slot.take(NONE, 50);
         device.clear(SELF);
         slot.take(20, 20);
         slot.take(NONE, NONE);
         device.unbind();
-        device.set(SELF, 32);
     });
-    let goroutine = (17, 2);
     assert_eq!(
         trace.events_of(tid),
         [
-            apply_goroutine(
-                tid,
-                (-1, "other"),
-                (10, "idle"),
-                "hint",
-                (u64::MAX, u32::MAX)
-            ),
+            apply(tid, (-1, "other"), (10, "idle"), "hint"),
             set(tid, 50, "ioctl"),
-            apply_goroutine(tid, (10, "idle"), (50, "rr"), "ioctl", goroutine),
+            apply(tid, (10, "idle"), (50, "rr"), "ioctl"),
             set(tid, -1, "ioctl"),
-            apply_goroutine(tid, (50, "rr"), (-1, "other"), "ioctl", goroutine),
-            apply_goroutine(tid, (-1, "other"), (20, "other"), "hint", goroutine),
-            apply_goroutine(tid, (20, "other"), (-1, "other"), "hint", goroutine),
-            set(tid, 32, "ioctl"),
-            apply(tid, (-1, "other"), (32, "other"), "ioctl"),
+            apply(tid, (50, "rr"), (-1, "other"), "ioctl"),
+            apply(tid, (-1, "other"), (20, "other"), "hint"),
+            apply(tid, (20, "other"), (-1, "other"), "hint"),
         ]
     );
 }

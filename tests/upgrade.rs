@@ -29,6 +29,7 @@ use common::module::load;
 use common::module::unload;
 use common::module::Reloaded;
 use common::module::HANDOVER;
+use common::proc_sched::ProcSched;
 use common::spinner::Spinner;
 use common::state::State;
 use common::syscall::set_schedprio;
@@ -57,16 +58,31 @@ fn hint(worker: &Worker, prio: u8) {
     });
 }
 
-/// Asserts that exactly these attributes are in force that a priority stands for.
+/// Asserts that what a priority stands for is in force. Who tells of its attributes is
+/// the module; without one they are the base's.
 #[track_caller]
 fn assert_in_force(tid: i32, base: Attr, prio: u32) {
     let expected = base.mapped(&TABLE[prio as usize]);
-    assert_eq!(Attr::of(tid), expected, "thread {tid} at {prio}");
+    assert_eq!(
+        ProcSched::of(tid),
+        expected.proc_sched(),
+        "thread {tid} at {prio}"
+    );
+    if is_loaded() {
+        assert_eq!(Attr::of(tid), expected, "thread {tid} at {prio}");
+    }
 }
 
-/// Reads the attributes of `threads` over and over while `job` runs: they must
-/// always be the same ones. Each is read a few times before, in, and after it.
-fn assert_constant(threads: &[(i32, Attr)], job: impl FnOnce(&dyn Fn())) {
+/// Asserts that a thread is at its base.
+#[track_caller]
+fn assert_at_base(tid: i32, base: Attr) {
+    assert_eq!(ProcSched::of(tid), base.proc_sched(), "thread {tid}");
+    assert_eq!(Attr::of(tid), base, "thread {tid}");
+}
+
+/// Reads what is in force for `threads` over and over while `job` runs: it must always
+/// be the same. Each is read a few times before, in, and after it.
+fn assert_constant(threads: &[(i32, ProcSched)], job: impl FnOnce(&dyn Fn())) {
     const LOOKS: usize = 20;
     let over = AtomicBool::new(false);
     let looks = AtomicUsize::new(0);
@@ -75,7 +91,7 @@ fn assert_constant(threads: &[(i32, Attr)], job: impl FnOnce(&dyn Fn())) {
         let watcher = scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 for (tid, expected) in threads {
-                    assert_eq!(Attr::of(*tid), *expected, "thread {tid}");
+                    assert_eq!(ProcSched::of(*tid), *expected, "thread {tid}");
                 }
                 looks.fetch_add(1, Ordering::Relaxed);
             }
@@ -83,7 +99,7 @@ fn assert_constant(threads: &[(i32, Attr)], job: impl FnOnce(&dyn Fn())) {
         let _stop = StopOnDrop(&over);
         let look = || {
             let before = looks.load(Ordering::Relaxed);
-            eventually("the attributes are read", || {
+            eventually("the threads are looked at", || {
                 watcher.is_finished() || looks.load(Ordering::Relaxed) >= before + LOOKS
             });
         };
@@ -104,10 +120,10 @@ fn a_plain_reload_has_a_window_in_which_threads_are_at_their_base() {
 
     let start = Instant::now();
     unload();
-    let at_base = Attr::of(tid);
+    let at_base = ProcSched::of(tid);
     load();
     let window = start.elapsed();
-    assert_eq!(at_base, base);
+    assert_eq!(at_base, base.proc_sched());
     assert_in_force(tid, base, 50);
     // Not by print!, which a test that passes keeps to itself.
     writeln!(
@@ -141,7 +157,7 @@ fn no_thread_is_at_its_base_while_a_module_hands_over_to_the_next() {
     threads.push((hinting.tid(), 20));
     let in_force: Vec<_> = threads
         .iter()
-        .map(|(tid, _)| (*tid, Attr::of(*tid)))
+        .map(|(tid, _)| (*tid, ProcSched::of(*tid)))
         .collect();
 
     let trace = Trace::start();
@@ -230,7 +246,7 @@ fn the_system_call_works_while_handed_over() {
         worker.run(move || set_schedprio(SELF, 63 - prio, 0).unwrap());
         assert_in_force(tid, base, 63 - prio);
     }
-    let before = Attr::of(tid);
+    let last = 63 - SAMPLE[SAMPLE.len() - 1];
     assert_eq!(set_schedprio(tid, LEVELS, 0), Err(Errno::EINVAL));
     in_child(|| {
         become_user(USER);
@@ -238,14 +254,11 @@ fn the_system_call_works_while_handed_over() {
         assert_eq!(set_schedprio(SELF, 33, 0), Err(Errno::EPERM));
         set_schedprio(SELF, 32, 0).unwrap();
     });
-    assert_eq!(Attr::of(tid), before);
+    assert_in_force(tid, base, last);
 
     load();
-    assert_eq!(Attr::of(tid), before);
-    assert_eq!(
-        Device::open().prio(tid),
-        Some(63 - SAMPLE[SAMPLE.len() - 1])
-    );
+    assert_in_force(tid, base, last);
+    assert_eq!(Device::open().prio(tid), Some(last));
 }
 
 #[test]
@@ -259,10 +272,11 @@ fn the_last_writer_wins_while_handed_over() {
         setpriority(tid, 3).unwrap();
         let base = Attr::of(tid);
         assert_eq!((base.policy(), base.v0.sched_nice), (libc::SCHED_OTHER, 3));
+        assert_at_base(tid, base);
         load();
         let record = Device::open().get(tid);
         assert_eq!((record.prio, record.base.nice), (None, 3), "after {prio}");
-        assert_eq!(Attr::of(tid), base, "after {prio}");
+        assert_at_base(tid, base);
     }
 }
 
@@ -282,7 +296,7 @@ fn children_start_while_handed_over_as_they_always_do() {
     let check = || {
         assert_in_force(inherited.tid(), base, 40);
         assert_in_force(process.pid(), base, 40);
-        assert_eq!(Attr::of(plain.tid()), base);
+        assert_at_base(plain.tid(), base);
     };
     check();
     load();
@@ -327,12 +341,12 @@ fn the_module_that_took_over_reverts_when_it_is_unloaded() {
     assert_eq!(fs::read_to_string(HANDOVER).unwrap(), "N\n");
 
     unload();
-    assert_eq!(Attr::of(set.tid()), base);
-    assert_eq!(Attr::of(hinting.tid()), base);
+    assert_at_base(set.tid(), base);
+    assert_at_base(hinting.tid(), base);
     assert_eq!(set_schedprio(set.tid(), 40, 0), Err(Errno::EOPNOTSUPP));
     load();
     assert_in_force(set.tid(), base, 50);
-    assert_eq!(Attr::of(hinting.tid()), base);
+    assert_at_base(hinting.tid(), base);
 }
 
 #[test]
@@ -345,7 +359,7 @@ fn handover_can_be_taken_back_before_the_module_goes() {
     assert_eq!(fs::read_to_string(HANDOVER).unwrap(), "Y\n");
     fs::write(HANDOVER, "0").unwrap();
     unload();
-    assert_eq!(Attr::of(worker.tid()), base);
+    assert_at_base(worker.tid(), base);
 }
 
 #[test]

@@ -107,17 +107,31 @@ struct go_sched_clear {
  *	sched_setattr(2); 0 is the kernel's default
  *
  * @applied: out: the priority in force, or GO_SCHED_PRIO_NONE. Other than @prio
- *	while a hint is not yet seen, or the thread is held below the rt band
- *	because it ran away
- * @ceiling: out: the priority up to which the thread may be moved without
+ *	while a hint is not yet seen, or the thread is held at what it owns because
+ *	it ran away, see struct go_sched_class_info
+ * @ceiling: out: the highest priority that the thread may be moved to without
  *	privilege, see struct go_sched_ceiling
  * @ceiling_granted: out: 1 if @ceiling was set, 0 if it follows the base
  * @slot: out: the slot of the hint page the thread is bound to, counted from the
  *	start of that page, or -1
+ * @policy: out: SCHED_* in force
+ * @nice: out: nice value in force, -20 to 19; of no effect under SCHED_FIFO and
+ *	SCHED_RR
+ * @rt_priority: out: real-time priority in force, 1 to 99 for SCHED_FIFO and
+ *	SCHED_RR, otherwise 0
+ * @reserved2: out: 0
+ * @slice_ns: out: EEVDF slice in force, in nanoseconds; 0 under SCHED_FIFO, SCHED_RR
+ *	and SCHED_DEADLINE, which have none
  *
  * @prio is what the last change asked for, a hint already lowered to the ceiling.
- * The parameters in force are the business of sched_getattr(2). The kernel
- * writes the smaller of @size and the size it knows.
+ * The kernel writes the smaller of @size and the size it knows.
+ *
+ * What is in force is lent to the thread, as by a mutex with priority inheritance.
+ * The base is what it has, and what all other calls tell: sched_getattr(2),
+ * sched_getscheduler(2), sched_getparam(2), getpriority(2), and the nice value,
+ * real-time priority and policy in /proc/PID/stat. So whatever was read there and
+ * is written back, also a nice value counted from it, leaves the base as it was. It
+ * ends the priority as any other change by these calls does.
  */
 struct go_sched_get {
 	__u32 size;
@@ -133,6 +147,11 @@ struct go_sched_get {
 	__s32 ceiling;
 	__u32 ceiling_granted;
 	__s32 slot;
+	__u32 policy;
+	__s32 nice;
+	__u32 rt_priority;
+	__u32 reserved2;
+	__u64 slice_ns;
 };
 
 #define GO_SCHED_GET_SIZE_VER0		40
@@ -144,11 +163,23 @@ struct go_sched_get {
  * @target: the thread, see GO_SCHED_TARGET_PIDFD
  * @ceiling: 0 to GO_SCHED_LEVELS - 1, or GO_SCHED_PRIO_NONE for the thread's own
  *
- * Up to its ceiling a thread may be moved by everybody who has its user id, and
- * by its hint. Its own is the highest priority that asks for no more than its base
- * and its RLIMIT_NICE and RLIMIT_RTPRIO give it; under SCHED_OTHER at nice 0, that
- * is 32. Raising it above the present one takes CAP_SYS_NICE. Threads it creates
- * have the same ceiling, unless SCHED_FLAG_RESET_ON_FORK is set.
+ * What a thread owns, everybody who has its user id may give it, and its hint: each
+ * priority whose very parameters sched_setattr(2) would let such a caller give it,
+ * with the thread at its base, and so by its nice value, its policy, RLIMIT_NICE and
+ * RLIMIT_RTPRIO. Under SCHED_IDLE, a weight above that policy's own takes what leaving
+ * it takes. What a thread owns need not be one range: SCHED_OTHER at nice 0 owns 0 to
+ * 32, and with an RLIMIT_RTPRIO of 1 also 48, but nothing between. Its own ceiling is
+ * the highest priority that it owns. A hint for one below that it does not own counts
+ * as the next lower one that it does.
+ *
+ * A ceiling that a caller with CAP_SYS_NICE has set is granted: it allows all
+ * priorities up to it, whoever owns them, to whoever has the thread's user id. Set
+ * without, a ceiling allows nothing: it bounds what hints may ask for. Raising the
+ * present one takes CAP_SYS_NICE. Threads it creates have the same ceiling, unless
+ * SCHED_FLAG_RESET_ON_FORK is set, and execve(2) keeps it. A granted ceiling ends when
+ * the thread changes its real or effective user id, by setuid(2) or a set-user-id
+ * program, and then has no CAP_SYS_NICE of the initial user namespace in effect: a
+ * grant is to a user, so grant it after the change.
  *
  * A priority above the new ceiling that only the old one allowed falls to it; one
  * that a caller with CAP_SYS_NICE has set stays.
@@ -180,15 +211,18 @@ struct go_sched_ceiling {
  *	GO_SCHED_HINT_NONE
  * @applied: written by the kernel while a thread is bound: the priority in force,
  *	or GO_SCHED_HINT_NONE. It never reads this
- * @reserved: 0
- * @gstatus: for the program: state of the goroutine, reported when a priority is
- *	traced
- * @goid: for the program: id of the goroutine, reported likewise
- * @unused: for the program
+ * @reserved: 0; whoever wakes a thread up reads this line, so leave it alone
  *
  * mmap(2) of /dev/go_sched, shared, gives up to GO_SCHED_HINT_MAX_SIZE bytes of
  * slots; slot n is at byte n * GO_SCHED_SLOT_SIZE of the file. All mappings of one
  * open file show the same slots. They outlive its close(2).
+ *
+ * A page of slots comes into being when it is touched first, or when the first of
+ * its slots is bound. It counts as memory that its user has locked, against
+ * RLIMIT_MEMLOCK unless that user has CAP_IPC_LOCK, until the file is closed, all its
+ * mappings are gone and no thread is bound to the page; and it is charged to the
+ * memory cgroup. Beyond the limit GO_SCHED_BIND fails with ENOMEM, and touching the
+ * page is a SIGBUS: bind first.
  *
  * The scheduler reads @wanted of the thread that runs: when it is about to
  * switch, on the tick, and when another thread wakes up on its CPU. It acts on a
@@ -198,10 +232,7 @@ struct go_sched_ceiling {
 struct go_sched_slot {
 	__u8 wanted;
 	__u8 applied;
-	__u8 reserved[2];
-	__u32 gstatus;
-	__u64 goid;
-	__u8 unused[48];
+	__u8 reserved[62];
 };
 
 /**
@@ -229,10 +260,10 @@ struct go_sched_bind {
 #define GO_SCHED_CAUSE_SYSCALL		2	/* go_set_schedprio(2) */
 #define GO_SCHED_CAUSE_HINT		3	/* a store to its slot, or its end */
 #define GO_SCHED_CAUSE_FORK		4	/* inherited */
-#define GO_SCHED_CAUSE_EXTERNAL		5	/* sched_setattr(2) and relatives */
+#define GO_SCHED_CAUSE_EXTERNAL		5	/* sched_setattr(2) and relatives, setuid(2) */
 #define GO_SCHED_CAUSE_UNREGISTER	6	/* the mapping went away */
 #define GO_SCHED_CAUSE_REGISTER		7	/* the mapping came, or was replaced */
-#define GO_SCHED_CAUSE_RUNAWAY		8	/* it ran away, or slept after that */
+#define GO_SCHED_CAUSE_RUNAWAY		8	/* it ran away, or has slept since */
 
 /**
  * struct go_sched_stats - argument and answer of GO_SCHED_STATS
@@ -245,8 +276,8 @@ struct go_sched_bind {
  * @skips: out: how often acting on a hint was put off: another CPU was changing
  *	the thread, it waited for a mutex with priority inheritance, or it was to be
  *	lowered while preempted inside the kernel
- * @runaways: out: how often it was taken out of the rt band for using up its
- *	budget without sleeping
+ * @runaways: out: how often it was held at what it owns, because it had used up the
+ *	budget of its granted ceiling
  *
  * All count from the thread's first priority, binding or ceiling.
  */
@@ -268,10 +299,17 @@ struct go_sched_stats {
  * @size: sizeof(struct go_sched_class_info)
  * @flags: in and out: 0
  * @version: out: version of the mapping in force
- * @budget_ms: out: CPU time in milliseconds that a thread may use in the rt band,
- *	within one second and without sleeping, if it got there through a granted
- *	ceiling; 0 is no limit
+ * @budget_ms: out: CPU time in milliseconds that a granted ceiling allows at once at
+ *	priorities that the thread does not own; 0 is no limit
  * @hash: out: FNV-1a of the mapping in force, see policy/mod.rs
+ * @share_percent: out: the same in the long run, in percent of one CPU
+ * @reserved: out: 0
+ *
+ * Each granted ceiling has a budget, which starts full. The threads and processes
+ * that its thread creates draw on the same. It is used up by CPU time at priorities
+ * that a thread has through the grant alone, and fills by @share_percent of the time
+ * that one of them sleeps. Whoever finds it used up ran away: it is held at the
+ * highest priority below that it owns, until it sleeps and there is a budget again.
  */
 struct go_sched_class_info {
 	__u32 size;
@@ -279,6 +317,8 @@ struct go_sched_class_info {
 	__u32 version;
 	__u32 budget_ms;
 	__u64 hash;
+	__u32 share_percent;
+	__u32 reserved;
 };
 
 #define GO_SCHED_CLASS_INFO_SIZE_VER0	24
@@ -302,13 +342,13 @@ struct go_sched_class_info {
  *  EFAULT      the pointer is bad
  *  EINVAL      priority or ceiling above GO_SCHED_LEVELS - 1, unknown flag, size
  *              below ..._SIZE_VER0, or negative thread id.
- *              BIND: the slot is beyond what has been mapped of this file
- *  ENOMEM      no memory for the thread's record
+ *              BIND: the slot is beyond GO_SCHED_HINT_MAX_SIZE
+ *  ENOMEM      no memory for the thread's record.
+ *              BIND: no memory for the page, or RLIMIT_MEMLOCK allows no more
  *  ENOTTY      unknown request
  *  EOPNOTSUPP  SET, BIND, CEILING: no mapping is registered with the scheduler
- *  EPERM       SET: above the ceiling, or not a thread of the caller's user, and
- *              sched_setattr(2) would refuse the caller the same parameters as
- *              well, judged against the thread's base.
+ *  EPERM       SET: not a thread of the caller's user, or neither owned nor up to a
+ *              granted ceiling, and no CAP_SYS_NICE.
  *              CLEAR: neither a thread of the caller's user nor CAP_SYS_NICE.
  *              CEILING: the same, or above the present one without CAP_SYS_NICE.
  *              The thread is a kernel thread

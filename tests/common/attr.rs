@@ -2,12 +2,17 @@
 
 //! `struct sched_attr` and the system calls around it.
 
+use std::io::ErrorKind;
 use std::sync::LazyLock;
 
 use go_sched_policy::Level;
 use go_sched_policy::Policy;
 use nix::errno::Errno;
 
+use crate::device::Device;
+use crate::device::Params;
+use crate::device::PATH;
+use crate::proc_sched::ProcSched;
 use crate::worker::in_thread;
 
 /// Default of the sysctl `sched_util_clamp_min_rt_default`: real-time threads
@@ -86,9 +91,9 @@ impl Attr {
         attr
     }
 
-    /// What `sched_getattr(2)` must show for a level of the mapping, in a
-    /// thread whose attributes without a priority are `self` and that has not
-    /// asked for a clamp of its utilization.
+    /// What must be in force at a level of the mapping, in a thread whose
+    /// attributes without a priority are `self` and that has not asked for a clamp
+    /// of its utilization.
     pub fn mapped(self, level: &Level) -> Self {
         let mut attr = self;
         attr.v0.sched_policy = level.policy.number();
@@ -134,9 +139,35 @@ impl Attr {
         self
     }
 
-    /// Reads the attributes in force of a thread; 0 is the calling one.
+    /// Reads the attributes in force of a thread; 0 is the calling one. Flags and
+    /// clamps of the utilization are those of `sched_getattr(2)`, the rest is that of
+    /// `GO_SCHED_GET`. Without a device, all is that of [`base_of`](Self::base_of).
     #[track_caller]
     pub fn of(tid: i32) -> Self {
+        let base = Self::base_of(tid);
+        match Device::try_open() {
+            Ok(device) => base.with(&device.get(tid).current),
+            Err(error) if error.kind() == ErrorKind::NotFound => base,
+            Err(error) => panic!("{PATH}, to see what is in force: {error}"),
+        }
+    }
+
+    /// Puts in what the device tells.
+    pub fn with(mut self, params: &Params) -> Self {
+        self.v0.sched_policy = params.policy as u32;
+        self.v0.sched_nice = params.nice;
+        self.v0.sched_priority = params.rt_priority;
+        // It is the budget of a deadline thread, which the device does not tell.
+        if params.policy != libc::SCHED_DEADLINE {
+            self.v0.sched_runtime = params.slice_ns;
+        }
+        self
+    }
+
+    /// Reads what `sched_getattr(2)` tells of a thread; 0 is the calling one. But for
+    /// the clamps of the utilization, which are in force, it has that without a priority.
+    #[track_caller]
+    pub fn base_of(tid: i32) -> Self {
         let mut attr = Self::new(0);
         // SAFETY: `attr` lives across the call and is as large as it says.
         let result = unsafe {
@@ -150,6 +181,12 @@ impl Attr {
         };
         Errno::result(result).unwrap_or_else(|error| panic!("sched_getattr({tid}): {error}"));
         attr
+    }
+
+    /// What `/proc/PID/sched` must show while these are in force.
+    pub fn proc_sched(&self) -> ProcSched {
+        let v0 = &self.v0;
+        ProcSched::new(self.policy(), v0.sched_nice, v0.sched_priority)
     }
 
     /// Puts the attributes in force with `sched_setattr(2)`.
@@ -172,7 +209,7 @@ impl Attr {
 static DEFAULT_SLICE_NS: LazyLock<u64> = LazyLock::new(|| {
     in_thread(|| {
         Attr::normal(0).apply(0);
-        Attr::of(0).v0.sched_runtime
+        Attr::base_of(0).v0.sched_runtime
     })
 });
 
@@ -210,6 +247,20 @@ pub fn setpriority(tid: i32, nice: i32) -> Result<(), Errno> {
 pub fn getpriority(tid: i32) -> i32 {
     // SAFETY: The call takes no pointer.
     unsafe { libc::getpriority(libc::PRIO_PROCESS, tid as libc::id_t) }
+}
+
+/// `sched_getscheduler(2)`.
+pub fn getscheduler(tid: i32) -> i32 {
+    // SAFETY: The call takes no pointer.
+    unsafe { libc::sched_getscheduler(tid) }
+}
+
+/// `sched_getparam(2)`: the real-time priority.
+pub fn getparam(tid: i32) -> i32 {
+    let mut param = libc::sched_param { sched_priority: -1 };
+    // SAFETY: `param` lives across the call, which only writes it.
+    unsafe { libc::sched_getparam(tid, &raw mut param) };
+    param.sched_priority
 }
 
 /// The timer slack of the calling thread, in nanoseconds.

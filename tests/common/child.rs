@@ -4,12 +4,15 @@
 //! live in another namespace, die.
 
 use std::any::Any;
+use std::fs;
 use std::fs::File;
+use std::fs::Permissions;
 use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::panic::catch_unwind;
 use std::panic::AssertUnwindSafe;
 use std::process::Command;
@@ -44,7 +47,12 @@ use rustix::thread::set_thread_res_gid;
 use rustix::thread::set_thread_res_uid;
 use rustix::thread::CapabilitySet;
 
+use crate::device::Device;
+use crate::device::SELF;
 use crate::DEADLINE;
+
+/// In the environment of [`setuid_program`]: tells its test what to be.
+pub const SETUID_ROLE: &str = "GO_SCHED_SETUID_ROLE";
 
 /// What a child writes when its job is done; anything else is its panic.
 const DONE: &[u8] = b"done";
@@ -152,6 +160,15 @@ pub fn in_child(job: impl FnOnce()) {
     assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
 }
 
+/// Runs `job` in a process of its own, which it may not survive, and returns how that
+/// ended.
+#[track_caller]
+pub fn end_of_child(job: impl FnOnce()) -> WaitStatus {
+    // A report of which nobody wants to know fits into the pipe.
+    let (child, _report) = Child::spawn(job, || ());
+    child.wait()
+}
+
 /// Starts a program that says something and lasts as long as its standard input,
 /// such as `cat`, and looks at it.
 pub fn with_program<R>(program: &mut Command, look: impl FnOnce(i32) -> R) -> R {
@@ -173,6 +190,19 @@ pub fn with_program<R>(program: &mut Command, look: impl FnOnce(i32) -> R) -> R 
     result
 }
 
+/// One test of the calling program, as a program that anybody may start and that is
+/// root then: busybox would become the user again. Root makes it.
+pub fn setuid_program(test: &str, role: &str) -> Command {
+    const PATH: &str = "/tmp/setuid-program";
+    if !fs::exists(PATH).expect("a folder") {
+        fs::copy("/proc/self/exe", PATH).expect("room in /tmp");
+        fs::set_permissions(PATH, Permissions::from_mode(0o4755)).expect("root's own file");
+    }
+    let mut program = Command::new(PATH);
+    program.args(["--exact", test]).env(SETUID_ROLE, role);
+    program
+}
+
 /// Makes the calling process a user's, for good.
 pub fn become_user(uid: u32) {
     let (group, user) = (Gid::from_raw(uid), Uid::from_raw(uid));
@@ -186,6 +216,14 @@ pub fn become_user_with_sys_nice(uid: u32) {
     set_keep_capabilities(true).expect("root keeps its capabilities");
     become_user(uid);
     limit_capabilities(|_| CapabilitySet::SYS_NICE);
+}
+
+/// Makes the calling process a user's that has been granted a ceiling. A change of the
+/// user ends one that was granted before.
+pub fn become_user_with_ceiling(uid: u32, device: &Device, ceiling: u32) {
+    become_user_with_sys_nice(uid);
+    device.ceiling(SELF, ceiling as i32);
+    drop_sys_nice();
 }
 
 /// Makes the calling thread a user's, and leaves the rest of its process alone.

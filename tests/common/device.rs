@@ -31,16 +31,16 @@ impl From<OwnedFd> for Device {
     }
 }
 
-/// What a thread has without its priority.
+/// Scheduling parameters of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Base {
+pub struct Params {
     /// The scheduling policy.
     pub policy: i32,
     /// Nice value, -20 to 19.
     pub nice: i32,
     /// Real-time priority, 1 to 99; 0 for other policies.
     pub rt_priority: u32,
-    /// The slice asked for in nanoseconds; 0 is the default.
+    /// The slice in nanoseconds; of a base, the one asked for, and 0 is the default.
     pub slice_ns: u64,
 }
 
@@ -52,7 +52,9 @@ pub struct Record {
     /// Whether the thread's children start at it.
     pub inherit: bool,
     /// What the thread has without it.
-    pub base: Base,
+    pub base: Params,
+    /// What is in force. The nice value is 0 where it has no effect.
+    pub current: Params,
     /// The priority in force, if there is one.
     pub applied: Option<u32>,
     /// The priority up to which the thread may be moved without privilege.
@@ -61,6 +63,11 @@ pub struct Record {
     pub ceiling_granted: bool,
     /// The slot of the hint page the thread is bound to.
     pub slot: Option<u32>,
+}
+
+/// Whether a policy is a real-time one.
+pub fn is_rt(policy: i32) -> bool {
+    matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR)
 }
 
 /// Reads a number that an answer has in place of an absent one.
@@ -136,11 +143,21 @@ impl Device {
         Ok(Record {
             prio: number_or_none(get.prio),
             inherit: get.flags & uapi::GO_SCHED_INHERIT != 0,
-            base: Base {
+            base: Params {
                 policy: get.base_policy as i32,
                 nice: get.base_nice,
                 rt_priority: get.base_rt_priority,
                 slice_ns: get.base_slice_ns,
+            },
+            current: Params {
+                policy: get.policy as i32,
+                nice: if is_rt(get.policy as i32) {
+                    0
+                } else {
+                    get.nice
+                },
+                rt_priority: get.rt_priority,
+                slice_ns: get.slice_ns,
             },
             applied: number_or_none(get.applied),
             ceiling: get.ceiling.try_into().expect("GET answers a ceiling"),

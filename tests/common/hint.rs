@@ -6,8 +6,6 @@ use std::mem::offset_of;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -48,19 +46,14 @@ pub const NONE: u8 = uapi::GO_SCHED_HINT_NONE as u8;
 pub struct Slot {
     wanted: AtomicU8,
     applied: AtomicU8,
-    reserved: [AtomicU8; 2],
-    gstatus: AtomicU32,
-    goid: AtomicU64,
-    unused: [AtomicU8; 48],
+    reserved: [AtomicU8; SLOT_SIZE - 2],
 }
 
 const _: () = {
     assert!(size_of::<Slot>() == SLOT_SIZE);
     assert!(offset_of!(Slot, wanted) == offset_of!(uapi::go_sched_slot, wanted));
     assert!(offset_of!(Slot, applied) == offset_of!(uapi::go_sched_slot, applied));
-    assert!(offset_of!(Slot, gstatus) == offset_of!(uapi::go_sched_slot, gstatus));
-    assert!(offset_of!(Slot, goid) == offset_of!(uapi::go_sched_slot, goid));
-    assert!(offset_of!(Slot, unused) == offset_of!(uapi::go_sched_slot, unused));
+    assert!(offset_of!(Slot, reserved) == offset_of!(uapi::go_sched_slot, reserved));
 };
 
 impl Slot {
@@ -84,21 +77,16 @@ impl Slot {
         self.applied.store(applied, Ordering::Relaxed);
     }
 
-    /// Says which goroutine the thread runs, and in which state.
-    pub fn set_goroutine(&self, goid: u64, status: u32) {
-        self.goid.store(goid, Ordering::Relaxed);
-        self.gstatus.store(status, Ordering::Relaxed);
-    }
-
-    /// Reads what the program said of the goroutine: its id and its status.
-    pub fn goroutine(&self) -> (u64, u32) {
-        let (goid, status) = (&self.goid, &self.gstatus);
-        (goid.load(Ordering::Relaxed), status.load(Ordering::Relaxed))
+    /// Writes to the bytes that mean nothing yet.
+    pub fn fill_reserved(&self, value: u8) {
+        for byte in &self.reserved {
+            byte.store(value, Ordering::Relaxed);
+        }
     }
 
     /// Reads the bytes that mean nothing yet.
-    pub fn rest(&self) -> Vec<u8> {
-        let bytes = self.reserved.iter().chain(&self.unused);
+    pub fn reserved(&self) -> Vec<u8> {
+        let bytes = self.reserved.iter();
         bytes.map(|byte| byte.load(Ordering::Relaxed)).collect()
     }
 

@@ -7,12 +7,15 @@
 //! sees to. After the last, the harness searches the kernel's log.
 
 pub mod attr;
+pub mod budget;
 pub mod child;
 pub mod command;
 pub mod device;
+pub mod fair;
 pub mod hint;
 pub mod module;
 pub mod pi_mutex;
+pub mod proc_sched;
 pub mod spinner;
 pub mod state;
 pub mod syscall;

@@ -32,9 +32,15 @@ pub fn load() {
 /// Loads the module with parameters, as insmod(8) takes them.
 #[track_caller]
 pub fn load_with(parameters: &CStr) {
+    try_load_with(parameters)
+        .unwrap_or_else(|error| panic!("loading {NAME} with {parameters:?}: {error}"));
+}
+
+/// The same where it may be refused.
+#[track_caller]
+pub fn try_load_with(parameters: &CStr) -> Result<(), Errno> {
     let file = File::open(FILE).unwrap_or_else(|error| panic!("{FILE}: {error}"));
     finit_module(&file, parameters, ModuleInitFlags::empty())
-        .unwrap_or_else(|error| panic!("loading {NAME} with {parameters:?}: {error}"));
 }
 
 /// Unloads the module and leaves the mapping in force for the next one.

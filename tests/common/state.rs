@@ -16,7 +16,7 @@ use crate::device::Record;
 pub struct State {
     /// The attributes in force.
     pub attr: Attr,
-    /// The nice value as `getpriority(2)` has it.
+    /// The nice value as `getpriority(2)` has it, which is the base's.
     pub nice: i32,
     /// The device's answer.
     pub record: Record,
@@ -26,10 +26,11 @@ impl State {
     /// Reads the state of a thread; 0 is the calling one.
     #[track_caller]
     pub fn of(device: &Device, tid: i32) -> Self {
+        let record = device.get(tid);
         Self {
-            attr: Attr::of(tid),
+            attr: Attr::base_of(tid).with(&record.current),
             nice: getpriority(tid),
-            record: device.get(tid),
+            record,
         }
     }
 }

@@ -43,10 +43,6 @@ pub enum Event {
         new_policy: String,
         /// Why.
         cause: String,
-        /// The goroutine that the thread runs, from its slot.
-        goid: u64,
-        /// Its state, from there too.
-        gstatus: u32,
     },
     /// `go_sched_reject`: a request or a hint was refused.
     Reject {
@@ -87,8 +83,6 @@ impl Event {
                 old_policy: fields.get("old_policy")?,
                 new_policy: fields.get("new_policy")?,
                 cause: fields.get("cause")?,
-                goid: fields.get("goid")?,
-                gstatus: fields.get("gstatus")?,
             },
             "reject" => Self::Reject {
                 pid: fields.get("pid")?,

@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! While a sched_ext scheduler runs all threads, nothing new is given a priority;
-//! when it has ended, all is as it was before.
+//! While a sched_ext scheduler runs all threads, nothing new is given a priority, and
+//! nobody follows a hint; when it has ended, all is as it was before.
+
+use std::thread;
+use std::time::Duration;
 
 use common::attr::Attr;
+use common::budget::burn;
+use common::budget::SOME_TICKS;
 use common::device::Device;
 use common::device::SELF;
 use common::eventually;
+use common::hint::be_scheduled;
 use common::hint::HintPage;
+use common::hint::HintedWorker;
+use common::hint::NONE;
 use common::module::load;
 use common::module::try_unload;
+use common::module::Reconfigured;
+use common::proc_sched::ProcSched;
 use common::state::assert_refused;
 use common::state::State;
 use common::syscall::set_schedprio;
@@ -127,6 +137,7 @@ fn the_module_can_be_reloaded_beside_the_scheduler() {
     eventually("the module can be unloaded", || try_unload().is_ok());
     for (worker, _) in &threads {
         assert_eq!(Attr::of(worker.tid()), base);
+        assert_eq!(ProcSched::of(worker.tid()), base.proc_sched());
     }
     load();
     let device = Device::open();
@@ -137,27 +148,41 @@ fn the_module_can_be_reloaded_beside_the_scheduler() {
     }
 }
 
+/// How often a thread passes the scheduler, where it must not follow its hint.
+const OFTEN: u32 = 100;
+
 #[test]
-fn a_hint_stored_beside_the_scheduler_is_in_force_when_it_has_ended() {
-    let worker = Worker::spawn();
-    let tid = worker.tid();
-    let (device, mut page) = worker.run(|| {
-        let device = Device::open();
-        let page = HintPage::new(&device, 1);
-        device.bind(0);
-        device.ceiling(SELF, 63);
-        (device, page)
-    });
-    for wanted in SAMPLE {
-        let scheduler = Scheduler::full("hint");
-        page.slot(0).store(wanted as u8);
-        worker.run(|| ());
-        drop(scheduler);
-        page = worker.run(move || {
-            page.slot(0).take(wanted as u8, wanted as u8);
-            page
-        });
-        assert_eq!(device.prio(tid), Some(wanted));
+fn a_bound_thread_follows_hints_again_when_the_scheduler_has_ended() {
+    let _unlimited = Reconfigured::unlimited();
+    let hinted = HintedWorker::free();
+    let (device, tid) = (hinted.device(), hinted.tid());
+    for before in [NONE, 20, 63] {
+        for wanted in SAMPLE.map(|prio| prio as u8).into_iter().chain([NONE]) {
+            hinted.take(before, before);
+            let state = State::of(device, tid);
+            let stats = device.stats(tid);
+
+            let scheduler = Scheduler::full("hint");
+            hinted.slot().store(wanted);
+            // By itself, by others, and on the tick.
+            hinted.worker().run(|| {
+                (0..OFTEN).for_each(|_| be_scheduled());
+                burn(SOME_TICKS);
+                thread::sleep(Duration::from_millis(1));
+            });
+            assert_eq!(hinted.slot().applied(), before, "{wanted} is not followed");
+            assert_eq!(device.get(tid), state.record, "{wanted} is not followed");
+            assert_eq!(device.stats(tid).applies, stats.applies);
+            drop(scheduler);
+
+            // Nothing is stored again.
+            eventually("the hint is followed", || {
+                hinted.worker().run(be_scheduled);
+                hinted.slot().applied() == wanted
+            });
+            let prio = (wanted != NONE).then(|| u32::from(wanted));
+            assert_eq!(device.prio(tid), prio);
+        }
     }
 }
 

@@ -9,30 +9,61 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 )
 
-// mapping returns the parameters that the priorities stand for, by priority. It asks
-// the gosched command, which has the mapping from the same source as the kernel's module.
-func mapping() (map[int]kernelParams, error) {
-	out, err := exec.Command("gosched", "--json", "map").Output()
+// askGosched runs the gosched command, and reads the JSON that it answers.
+func askGosched(answer any, args ...string) error {
+	command := exec.Command("gosched", append([]string{"--json"}, args...)...)
+	out, err := command.Output()
 	if errors.Is(err, exec.ErrNotFound) {
-		return nil, errors.New("gosched is not in PATH; `make demo` runs this program where it is")
+		return errors.New("gosched is not in PATH; `make demo` runs this program where it is")
 	}
+	line := strings.Join(command.Args, " ")
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return nil, fmt.Errorf("`gosched --json map` failed:\n%s", strings.TrimSpace(string(exit.Stderr)))
+		return fmt.Errorf("`%s` failed:\n%s", line, strings.TrimSpace(string(exit.Stderr)))
 	}
 	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(out, answer); err != nil {
+		return fmt.Errorf("`%s` answers what this program does not understand, build both from "+
+			"one tree: %w", line, err)
+	}
+	return nil
+}
+
+// inForce returns the parameters that the kernel's module tells to be in force for
+// threads, in their order: all other calls tell what they have without Go priorities.
+func inForce(tids []int) ([]kernelParams, error) {
+	args := []string{"get"}
+	for _, tid := range tids {
+		args = append(args, strconv.Itoa(tid))
+	}
+	var threads []struct {
+		Current kernelParams `json:"current"`
+	}
+	if err := askGosched(&threads, args...); err != nil {
 		return nil, err
 	}
+	params := make([]kernelParams, len(threads))
+	for i, t := range threads {
+		params[i] = t.Current
+	}
+	return params, nil
+}
+
+// mapping returns the parameters that the priorities stand for, by priority. The gosched
+// command has the mapping from the same source as the kernel's module.
+func mapping() (map[int]kernelParams, error) {
 	var levels []struct {
 		Prio int `json:"priority"`
 		kernelParams
 	}
-	if err := json.Unmarshal(out, &levels); err != nil {
-		return nil, fmt.Errorf("`gosched --json map` answers what this program does not "+
-			"understand, build both from one tree: %w", err)
+	if err := askGosched(&levels, "map"); err != nil {
+		return nil, err
 	}
 	table := make(map[int]kernelParams)
 	for _, l := range levels {

@@ -158,17 +158,21 @@ func (r *report) runPhase(scheduler *gosched.Scheduler, w *workload, phase int, 
 
 // readStates returns the state of each thread, in the order of the report.
 func (r *report) readStates(scheduler *gosched.Scheduler) ([]state, error) {
-	var states []state
+	var tids []int
 	for _, t := range r.Threads {
-		known, err := scheduler.Get(t.TID)
+		tids = append(tids, t.TID)
+	}
+	params, err := inForce(tids)
+	if err != nil {
+		return nil, err
+	}
+	var states []state
+	for i, tid := range tids {
+		known, err := scheduler.Get(tid)
 		if err != nil {
 			return nil, err
 		}
-		params, err := readParams(t.TID)
-		if err != nil {
-			return nil, err
-		}
-		s := state{Kernel: params}
+		s := state{Kernel: params[i]}
 		if known.Prio != gosched.None {
 			prio := int(known.Prio)
 			s.GoPrio = &prio

@@ -119,7 +119,7 @@ func ratio(from, to float64) string {
 	return fmt.Sprintf("%s %.1fx (%s ms -> %s ms)", word, times, digits(from), digits(to))
 }
 
-const legend = `policy     in force, from sched_getattr(2): nice N is SCHED_OTHER, RR N SCHED_RR, IDLE SCHED_IDLE
+const legend = `policy     in force, from "gosched get": nice N is SCHED_OTHER, RR N SCHED_RR, IDLE SCHED_IDLE
 wake       from an event to the thread running: a request written (handler), a timer (the others)
 latency    from the intended send time to the answer, so that queued requests count in full
 Compare the two sides of an arrow only: milliseconds of another boot, or emulator, are others.`

@@ -16,15 +16,9 @@ import (
 
 // Package syscall stops short of these; the values are those of x86-64.
 const (
-	sysSchedGetattr = 315
-	clockMonotonic  = 1
-	timerAbstime    = 1
+	clockMonotonic = 1
+	timerAbstime   = 1
 )
-
-// policyNames are indexed by the number sched_getattr(2) reports; gosched uses
-// the same names.
-var policyNames = []string{"SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH",
-	"", "SCHED_IDLE", "SCHED_DEADLINE", "SCHED_EXT"}
 
 // kernelParams are the scheduling parameters in force for a thread.
 type kernelParams struct {
@@ -59,27 +53,6 @@ func (k kernelParams) satisfies(want kernelParams) bool {
 		k.SliceNS = 0
 	}
 	return k == want
-}
-
-// readParams asks the kernel itself, so that the table shows what is in force
-// and not what was asked for.
-func readParams(tid int) (kernelParams, error) {
-	var attr struct { // struct sched_attr, first version
-		size, policy              uint32
-		flags                     uint64
-		nice                      int32
-		rtPriority                uint32
-		runtime, deadline, period uint64
-	}
-	_, _, errno := syscall.Syscall6(sysSchedGetattr, uintptr(tid),
-		uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0, 0, 0)
-	if errno != 0 {
-		return kernelParams{}, fmt.Errorf("sched_getattr of thread %d: %w", tid, errno)
-	}
-	if int(attr.policy) >= len(policyNames) {
-		return kernelParams{}, fmt.Errorf("thread %d has the unknown policy %d", tid, attr.policy)
-	}
-	return kernelParams{policyNames[attr.policy], attr.nice, attr.rtPriority, attr.runtime}, nil
 }
 
 // cpuSet is large enough for the 1024 CPUs of the C library's cpu_set_t.

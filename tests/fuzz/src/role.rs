@@ -4,8 +4,8 @@
 //! get as that.
 
 use common::child::become_user;
+use common::child::become_user_with_ceiling;
 use common::device::Device;
-use common::device::SELF;
 use nix::sched::unshare;
 use nix::sched::CloneFlags;
 use nix::sys::resource::setrlimit;
@@ -40,11 +40,10 @@ impl Role {
             setrlimit(resource, limit, limit).expect("root changes its limits");
         }
         match self {
-            Self::Granted => Device::open().ceiling(SELF, GRANTED as i32),
-            Self::Lowered => Device::open().ceiling(SELF, LOWERED as i32),
-            _ => {}
+            Self::Granted => become_user_with_ceiling(user, &Device::open(), GRANTED),
+            Self::Lowered => become_user_with_ceiling(user, &Device::open(), LOWERED),
+            _ => become_user(user),
         }
-        become_user(user);
         if let Self::Namespace = self {
             unshare(CloneFlags::CLONE_NEWUSER).expect("every user may have a namespace");
         }

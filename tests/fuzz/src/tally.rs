@@ -98,7 +98,7 @@ impl Kind {
             Get | Stats => &[E2BIG, EBADF, EFAULT, EINVAL, ESRCH],
             Clear => &[E2BIG, EBADF, EFAULT, EINVAL, EPERM, ESRCH],
             Ceiling => &[
-                E2BIG, EBADF, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, ESRCH,
+                E2BIG, EBADF, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, ESRCH,
             ],
             Bind => &[E2BIG, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP],
             ClassInfo => &[E2BIG, EFAULT, EINVAL],

@@ -133,9 +133,17 @@ fn bind_to_page_of_its_own(world: &World, rng: &mut Rng) {
     // The binding, if there is one, may be of the shared file.
     session(&guard).device.unbind();
     let device = Device::open();
-    let page = HintPage::new(&device, SLOTS_PER_PAGE);
     let slot = rng.u32(world.ward_count()..SLOTS_PER_PAGE);
-    device.bind(slot);
+    // Either makes the page.
+    let bind_first = rng.bool();
+    if bind_first {
+        device.bind(slot);
+    }
+    let page = HintPage::new(&device, SLOTS_PER_PAGE);
+    if !bind_first {
+        page.slot(slot).store(random::hint(rng));
+        device.bind(slot);
+    }
     if rng.bool() {
         drop(device);
         page.slot(slot).store(random::hint(rng));

@@ -10,12 +10,11 @@ use std::time::Duration;
 use common::attr::Attr;
 use common::device::Device;
 use common::device::Record;
-use common::eventually;
 use common::module;
 use common::worker::Worker;
 use fastrand::Rng;
 
-use crate::in_force::InForce;
+use crate::in_force;
 use crate::operation::choose;
 use crate::operation::Operation;
 use crate::world::session;
@@ -42,14 +41,14 @@ impl Control {
         Attr::batch(3).slice_ns(7_000_000).apply(tid);
         Self {
             record: session(&world.in_session()).device.get(tid),
-            attr: Attr::of(tid),
+            attr: Attr::base_of(tid),
             worker,
         }
     }
 
     fn check(&self, world: &World) {
         let tid = self.worker.run(|| nix::unistd::gettid().as_raw());
-        assert_eq!(Attr::of(tid), self.attr, "nobody touched thread {tid}");
+        assert_eq!(Attr::base_of(tid), self.attr, "nobody touched thread {tid}");
         let record = session(&world.in_session()).device.get(tid);
         assert_eq!(record, self.record, "nobody touched thread {tid}");
         assert_eq!(record.prio, None);
@@ -85,20 +84,10 @@ fn check_prey(world: &World, _rng: &mut Rng) {
 }
 
 fn check_one(device: &Device, tid: i32) {
-    // A thread that runs on may still follow a hint, or be done running away.
-    let mut seen = None;
-    eventually("two looks at a calm thread see the same", || {
-        let record = device.get(tid);
-        let in_force = InForce::of(tid);
-        seen = Some((record, in_force));
-        device.get(tid) == record
-    });
-    let (record, in_force) = seen.expect("it was looked at");
-    assert_eq!(
-        in_force,
-        InForce::expected(&record),
-        "of prey {tid}: {record:?}"
-    );
+    let (record, goes_by) = in_force::look(device, tid);
+    let expected = in_force::expected(&record);
+    assert_eq!(record.current, expected, "of prey {tid}: {record:?}");
+    assert!(goes_by, "of prey {tid}: {record:?}");
 }
 
 /// Takes the module away and brings it back; with `handover`, its mapping stays.

@@ -9,7 +9,7 @@ use std::thread;
 use common::attr::setpriority;
 use common::attr::setscheduler;
 use common::attr::Attr;
-use common::device::Base;
+use common::device::Params;
 use common::device::Record;
 use common::device::SELF;
 use common::hint;
@@ -22,17 +22,12 @@ use gosched::uapi::go_sched_stats;
 use gosched::uapi::GO_SCHED_INHERIT;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
 use nix::errno::Errno;
-use nix::unistd::gettid;
 
-use crate::in_force::is_rt;
-use crate::in_force::InForce;
+use crate::in_force;
 use crate::session::Session;
 
 /// Load weight of plain `SCHED_IDLE`, in the unit of the mapping.
 const WEIGHT_IDLEPRIO: u32 = 3 << 10;
-
-/// Where the kernel holds a thread that ran away: the highest fair priority.
-const HELD: u32 = 47;
 
 /// A thread, and all that is known of it.
 #[derive(Debug)]
@@ -43,14 +38,17 @@ pub(crate) struct Ward {
     bound: bool,
     /// The hint that the kernel saw last.
     seen: u8,
-    /// The hint in effect, not yet lowered to the ceiling.
+    /// The hint in effect, not yet lowered to what the thread may have.
     wanted: Option<u32>,
     set: Option<u32>,
     inherit: bool,
     /// `set` was allowed by a granted ceiling alone.
     set_by_ceiling: bool,
+    /// The ceiling that was set.
     ceiling: Option<u32>,
-    base: Base,
+    /// Privilege set it, so that it lends what is up to it.
+    lends: bool,
+    base: Params,
     reset_on_fork: bool,
     stats: go_sched_stats,
 }
@@ -69,6 +67,7 @@ impl Ward {
             inherit: false,
             set_by_ceiling: false,
             ceiling: record.ceiling_granted.then_some(record.ceiling),
+            lends: record.ceiling_granted,
             base: record.base,
             reset_on_fork: false,
             stats: go_sched_stats::default(),
@@ -98,51 +97,67 @@ impl Ward {
     }
 
     /// What must be in force.
-    pub(crate) fn in_force(&self) -> InForce {
-        InForce::expected(&self.record())
+    pub(crate) fn in_force(&self) -> Params {
+        self.record().current
     }
 
     /// The priority in effect.
     fn prio(&self) -> Option<u32> {
-        let hint = self
-            .wanted
-            .map(|wanted| wanted.min(self.effective_ceiling()));
+        let hint = self.wanted.map(|wanted| self.lowered(wanted));
         hint.or(self.set)
     }
 
-    /// Whether the kernel may hold the thread below the rt band. On a host that takes
-    /// CPUs away, any thread may seem to have used up its budget.
-    fn may_be_held(&self) -> bool {
+    /// Where the kernel may hold the thread: at what it owns below a priority that the
+    /// ceiling alone allows. What was left of the budget may be next to nothing, and on a
+    /// host that takes CPUs away, any thread may seem to have used it up.
+    fn held_at(&self) -> Option<u32> {
         let granted = self.wanted.is_some() || self.set_by_ceiling;
-        granted && self.prio() > Some(HELD)
+        let prio = self.prio().filter(|_| granted)?;
+        let owned = highest_owned(&self.base, prio);
+        (owned != prio).then_some(owned)
+    }
+
+    /// Whether something other than [`Ward::in_force`] may be in force.
+    pub(crate) fn may_be_held(&self) -> bool {
+        self.held_at().is_some()
     }
 
     /// What is in force while no mapping is.
     #[track_caller]
     pub(crate) fn check_at_base(&self) {
         let tid = self.tid();
-        assert_eq!(InForce::of(tid), InForce::base(&self.base), "of ward {tid}");
+        let base = in_force::of_base(&self.base);
+        assert_eq!(in_force::told(tid), base, "of ward {tid}");
+        assert!(in_force::goes_by(tid, &[base]), "{self:?}");
     }
 
     /// What is in force while the mapping has no owner.
     #[track_caller]
     pub(crate) fn check_in_force(&self) {
-        let found = InForce::of(self.tid());
-        let held = self.may_be_held() && found == InForce::level(&TABLE[HELD as usize]);
-        assert!(held || found == self.in_force(), "{found:?} of {self:?}");
+        let tid = self.tid();
+        let held = self.held_at().map(|held| &TABLE[held as usize]);
+        let held = held.map_or(self.in_force(), in_force::of_level);
+        let goes_by = in_force::goes_by(tid, &[self.in_force(), held]);
+        assert!(goes_by, "{self:?}");
     }
 
     /// Compares all that can be read of the thread with what it must be.
     #[track_caller]
     pub(crate) fn check(&mut self, session: &Session) {
         let tid = self.tid();
-        let found = session.device.get(tid);
+        let (found, goes_by) = in_force::look(&session.device, tid);
         let mut expected = self.record();
-        if self.may_be_held() && found.applied == Some(HELD) {
+        if self
+            .held_at()
+            .is_some_and(|held| found.applied == Some(held))
+        {
             expected.applied = found.applied;
+            expected.current = in_force::expected(&expected);
         }
         assert_eq!(found, expected, "of ward {tid}, {self:?}");
-        assert_eq!(InForce::of(tid), InForce::expected(&found), "of ward {tid}");
+        assert!(goes_by, "{found:?}");
+        let base = in_force::of_base(&self.base);
+        assert_eq!(in_force::told(tid), base, "of ward {tid}");
 
         let stats = session.device.stats(tid);
         let before = &self.stats;
@@ -155,15 +170,18 @@ impl Ward {
     }
 
     fn record(&self) -> Record {
-        Record {
+        let mut record = Record {
             prio: self.prio(),
             inherit: self.set.is_some() && self.inherit,
             base: self.base,
+            current: self.base,
             applied: self.prio(),
             ceiling: self.effective_ceiling(),
             ceiling_granted: self.ceiling.is_some(),
             slot: self.bound.then_some(self.slot),
-        }
+        };
+        record.current = in_force::expected(&record);
+        record
     }
 
     /// Asks for a priority, by the device or the system call.
@@ -176,10 +194,9 @@ impl Ward {
         } else {
             session.device.try_set(tid, prio, flags)
         };
-        let own = own_ceiling(&self.base);
         let expected = if prio >= LEVELS {
             Err(Errno::EINVAL)
-        } else if session.privileged || prio <= own || prio <= self.effective_ceiling() {
+        } else if session.privileged || self.may_have(prio) {
             Ok(())
         } else {
             Err(Errno::EPERM)
@@ -187,15 +204,14 @@ impl Ward {
         assert_eq!(result, expected, "SET of ward {tid} to {prio}, {self:?}");
         if result.is_ok() {
             let changed = self.prio() != Some(prio);
-            let held = self.may_be_held();
+            let was_held = self.may_be_held();
             self.set = Some(prio);
             self.wanted = None;
             self.inherit = inherit;
-            self.set_by_ceiling =
-                !session.privileged && prio > own && prio <= self.effective_ceiling();
+            self.set_by_ceiling = !session.privileged && !owns(&self.base, prio);
             let counted = session.device.stats(tid).applies - applies;
             assert!(
-                held || counted == u64::from(changed),
+                was_held || self.may_be_held() || counted == u64::from(changed),
                 "{counted} changes of ward {tid}"
             );
         }
@@ -214,21 +230,25 @@ impl Ward {
         let tid = self.tid();
         let argument = ceiling.map_or(GO_SCHED_PRIO_NONE, |ceiling| ceiling as i32);
         let result = session.device.try_ceiling(tid, argument, 0);
-        let new = ceiling.unwrap_or_else(|| own_ceiling(&self.base));
+        let new = ceiling.unwrap_or_else(|| highest_owned(&self.base, LEVELS - 1));
         let expected = if session.privileged || new <= self.effective_ceiling() {
             Ok(())
         } else {
             Err(Errno::EPERM)
         };
-        assert_eq!(
-            result, expected,
-            "CEILING of ward {tid} to {argument}, {self:?}"
+        // One that lends nothing may be above all that the thread owns by now, and then
+        // the contract leaves open which of them is the present one.
+        let is_open = !self.lends && self.ceiling >= Some(new);
+        assert!(
+            is_open || result == expected,
+            "CEILING of ward {tid} to {argument}: {result:?}, {self:?}"
         );
         if result.is_ok() {
             self.ceiling = ceiling;
+            self.lends = ceiling.is_some() && (self.lends || session.privileged);
             if self.set_by_ceiling {
-                self.set = self.set.map(|set| set.min(new));
-                self.set_by_ceiling = self.set > Some(own_ceiling(&self.base));
+                self.set = self.set.map(|set| self.lowered(set));
+                self.set_by_ceiling = self.set.is_some_and(|set| !owns(&self.base, set));
             }
         }
     }
@@ -275,19 +295,19 @@ impl Ward {
             return;
         }
         self.seen = wanted;
-        let ceiling = self.effective_ceiling();
         match u32::from(wanted) {
             prio @ 0..LEVELS => {
                 self.wanted = Some(prio);
                 let counted = session.device.stats(self.tid()).clamps > clamps;
-                assert_eq!(counted, prio > ceiling, "clamps of {wanted}, {self:?}");
+                let is_lowered = self.lowered(prio) != prio;
+                assert_eq!(counted, is_lowered, "clamps of {wanted}, {self:?}");
             }
             _ if wanted == hint::NONE => self.wanted = None,
             _ => {}
         }
         let applied = session.page.slot(slot).applied();
         let expected = self.prio().map_or(hint::NONE, |prio| prio as u8);
-        let held = self.may_be_held() && u32::from(applied) == HELD;
+        let held = self.held_at() == Some(applied.into());
         assert!(
             held || applied == expected,
             "{applied} applied in the slot, {self:?}"
@@ -351,11 +371,13 @@ impl Ward {
     #[track_caller]
     pub(crate) fn check_child(&self, session: &Arc<Session>) {
         let session = Arc::clone(session);
-        let (found, in_force) = self.worker.run(move || {
-            let child = move || (session.device.get(SELF), InForce::of(gettid().as_raw()));
+        let (found, goes_by) = self.worker.run(move || {
+            let child = move || in_force::look(&session.device, SELF);
             thread::spawn(child).join().expect("it cannot fail")
         });
-        assert_eq!(in_force, InForce::expected(&found), "child of {self:?}");
+        let expected = in_force::expected(&found);
+        assert_eq!(found.current, expected, "child of {self:?}");
+        assert!(goes_by, "child of {self:?}");
         assert_eq!(found.slot, None, "child of {self:?}");
         if self.reset_on_fork {
             assert_eq!(
@@ -369,7 +391,8 @@ impl Ward {
         assert_eq!(found.prio, inherited, "child of {self:?}");
         assert_eq!(found.base, self.base, "child of {self:?}");
         let granted = found.ceiling_granted.then_some(found.ceiling);
-        assert_eq!(granted, self.ceiling, "child of {self:?}");
+        let ceiling = self.ceiling.map(|_| self.effective_ceiling());
+        assert_eq!(granted, ceiling, "child of {self:?}");
     }
 
     /// The mapping went, which ends the binding, and the hint unless it was handed
@@ -389,25 +412,42 @@ impl Ward {
         self.set_by_ceiling = false;
     }
 
+    /// Whether the thread gets a priority without privilege.
+    fn may_have(&self, prio: u32) -> bool {
+        owns(&self.base, prio) || self.lends && Some(prio) <= self.ceiling
+    }
+
+    /// What a priority comes to that the thread shall have without privilege.
+    fn lowered(&self, prio: u32) -> u32 {
+        let highest = prio.min(self.ceiling.unwrap_or(LEVELS - 1));
+        let allowed = (0..=highest).rev().find(|prio| self.may_have(*prio));
+        allowed.expect("every thread owns level 0")
+    }
+
     fn effective_ceiling(&self) -> u32 {
-        self.ceiling.unwrap_or_else(|| own_ceiling(&self.base))
+        self.lowered(LEVELS - 1)
     }
 }
 
-/// The highest priority that asks for no more than a base without any privilege or
-/// resource limit in its favour.
-fn own_ceiling(base: &Base) -> u32 {
-    let allowed = |prio: &u32| {
-        let level = &TABLE[*prio as usize];
-        match (base.policy, level.policy) {
-            (libc::SCHED_IDLE, Policy::Idle) => level.weight <= WEIGHT_IDLEPRIO,
-            (libc::SCHED_IDLE, _) => false,
-            (_, Policy::Idle) => true,
-            (_, Policy::Normal) => level.nice >= base.nice,
-            (policy, Policy::RoundRobin) => is_rt(policy) && level.rt_priority <= base.rt_priority,
+/// The highest priority up to `prio` that a thread owns.
+fn highest_owned(base: &Params, prio: u32) -> u32 {
+    let owned = (0..=prio).rev().find(|prio| owns(base, *prio));
+    owned.expect("every thread owns level 0")
+}
+
+/// Whether a thread owns a priority by its base: without any privilege or resource
+/// limit in its favour, it may have the very parameters.
+fn owns(base: &Params, prio: u32) -> bool {
+    let level = &TABLE[prio as usize];
+    match (base.policy, level.policy) {
+        (libc::SCHED_IDLE, Policy::Idle) => level.weight <= WEIGHT_IDLEPRIO,
+        (libc::SCHED_IDLE, _) => false,
+        (_, Policy::Idle) => true,
+        (_, Policy::Normal) => level.nice >= base.nice,
+        (policy, Policy::RoundRobin) => {
+            policy == libc::SCHED_RR && level.rt_priority <= base.rt_priority
         }
-    };
-    (0..LEVELS).rev().find(allowed).expect("level 0 is allowed")
+    }
 }
 
 /// Has the scheduler act on the calling thread's hint: when this returns, it has.

@@ -20,7 +20,7 @@ pub struct Status {
     /// The priority asked for, if the thread has one.
     pub prio: Option<GoPrio>,
     /// The priority in force. Another one while a hint is not yet seen, or the
-    /// thread is held below the rt band because it ran away.
+    /// thread is held at what it owns because it ran away.
     pub applied: Option<GoPrio>,
     /// Up to where its user may move it.
     pub ceiling: Ceiling,
@@ -28,6 +28,9 @@ pub struct Status {
     pub slot: Option<u32>,
     /// Where its children start.
     pub children: Children,
+    /// The scheduling parameters in force. The system calls tell those of `base`
+    /// while the thread has a priority.
+    pub current: Params,
     /// The scheduling parameters it has without its priority. The slice is 0
     /// when it has asked for none.
     pub base: Params,
@@ -55,7 +58,7 @@ pub struct Stats {
     pub clamps: u64,
     /// How often acting on a hint was put off.
     pub skips: u64,
-    /// How often the thread was taken out of the rt band because it ran away.
+    /// How often the thread was held at what it owns because it ran away.
     pub runaways: u64,
 }
 
@@ -67,9 +70,11 @@ pub struct ClassInfo {
     pub version: u32,
     /// [`HASH`](crate::policy::HASH) of that mapping.
     pub hash: u64,
-    /// CPU time in milliseconds, within one second and without sleeping, after
-    /// which a thread ran away; 0 is no limit.
+    /// CPU time in milliseconds that a granted ceiling allows at once at priorities
+    /// that the thread does not own; 0 is no limit.
     pub budget_ms: u32,
+    /// The same in the long run, in percent of one CPU.
+    pub share_percent: u32,
 }
 
 /// Why a thread's scheduling was changed; a `GO_SCHED_CAUSE_*` number other than
@@ -132,6 +137,12 @@ impl From<uapi::go_sched_get> for Status {
             } else {
                 Children::Inherit
             },
+            current: Params {
+                policy: SchedPolicy::from_number(get.policy),
+                nice: get.nice,
+                rt_priority: get.rt_priority,
+                slice_ns: get.slice_ns,
+            },
             base: Params {
                 policy: SchedPolicy::from_number(get.base_policy),
                 nice: get.base_nice,
@@ -160,6 +171,7 @@ impl From<uapi::go_sched_class_info> for ClassInfo {
             version: info.version,
             hash: info.hash,
             budget_ms: info.budget_ms,
+            share_percent: info.share_percent,
         }
     }
 }
@@ -192,6 +204,9 @@ mod tests {
             base_policy: 3,
             base_nice: -5,
             base_slice_ns: 1_000_000,
+            policy: 5,
+            nice: 19,
+            slice_ns: 2_800_000,
             ..Default::default()
         });
         assert_eq!(status.prio, Some(GoPrio::MAX));
@@ -203,6 +218,9 @@ mod tests {
         assert_eq!(status.base.policy.to_string(), "SCHED_BATCH");
         assert_eq!(status.base.nice, -5);
         assert_eq!(status.base.slice_ns, 1_000_000);
+        assert_eq!(status.current.policy.to_string(), "SCHED_IDLE");
+        assert_eq!(status.current.nice, 19);
+        assert_eq!(status.current.slice_ns, 2_800_000);
     }
 
     #[test]

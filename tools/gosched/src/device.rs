@@ -122,7 +122,7 @@ impl Device {
         })
     }
 
-    /// Reads the priority, the ceiling and the base of the target.
+    /// Reads the priority, the ceiling, what is in force and the base of the target.
     ///
     /// # Errors
     ///

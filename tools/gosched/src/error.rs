@@ -5,7 +5,9 @@
 use std::error::Error;
 use std::io;
 
+use go_sched_policy::level;
 use go_sched_policy::GoPrio;
+use go_sched_policy::Policy;
 use procfs::ProcError;
 use rustix::io::Errno;
 
@@ -88,6 +90,22 @@ pub enum RequestError {
         /// The ceiling of the thread.
         ceiling: GoPrio,
     },
+    /// The priority is not above the thread's ceiling, but `sched_setattr(2)` would
+    /// refuse its nice value, and no ceiling is granted; or the thread is not the
+    /// caller's to change.
+    #[error(
+        "not permitted: {prio} is below the thread's ceiling, {ceiling}, but its nice value is not one \
+         that the thread owns: CAP_SYS_NICE or RLIMIT_NICE lift that, and root does with \
+         \"gosched ceiling {ceiling} PID\", unless the thread is another user's",
+        prio = prio.get(),
+        ceiling = ceiling.get()
+    )]
+    NotOwned {
+        /// The priority asked for.
+        prio: GoPrio,
+        /// The ceiling of the thread.
+        ceiling: GoPrio,
+    },
     /// The thread is not the caller's to change.
     #[error(
         "not permitted: the thread is another user's, which takes CAP_SYS_NICE, \
@@ -136,6 +154,7 @@ impl RequestError {
         let ceiling = status.ceiling.prio;
         match errno {
             Errno::PERM if prio > ceiling => Self::AboveCeiling { prio, ceiling },
+            Errno::PERM if lies_between(prio, status) => Self::NotOwned { prio, ceiling },
             Errno::BUSY if status.base.policy.is_deadline() => Self::Deadline,
             other => other.into(),
         }
@@ -147,6 +166,15 @@ impl RequestError {
             other => other.into(),
         }
     }
+}
+
+/// Whether a priority below the ceiling may be one that the thread does not own: the
+/// ceiling is then in the rt band, and the nice value below that of the base.
+fn lies_between(prio: GoPrio, status: &Status) -> bool {
+    let [wanted, highest] = [prio, status.ceiling.prio].map(level);
+    wanted.policy == Policy::Normal
+        && highest.policy == Policy::RoundRobin
+        && wanted.nice < status.base.nice
 }
 
 impl From<Errno> for RequestError {
@@ -301,6 +329,28 @@ mod tests {
             "{words}"
         );
         assert!(words.contains("\"gosched ceiling 33 PID\""), "{words}");
+    }
+
+    #[test]
+    fn a_priority_between_owned_ones_is_refused_with_what_allows_it() {
+        // As with RLIMIT_RTPRIO.
+        let status = Status::from(uapi::go_sched_get {
+            ceiling: 50,
+            ..Default::default()
+        });
+        let refused = |prio| {
+            let prio = GoPrio::new(prio).expect("a priority");
+            RequestError::of_set(Errno::PERM, prio, &status)
+        };
+        for own in [0, 32, 48, 50] {
+            assert!(matches!(refused(own), RequestError::NotPermitted), "{own}");
+        }
+        for between in [33, 47] {
+            let words = refused(between).to_string();
+            let part = format!("{between} is below the thread's ceiling, 50");
+            assert!(words.contains(&part), "{words}");
+            assert!(words.contains("\"gosched ceiling 50 PID\""), "{words}");
+        }
     }
 
     #[test]

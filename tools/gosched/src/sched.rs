@@ -3,10 +3,8 @@
 //! The kernel's own scheduling parameters of a thread.
 
 use std::fmt;
-use std::io;
 
 use go_sched_policy::Policy;
-use rustix::process::Pid;
 use serde::Serialize;
 use serde::Serializer;
 
@@ -98,63 +96,6 @@ pub struct Params {
     pub slice_ns: u64,
 }
 
-impl Params {
-    /// Reads the parameters in force of a thread with `sched_getattr(2)`. No
-    /// module is needed for it.
-    ///
-    /// # Errors
-    ///
-    /// `ESRCH` when the thread does not exist.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use gosched::sched::Params;
-    ///
-    /// let own = Params::in_force(rustix::thread::gettid())?;
-    /// println!("this thread runs at {own}");
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn in_force(tid: Pid) -> io::Result<Self> {
-        let mut attr = libc::sched_attr {
-            size: 0,
-            sched_policy: 0,
-            sched_flags: 0,
-            sched_nice: 0,
-            sched_priority: 0,
-            sched_runtime: 0,
-            sched_deadline: 0,
-            sched_period: 0,
-        };
-        // SAFETY: The kernel writes no more than the size given, that of `attr`.
-        let answer = unsafe {
-            libc::syscall(
-                libc::SYS_sched_getattr,
-                tid.as_raw_nonzero().get(),
-                &raw mut attr,
-                size_of_val(&attr) as libc::c_uint,
-                0 as libc::c_uint,
-            )
-        };
-        if answer != 0 {
-            return Err(io::Error::last_os_error());
-        }
-
-        let policy = SchedPolicy(attr.sched_policy);
-        Ok(Self {
-            policy,
-            nice: attr.sched_nice,
-            rt_priority: attr.sched_priority,
-            // The field is the budget of a deadline thread otherwise.
-            slice_ns: if policy.is_fair() {
-                attr.sched_runtime
-            } else {
-                0
-            },
-        })
-    }
-}
-
 impl fmt::Display for Params {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.policy)?;
@@ -194,12 +135,5 @@ mod tests {
     #[test]
     fn a_policy_without_name_is_shown_as_number() {
         assert_eq!(SchedPolicy(9).to_string(), "policy 9");
-    }
-
-    #[test]
-    fn parameters_in_force_are_the_kernel_s() {
-        let nice = rustix::process::getpriority_process(None).expect("own nice value");
-        let own = Params::in_force(rustix::thread::gettid()).expect("own parameters");
-        assert_eq!(own.nice, nice);
     }
 }

@@ -275,7 +275,7 @@ fn by_chrt(change: Change, effort: Effort) -> Result<Option<f64>> {
         Ok(())
     };
     set(there)?;
-    let policy = Attr::of(target.tid()).policy();
+    let policy = Attr::base_of(target.tid()).policy();
     ensure!(policy == there.policy.number() as i32, "{chrt} did nothing");
     per_change(effort.few_samples(), 1, || {
         set(there)?;

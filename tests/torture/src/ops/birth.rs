@@ -19,7 +19,7 @@ use fastrand::Rng;
 
 use crate::args::Args;
 use crate::args::Role;
-use crate::in_force::InForce;
+use crate::in_force;
 use crate::operation::Operation;
 use crate::random;
 use crate::world::World;
@@ -107,7 +107,7 @@ pub(crate) fn look_at_itself(prio: i32) -> String {
     let record = Device::open().get(SELF);
     assert_eq!(record.slot, None, "exec ends the binding");
     assert_eq!(record.prio, u32::try_from(prio).ok());
-    assert_eq!(InForce::of(SELF), InForce::expected(&record));
+    assert_eq!(record.current, in_force::expected(&record));
     String::new()
 }
 

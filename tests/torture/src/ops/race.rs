@@ -106,7 +106,7 @@ fn store_hint(world: &World, rng: &mut Rng) {
     let slot = rng.u32(world.ward_count()..SLOTS);
     let slot = session(&guard).page.slot(slot);
     slot.store(random::hint(rng));
-    slot.set_goroutine(rng.u64(..), rng.u32(..10));
+    slot.fill_reserved(rng.u8(..));
     slot.forge_applied(rng.u8(..));
 }
 

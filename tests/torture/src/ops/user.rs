@@ -10,8 +10,6 @@ use std::thread;
 use std::time::Duration;
 
 use common::device::Device;
-use common::device::SELF;
-use common::worker::in_thread;
 use common::USER;
 use fastrand::Rng;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
@@ -52,8 +50,9 @@ fn start(rng: &mut Rng) -> Child {
         .uid(USER)
         .gid(USER)
         .stderr(Stdio::piped());
-    in_thread(move || {
-        Device::open().ceiling(SELF, ceiling);
-        program.spawn().expect("a process")
-    })
+    let child = program.spawn().expect("a process");
+    // After the change of the user, which would end it. Threads that it has started by
+    // then have none, and it may have ended.
+    let _ = Device::open().try_ceiling(child.id() as i32, ceiling, 0);
+    child
 }

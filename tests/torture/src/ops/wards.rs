@@ -8,12 +8,13 @@ use std::sync::Arc;
 use common::device::SELF;
 use fastrand::Rng;
 use go_sched_policy::LEVELS;
+use gosched::uapi::GO_SCHED_HINT_MAX_SIZE;
+use gosched::uapi::GO_SCHED_SLOT_SIZE;
 use nix::errno::Errno;
 
 use crate::operation::Operation;
 use crate::random;
 use crate::session::Session;
-use crate::session::SLOTS;
 use crate::ward::Ward;
 use crate::world::session;
 use crate::world::World;
@@ -86,9 +87,9 @@ fn refuse(ward: &Ward, session: &Session) {
         Err(Errno::EINVAL)
     );
     assert_eq!(
-        device.try_bind(SLOTS),
+        device.try_bind(GO_SCHED_HINT_MAX_SIZE / GO_SCHED_SLOT_SIZE),
         Err(Errno::EINVAL),
-        "an unmapped slot"
+        "a slot beyond the end"
     );
     if session.privileged {
         // A kernel thread: kthreadd.

@@ -92,10 +92,15 @@ pub struct go_sched_get {
     pub ceiling: __s32,
     pub ceiling_granted: __u32,
     pub slot: __s32,
+    pub policy: __u32,
+    pub nice: __s32,
+    pub rt_priority: __u32,
+    pub reserved2: __u32,
+    pub slice_ns: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of go_sched_get"][::core::mem::size_of::<go_sched_get>() - 56usize];
+    ["Size of go_sched_get"][::core::mem::size_of::<go_sched_get>() - 80usize];
     ["Alignment of go_sched_get"][::core::mem::align_of::<go_sched_get>() - 8usize];
     ["Offset of field: go_sched_get::size"][::core::mem::offset_of!(go_sched_get, size) - 0usize];
     ["Offset of field: go_sched_get::flags"][::core::mem::offset_of!(go_sched_get, flags) - 4usize];
@@ -119,6 +124,15 @@ const _: () = {
     ["Offset of field: go_sched_get::ceiling_granted"]
         [::core::mem::offset_of!(go_sched_get, ceiling_granted) - 48usize];
     ["Offset of field: go_sched_get::slot"][::core::mem::offset_of!(go_sched_get, slot) - 52usize];
+    ["Offset of field: go_sched_get::policy"]
+        [::core::mem::offset_of!(go_sched_get, policy) - 56usize];
+    ["Offset of field: go_sched_get::nice"][::core::mem::offset_of!(go_sched_get, nice) - 60usize];
+    ["Offset of field: go_sched_get::rt_priority"]
+        [::core::mem::offset_of!(go_sched_get, rt_priority) - 64usize];
+    ["Offset of field: go_sched_get::reserved2"]
+        [::core::mem::offset_of!(go_sched_get, reserved2) - 68usize];
+    ["Offset of field: go_sched_get::slice_ns"]
+        [::core::mem::offset_of!(go_sched_get, slice_ns) - 72usize];
 };
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -146,26 +160,18 @@ const _: () = {
 pub struct go_sched_slot {
     pub wanted: __u8,
     pub applied: __u8,
-    pub reserved: [__u8; 2usize],
-    pub gstatus: __u32,
-    pub goid: __u64,
-    pub unused: [__u8; 48usize],
+    pub reserved: [__u8; 62usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of go_sched_slot"][::core::mem::size_of::<go_sched_slot>() - 64usize];
-    ["Alignment of go_sched_slot"][::core::mem::align_of::<go_sched_slot>() - 8usize];
+    ["Alignment of go_sched_slot"][::core::mem::align_of::<go_sched_slot>() - 1usize];
     ["Offset of field: go_sched_slot::wanted"]
         [::core::mem::offset_of!(go_sched_slot, wanted) - 0usize];
     ["Offset of field: go_sched_slot::applied"]
         [::core::mem::offset_of!(go_sched_slot, applied) - 1usize];
     ["Offset of field: go_sched_slot::reserved"]
         [::core::mem::offset_of!(go_sched_slot, reserved) - 2usize];
-    ["Offset of field: go_sched_slot::gstatus"]
-        [::core::mem::offset_of!(go_sched_slot, gstatus) - 4usize];
-    ["Offset of field: go_sched_slot::goid"][::core::mem::offset_of!(go_sched_slot, goid) - 8usize];
-    ["Offset of field: go_sched_slot::unused"]
-        [::core::mem::offset_of!(go_sched_slot, unused) - 16usize];
 };
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -224,10 +230,12 @@ pub struct go_sched_class_info {
     pub version: __u32,
     pub budget_ms: __u32,
     pub hash: __u64,
+    pub share_percent: __u32,
+    pub reserved: __u32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of go_sched_class_info"][::core::mem::size_of::<go_sched_class_info>() - 24usize];
+    ["Size of go_sched_class_info"][::core::mem::size_of::<go_sched_class_info>() - 32usize];
     ["Alignment of go_sched_class_info"][::core::mem::align_of::<go_sched_class_info>() - 8usize];
     ["Offset of field: go_sched_class_info::size"]
         [::core::mem::offset_of!(go_sched_class_info, size) - 0usize];
@@ -239,4 +247,8 @@ const _: () = {
         [::core::mem::offset_of!(go_sched_class_info, budget_ms) - 12usize];
     ["Offset of field: go_sched_class_info::hash"]
         [::core::mem::offset_of!(go_sched_class_info, hash) - 16usize];
+    ["Offset of field: go_sched_class_info::share_percent"]
+        [::core::mem::offset_of!(go_sched_class_info, share_percent) - 24usize];
+    ["Offset of field: go_sched_class_info::reserved"]
+        [::core::mem::offset_of!(go_sched_class_info, reserved) - 28usize];
 };

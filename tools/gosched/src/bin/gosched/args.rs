@@ -58,23 +58,26 @@ pub(crate) enum Verb {
     /// Show the priority of threads, what the kernel makes of it, and their base
     #[command(after_help = "\
 The priority in force is shown where it is another: a hint is still to be seen by
-the scheduler, or the thread is held below 48 because it ran away. The last change
-is what made the kernel reschedule it last: ioctl, syscall, hint, fork, external
+the scheduler, or the thread is held at what it owns because it ran away. The last
+change is what made the kernel reschedule it last: ioctl, syscall, hint, fork, external
 (nice, chrt and their like), register, unregister (of the module), or runaway.")]
     Get(ThreadArgs),
     /// Take the priority of threads away, which returns them to their base
     Clear(ThreadArgs),
     /// Say up to where threads may be moved without privilege
     #[command(after_help = "\
-Up to its ceiling a thread may be moved by everybody who has its user id, and by
-its hint. Raising it takes root. What a thread starts has the same ceiling. A
-priority above the new ceiling that the old one allowed falls to it.")]
+What a thread owns, the priorities that chrt and renice would allow it without
+privilege, everybody who has its user id may give it, and its hint. A ceiling that
+root sets is granted: it allows all priorities up to it, until the thread changes its
+user. Set by others, it only bounds what hints may ask for. Raising it takes root.
+What a thread starts has the same ceiling. A priority above the new ceiling that the
+old one allowed falls to it.")]
     Ceiling(Ceiling),
     /// Show how often the scheduling of threads was changed, and why last
     #[command(after_help = "\
-All is counted from the thread's first priority, binding or ceiling. A hint above
-the ceiling is lowered to it. Acting on a hint is put off, to the next tick or switch
-at the latest, while another CPU changes the thread, while it waits for a mutex with
+All is counted from the thread's first priority, binding or ceiling. A hint for what
+the thread may not have counts as the next lower priority that it may. Acting on a
+hint is put off while another CPU changes the thread, while it waits for a mutex with
 priority inheritance, and when it was preempted inside the kernel.")]
     Stats(ThreadArgs),
     /// Say whenever the priority, ceiling or policy of threads changes
@@ -113,7 +116,7 @@ Marks:
   P  the policy is not that of the priority
   B  it holds a lock that a more urgent thread waits for, and is boosted
   C  a hint was above the ceiling
-  R  it ran away in the rt band
+  R  it ran away, and was held at what it owns
   Q  a cpu.max applies to it
   T  that has just throttled it
   X  a sched_ext scheduler runs it
@@ -123,7 +126,7 @@ another column. Colours are off where NO_COLOR is set.")]
     /// Run a command at a priority, which all it starts inherits
     #[command(after_help = "\
 With --ceiling, which takes root, COMMAND and what it starts may move up to it by
-themselves, with \"gosched set\", a request or a hint, whoever they run as by then.
+themselves, with \"gosched set\", a request or a hint, until they change their user.
 
 Exit status: that of COMMAND, or
   125  gosched itself failed

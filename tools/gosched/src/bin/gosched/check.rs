@@ -16,7 +16,6 @@ use gosched::policy::level;
 use gosched::policy::GoPrio;
 use gosched::policy::HASH;
 use gosched::policy::VERSION;
-use gosched::sched::Params;
 use gosched::uapi::GO_SCHED_ABI_VERSION;
 use gosched::Children;
 use gosched::ClassInfo;
@@ -287,8 +286,8 @@ fn hook(device: &Device) -> Finding {
     let expected = level(GoPrio::MIN).policy.into();
     let tried = device
         .set(Target::CallingThread, GoPrio::MIN, Children::StartAtBase)
-        .and_then(|()| Params::in_force(rustix::thread::gettid()).map_err(RequestError::Os))
-        .and_then(|params| device.clear(Target::CallingThread).map(|()| params));
+        .and_then(|()| device.get(Target::CallingThread))
+        .and_then(|status| device.clear(Target::CallingThread).map(|()| status.current));
     match tried {
         Ok(params) if params.policy == expected => {
             Finding::ok(CHECK, format!("priority {} took effect", GoPrio::MIN.get()))

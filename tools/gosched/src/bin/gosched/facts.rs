@@ -2,8 +2,6 @@
 
 //! What is known of a thread, and how it is told in JSON.
 
-use std::io;
-
 use gosched::error::FindError;
 use gosched::error::RequestError;
 use gosched::policy::GoPrio;
@@ -15,7 +13,6 @@ use gosched::Device;
 use gosched::Stats;
 use gosched::Status;
 use gosched::Target;
-use rustix::process::Pid;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -23,8 +20,6 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) status: Status,
-    /// The scheduling parameters in force.
-    pub(crate) current: Params,
     pub(crate) stats: Stats,
 }
 
@@ -34,8 +29,6 @@ pub(crate) enum ThreadError {
     Find(#[from] FindError),
     #[error(transparent)]
     Request(#[from] RequestError),
-    #[error("cannot read its scheduling parameters: {0}")]
-    Params(#[from] io::Error),
 }
 
 impl ThreadError {
@@ -50,19 +43,14 @@ impl ThreadError {
 
 impl Facts {
     /// Asks the kernel.
-    pub(crate) fn of(device: &Device, thread: &Thread) -> Result<Self, ThreadError> {
-        Self::read(device, thread.tid(), thread.target())
+    pub(crate) fn of(device: &Device, thread: &Thread) -> Result<Self, RequestError> {
+        Self::read(device, thread.target())
     }
 
-    /// Asks the kernel about the thread that both `tid` and `target` name.
-    pub(crate) fn read(device: &Device, tid: Pid, target: Target<'_>) -> Result<Self, ThreadError> {
-        // The parameters can only be had by id. The device answers by pidfd, which
-        // proves that the thread was still there and the id its own.
-        let current = Params::in_force(tid);
-        let status = device.get(target)?;
+    /// Asks the kernel about the thread that `target` names.
+    pub(crate) fn read(device: &Device, target: Target<'_>) -> Result<Self, RequestError> {
         Ok(Self {
-            status,
-            current: current?,
+            status: device.get(target)?,
             stats: device.stats(target)?,
         })
     }
@@ -110,7 +98,7 @@ impl ThreadJson {
             ceiling_granted: status.ceiling.granted,
             slot: status.slot,
             last_change: facts.stats.last_cause,
-            current: facts.current,
+            current: status.current,
             base: status.base,
         }
     }

@@ -41,7 +41,7 @@ pub(crate) struct StatsJson {
     clamps: u64,
     /// How often acting on a hint was put off.
     skips: u64,
-    /// How often it was taken out of the rt band because it ran away.
+    /// How often it was held at what it owns because it ran away.
     runaways: u64,
     /// What made the kernel reschedule it last, null if nothing did.
     #[schemars(with = "Option<String>")]

@@ -11,7 +11,8 @@
 //!
 //! Raising the ceiling takes `CAP_SYS_NICE`. `+` in front of the command would run
 //! the service as root for good, so a service with `User=` gets the capability as an
-//! ambient one, and setpriv(1) takes it away before the service starts.
+//! ambient one, and setpriv(1) takes it away before the service starts. A granted
+//! ceiling ends with a change of user: systemd makes that before.
 
 mod cpus;
 mod unit;

@@ -258,7 +258,7 @@ fn print(out: &mut dyn Write, tid: i32, facts: &Facts, shown: Shown) -> io::Resu
                 let applied = words(status.applied);
                 writeln!(out, "pid {tid}'s Go priority in force: {applied}")?;
             }
-            writeln!(out, "pid {tid}'s current scheduling: {}", facts.current)?;
+            writeln!(out, "pid {tid}'s current scheduling: {}", status.current)?;
             writeln!(out, "pid {tid}'s base scheduling: {}", status.base)?;
             writeln!(out, "pid {tid}'s ceiling: {ceiling}{granted}")?;
             match facts.stats.last_cause {
@@ -272,8 +272,6 @@ fn print(out: &mut dyn Write, tid: i32, facts: &Facts, shown: Shown) -> io::Resu
 #[cfg(test)]
 mod tests {
     use gosched::policy::GoPrio;
-    use gosched::sched::Params;
-    use gosched::sched::SchedPolicy;
     use gosched::uapi;
     use gosched::Stats;
     use gosched::Status;
@@ -283,12 +281,6 @@ mod tests {
     fn printed(status: Status, last_change: u32, shown: Shown) -> String {
         let facts = Facts {
             status,
-            current: Params {
-                policy: SchedPolicy::from_number(2),
-                nice: 0,
-                rt_priority: 13,
-                slice_ns: 0,
-            },
             stats: Stats::from(uapi::go_sched_stats {
                 last_cause: last_change,
                 applies: 1,
@@ -312,6 +304,8 @@ mod tests {
                 Children::StartAtBase => 0,
             },
             base_nice: 5,
+            policy: 2,
+            rt_priority: 13,
             ..Default::default()
         })
     }

@@ -9,6 +9,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use gosched::error::FindError;
+use gosched::error::RequestError;
 use gosched::thread::Thread;
 use gosched::thread::ThreadId;
 use gosched::thread::Threads;
@@ -156,7 +157,7 @@ impl Watcher {
                 self.known.insert(tid, (thread, facts));
                 Ok(())
             }
-            Err(error) if error.is_end() => Ok(()),
+            Err(RequestError::NoSuchThread) => Ok(()),
             Err(error) => Err(format!("pid {tid}: {error}").into()),
         }
     }
@@ -171,13 +172,13 @@ impl Watcher {
             };
             match Facts::of(&self.device, thread) {
                 Ok(now) => {
-                    let changed = (now.status, now.current) != (before.status, before.current);
+                    let changed = now.status != before.status;
                     *before = now;
                     if changed {
                         self.tell(tid, &News::Changed(&now))?;
                     }
                 }
-                Err(error) if error.is_end() => {
+                Err(RequestError::NoSuchThread) => {
                     self.known.remove(&tid);
                     self.tell(tid, &News::Ended)?;
                 }
@@ -224,17 +225,13 @@ impl fmt::Display for News<'_> {
             }
             Self::Ended => return write!(f, " ended"),
         };
-        let Facts {
-            status,
-            current,
-            stats,
-        } = facts;
+        let Facts { status, stats } = facts;
         write!(f, "Go priority {}", words(status.prio))?;
         if status.applied != status.prio {
             write!(f, ", in force {}", words(status.applied))?;
         }
         let ceiling = words(Some(status.ceiling.prio));
-        write!(f, "; ceiling {ceiling}; {current}")?;
+        write!(f, "; ceiling {ceiling}; {}", status.current)?;
         match stats.last_cause {
             Some(cause) => write!(f, "; last change {cause}"),
             None => Ok(()),

@@ -36,17 +36,19 @@ pub(super) const COLUMNS: [Column; 16] = [
     number("CEILING", |row, _| {
         row.facts.status.ceiling.prio.get().to_string()
     }),
-    text("POLICY", |row, _| row.facts.current.policy.to_string()),
+    text("POLICY", |row, _| {
+        row.facts.status.current.policy.to_string()
+    }),
     number("NICE", |row, _| {
-        let current = &row.facts.current;
+        let current = &row.facts.status.current;
         or_dash(current.policy.is_fair().then_some(current.nice))
     }),
     number("RT", |row, _| {
-        let current = &row.facts.current;
+        let current = &row.facts.status.current;
         or_dash(current.policy.is_rt().then_some(current.rt_priority))
     }),
     number("SLICE-MS", |row, _| {
-        let slice_ns = row.facts.current.slice_ns;
+        let slice_ns = row.facts.status.current.slice_ns;
         or_dash((slice_ns != 0).then(|| format!("{:.3}", slice_ns as f64 / 1e6)))
     }),
     number("CPU", |row, _| or_dash(row.cpu)),

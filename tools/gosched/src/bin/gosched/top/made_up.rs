@@ -61,9 +61,12 @@ pub(super) fn row(tid: i32, prio: Option<u32>) -> Row {
                 ceiling: 63,
                 ceiling_granted: 1,
                 slot: -1,
+                policy: current.policy.number(),
+                nice: current.nice,
+                rt_priority: current.rt_priority,
+                slice_ns: current.slice_ns,
                 ..Default::default()
             }),
-            current,
             stats: Stats::from(go_sched_stats {
                 last_cause: GO_SCHED_CAUSE_HINT,
                 applies: 1,

@@ -75,12 +75,12 @@ impl Row {
     /// Whether it runs above its policy, as it holds a lock that a more urgent
     /// thread waits for.
     pub(super) fn is_boosted(&self) -> bool {
-        self.kernel_priority < own_kernel_priority(&self.facts.current)
+        self.kernel_priority < own_kernel_priority(&self.facts.status.current)
     }
 
     /// Whether a quota limits it, which rt threads escape.
     pub(super) fn is_limited(&self) -> bool {
-        self.quota.is_some() && self.facts.current.policy.is_fair()
+        self.quota.is_some() && self.facts.status.current.policy.is_fair()
     }
 
     /// Whether the priority asked for is not the one in force.
@@ -90,7 +90,7 @@ impl Row {
 
     /// Whether the policy in force is not what the priority in force maps to.
     pub(super) fn is_off_the_map(&self) -> bool {
-        let current = &self.facts.current;
+        let current = &self.facts.status.current;
         self.facts.status.applied.is_some_and(|prio| {
             let level = level(prio);
             let differs =
@@ -200,7 +200,7 @@ impl Sampler {
         if !all && self.device.get(target)?.prio.is_none() {
             return Ok(None);
         }
-        let facts = Facts::read(&self.device, tid, target)?;
+        let facts = Facts::read(&self.device, target)?;
         // The directory is older than the answers, and still there: the id was not
         // in use by another thread meanwhile.
         let stat = task.stat()?;
@@ -277,8 +277,6 @@ impl From<ThreadError> for RowError {
     fn from(error: ThreadError) -> Self {
         match error {
             error if error.is_end() => Self::Ended,
-            // So sched_getattr(2) says that.
-            ThreadError::Params(error) if error.raw_os_error() == Some(libc::ESRCH) => Self::Ended,
             other => Self::Other(other),
         }
     }
@@ -354,7 +352,7 @@ mod tests {
         for prio in [0, 15, 16, 32, 47, 48, 63] {
             let mut row = made_up::row(42, Some(prio));
             assert!(!row.is_off_the_map(), "{prio}");
-            row.facts.current.policy = gosched::sched::SchedPolicy::from_number(3);
+            row.facts.status.current.policy = gosched::sched::SchedPolicy::from_number(3);
             assert!(row.is_off_the_map(), "{prio}");
         }
         assert!(!made_up::row(42, None).is_off_the_map());

@@ -62,10 +62,6 @@ pub(crate) enum What {
         new_policy: String,
         /// Why: ioctl, syscall, hint and so on.
         cause: String,
-        /// The goroutine that the thread runs, from its slot; 0 if it has none.
-        goid: u64,
-        /// Its state, from there too.
-        gstatus: u32,
     },
     /// A request or a hint was refused.
     Reject {
@@ -136,8 +132,6 @@ impl What {
                 old_policy: fields.policy("old_policy")?,
                 new_policy: fields.policy("new_policy")?,
                 cause: fields.get("cause")?,
-                goid: fields.get("goid")?,
-                gstatus: fields.get("gstatus")?,
             },
             "go_sched_reject" => Self::Reject {
                 priority: fields.prio("prio")?,
@@ -189,15 +183,9 @@ impl fmt::Display for Event {
                 old_policy,
                 new_policy,
                 cause,
-                goid,
-                gstatus,
             } => {
                 let (old, new) = (Shown(*old_priority), Shown(*new_priority));
-                write!(f, "apply {old} {old_policy} -> {new} {new_policy}, {cause}")?;
-                match goid {
-                    0 => Ok(()),
-                    _ => write!(f, ", goroutine {goid} in state {gstatus}"),
-                }
+                write!(f, "apply {old} {old_policy} -> {new} {new_policy}, {cause}")
             }
             What::Reject {
                 priority, reason, ..
@@ -223,7 +211,7 @@ mod tests {
     use super::*;
 
     const APPLY: &str = "pid=42 old_prio=-1 new_prio=50 old_policy=other new_policy=rr \
-                         cause=hint goid=17 gstatus=2";
+                         cause=hint";
 
     fn event(name: &str, event: &str) -> String {
         format!("{name:>16}-7       [003] d..2.    12.345678: {event}")
@@ -237,8 +225,7 @@ mod tests {
         };
         assert_eq!(
             event.to_string(),
-            "[    12.345678] cpu 3 pid 42: apply none SCHED_OTHER -> 50 SCHED_RR, hint, \
-             goroutine 17 in state 2"
+            "[    12.345678] cpu 3 pid 42: apply none SCHED_OTHER -> 50 SCHED_RR, hint"
         );
         assert_eq!((event.by, event.tid), (7, 42));
     }

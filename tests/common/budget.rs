@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Threads of a user whom root has granted a ceiling, and who use it up.
+
+use std::hint::spin_loop;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::time::clock_gettime;
+use nix::time::ClockId;
+
+use crate::child::become_user_in_thread;
+use crate::device::Device;
+use crate::device::SELF;
+use crate::eventually;
+use crate::spinner::Spinner;
+use crate::syscall::set_schedprio;
+use crate::worker::in_thread;
+use crate::worker::Worker;
+use crate::USER;
+
+/// The most urgent priority, up to which the ceiling is granted.
+pub const URGENT: u32 = 63;
+
+/// Where a runaway is held: the highest priority that an ordinary thread owns.
+pub const HELD: u32 = 32;
+
+/// The budget without a parameter.
+pub const BUDGET: Duration = Duration::from_millis(200);
+
+/// What the budget fills by without a parameter, in percent of the time slept.
+pub const SHARE_PERCENT: u32 = 10;
+
+/// Sleep after which the budget is full again, whatever it was used for.
+pub const LONG_SLEEP: Duration = Duration::from_secs(5);
+
+/// CPU time far above the budget.
+pub const FAR_ABOVE: Duration = Duration::from_secs(2);
+
+/// CPU time that a tick, at least one, is in.
+pub const SOME_TICKS: Duration = Duration::from_millis(20);
+
+/// A spinner of a user whom root trusts with all priorities, and who has given it
+/// the most urgent one.
+pub fn granted(device: &Device, cpu: usize) -> Spinner {
+    let spinner = Spinner::paused_after(cpu, || become_user_in_thread(USER));
+    let tid = spinner.tid();
+    device.ceiling(tid, URGENT as i32);
+    set_as_user(tid, URGENT);
+    spinner
+}
+
+/// A worker of such a user, to give itself a priority.
+pub fn granted_worker(device: &Device) -> Worker {
+    let worker = Worker::spawn();
+    worker.run(|| become_user_in_thread(USER));
+    device.ceiling(worker.tid(), URGENT as i32);
+    worker
+}
+
+/// Gives a thread of a user a priority, as that user.
+pub fn set_as_user(tid: i32, prio: u32) {
+    in_thread(move || {
+        become_user_in_thread(USER);
+        set_schedprio(tid, prio, 0).expect("it is not above the ceiling");
+    });
+}
+
+/// Lets threads run away until all are held, none of them before its budget.
+#[track_caller]
+pub fn run_away<const N: usize>(device: &Device, spinners: [&Spinner; N]) {
+    let before = spinners.map(Spinner::cpu_time);
+    spinners.iter().for_each(|spinner| spinner.spin());
+    for (spinner, before) in spinners.iter().zip(before) {
+        eventually("the runaway is held", || {
+            device.get(spinner.tid()).applied == Some(HELD)
+        });
+        assert!(spinner.cpu_time() - before >= BUDGET);
+        assert_eq!(device.get(spinner.tid()).prio, Some(URGENT));
+    }
+}
+
+/// CPU time of the calling thread.
+pub fn own_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .expect("its own clock")
+        .into()
+}
+
+/// Uses the CPU for some time of the calling thread's own.
+pub fn burn(time: Duration) {
+    let start = own_time();
+    while own_time() - start < time {
+        spin_loop();
+    }
+}
+
+/// Sleeps for as little as can be asked for.
+pub fn sleep_one_nanosecond() {
+    thread::sleep(Duration::from_nanos(1));
+}
+
+/// Has the calling thread, which is at a priority it does not own, run `spell` again and
+/// again for `time`. Returns the CPU time that it had there, but for the spells in which
+/// that changed, and the time that passed.
+pub fn time_above(
+    device: &Device,
+    prio: u32,
+    time: Duration,
+    mut spell: impl FnMut(),
+) -> (Duration, Duration) {
+    let start = Instant::now();
+    let mut above = Duration::ZERO;
+    while start.elapsed() < time {
+        let (level, before) = (device.get(SELF).applied, own_time());
+        spell();
+        if level == Some(prio) && device.get(SELF).applied == level {
+            above += own_time() - before;
+        }
+    }
+    (above, start.elapsed())
+}

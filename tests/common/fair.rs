@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the fair scheduler knows of a thread, as `/proc/PID/sched` shows it.
+
+use std::fs;
+
+/// The load weight of nice 0 in the kernel's scaled unit.
+pub const NICE_ZERO_LOAD: i64 = 1 << 20;
+
+/// The longest that the tick comes late to a thread that has run enough, in
+/// nanoseconds: `TICK_NSEC` of a kernel with `CONFIG_HZ_1000`.
+pub const TICK_NS: i64 = 1_000_000;
+
+/// A thread, as the scheduler saw it last. Of one that waits for the CPU, nothing of
+/// this changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fair {
+    /// Virtual time that it has had, in nanoseconds of a thread at nice 0.
+    pub vruntime_ns: i64,
+    /// CPU time that it has had, in nanoseconds.
+    pub exec_ns: i64,
+    /// Its load weight, in the unit of [`NICE_ZERO_LOAD`].
+    pub weight: i64,
+    /// The kernel's own priority: 120 at nice 0, below 100 for real-time threads and
+    /// those that one waits for.
+    pub prio: i64,
+}
+
+impl Fair {
+    /// Reads it of a thread.
+    #[track_caller]
+    pub fn of(tid: i32) -> Self {
+        let path = format!("/proc/{tid}/sched");
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        // Times are in milliseconds, with six digits behind the point.
+        let field = |name: &str| {
+            text.lines()
+                .filter_map(|line| line.split_once(':'))
+                .find(|(found, _)| found.trim() == name)
+                .and_then(|(_, value)| value.trim().replace('.', "").parse().ok())
+                .unwrap_or_else(|| panic!("{path} has no {name}:\n{text}"))
+        };
+        Self {
+            vruntime_ns: field("se.vruntime"),
+            exec_ns: field("se.sum_exec_runtime"),
+            weight: field("se.load.weight"),
+            prio: field("prio"),
+        }
+    }
+
+    /// Returns how much virtual time it has had beyond another one that is queued with
+    /// it, in nanoseconds: while that is more than 0, it does not get the CPU.
+    pub fn ahead_of(&self, other: &Self) -> i64 {
+        self.vruntime_ns - other.vruntime_ns
+    }
+
+    /// Returns how far CPU time takes it in virtual time, both in nanoseconds.
+    pub fn virtual_ns(&self, cpu_ns: i64) -> i64 {
+        cpu_ns * NICE_ZERO_LOAD / self.weight
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `/proc/PID/sched`, which shows what is in force whoever set it.
+
+use std::fs;
+
+use crate::device::is_rt;
+use crate::device::SELF;
+
+/// What the scheduler goes by, as `/proc/PID/sched` shows it, with a device or without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcSched {
+    /// The scheduling policy.
+    pub policy: i32,
+    /// The kernel's own priority, lower = more urgent: 0 to 98 for real-time policies,
+    /// 100 to 139 for fair ones. A lock may lend the thread that of one that waits.
+    pub prio: i32,
+}
+
+impl ProcSched {
+    /// What it must be for a thread to which nothing is lent.
+    pub fn new(policy: i32, nice: i32, rt_priority: u32) -> Self {
+        let prio = if is_rt(policy) {
+            99 - rt_priority as i32
+        } else {
+            120 + nice
+        };
+        Self { policy, prio }
+    }
+
+    /// Reads it of a thread; 0 is the calling one.
+    #[track_caller]
+    pub fn of(tid: i32) -> Self {
+        let path = match tid {
+            SELF => "/proc/thread-self/sched".to_owned(),
+            tid => format!("/proc/{tid}/sched"),
+        };
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let field = |name| {
+            text.lines()
+                .filter_map(|line| line.split_once(':'))
+                .find(|(found, _)| found.trim() == name)
+                .and_then(|(_, value)| value.trim().parse().ok())
+                .unwrap_or_else(|| panic!("{path} has no {name}:\n{text}"))
+        };
+        Self {
+            policy: field("policy"),
+            prio: field("prio"),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a granted ceiling costs the others: an ordinary thread beside those of a user
+//! who tries to get round his budget keeps nearly all that it has beside the same
+//! threads without the grant.
+
+use std::fs::File;
+use std::hint::spin_loop;
+use std::mem::forget;
+use std::os::fd::AsRawFd;
+use std::sync::mpsc::channel;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use common::budget::burn;
+use common::budget::sleep_one_nanosecond;
+use common::budget::BUDGET;
+use common::budget::HELD;
+use common::budget::URGENT;
+use common::child::become_user;
+use common::child::become_user_with_ceiling;
+use common::child::in_child;
+use common::child::Child;
+use common::device::Device;
+use common::device::SELF;
+use common::pi_mutex::PiMutex;
+use common::pin;
+use common::spinner::Spinner;
+use common::syscall::set_schedprio;
+use common::worker::in_thread;
+use common::CONTESTED_CPU;
+use common::USER;
+use common::WATCHER_CPU;
+use gosched::uapi::GO_SCHED_INHERIT;
+
+/// What the ordinary thread keeps at least, in percent.
+const KEPT: u32 = 85;
+
+/// After this, the first budget has been used up.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// How long the CPU time is measured.
+const LONG: Duration = Duration::from_secs(5);
+
+/// CPU time below the budget.
+const SPELL: Duration = Duration::from_millis(150);
+
+/// CPU time below a tick, which comes each millisecond.
+const BELOW_A_TICK: Duration = Duration::from_micros(600);
+
+/// What threads do with a CPU, for ever. They are given the priority they are to take, if
+/// any.
+type Load = fn(Option<u32>);
+
+/// Has the calling thread take a priority that it was granted.
+fn take(prio: Option<u32>, flags: u32) {
+    if let Some(prio) = prio {
+        set_schedprio(SELF, prio, flags).expect("it is not above the ceiling");
+    }
+}
+
+fn spin() -> ! {
+    loop {
+        spin_loop();
+    }
+}
+
+/// Returns the share of one CPU, in thousandths, that an ordinary thread has beside a
+/// load of a user.
+fn share_beside(load: Load, prio: Option<u32>) -> u32 {
+    let _loaded = Child::sleeping(|| {
+        pin(CONTESTED_CPU);
+        match prio {
+            Some(prio) => become_user_with_ceiling(USER, &Device::open(), prio),
+            None => become_user(USER),
+        }
+        forget(thread::spawn(move || load(prio)));
+    });
+    let spinner = Spinner::spinning(CONTESTED_CPU);
+    thread::sleep(WARM_UP);
+    let (before, start) = (spinner.cpu_time(), Instant::now());
+    thread::sleep(LONG);
+    let (used, passed) = (spinner.cpu_time() - before, start.elapsed());
+    (used.as_micros() * 1000 / passed.as_micros()) as u32
+}
+
+#[track_caller]
+fn assert_kept(load: Load) {
+    let (without, with) = in_thread(move || {
+        pin(WATCHER_CPU);
+        (share_beside(load, None), share_beside(load, Some(URGENT)))
+    });
+    assert!(
+        with >= without * KEPT / 100,
+        "{with} of 1000, and without the grant {without}"
+    );
+}
+
+#[test]
+fn a_thread_that_never_sleeps_leaves_its_neighbour_its_cpu() {
+    assert_kept(|prio| {
+        take(prio, 0);
+        spin();
+    });
+}
+
+#[test]
+fn a_thread_that_sleeps_a_nanosecond_leaves_its_neighbour_its_cpu() {
+    assert_kept(|prio| {
+        take(prio, 0);
+        loop {
+            burn(SPELL);
+            sleep_one_nanosecond();
+        }
+    });
+}
+
+#[test]
+fn a_thread_that_sleeps_a_millisecond_leaves_its_neighbour_its_cpu() {
+    assert_kept(|prio| {
+        take(prio, 0);
+        loop {
+            burn(SPELL);
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+#[test]
+fn processes_that_end_within_the_budget_leave_their_neighbour_its_cpu() {
+    assert_kept(|prio| {
+        take(prio, GO_SCHED_INHERIT);
+        loop {
+            in_child(|| burn(BUDGET / 2));
+        }
+    });
+}
+
+#[test]
+fn a_helper_at_a_fair_priority_leaves_its_neighbour_its_cpu() {
+    assert_kept(|prio| {
+        thread::spawn(move || {
+            take(prio.map(|_| 47), 0);
+            spin();
+        });
+        take(prio, 0);
+        loop {
+            burn(SPELL);
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+#[test]
+fn a_sleeper_beside_it_leaves_the_neighbour_of_a_spinner_its_cpu() {
+    assert_kept(|prio| {
+        thread::spawn(|| loop {
+            thread::sleep(Duration::from_millis(50));
+        });
+        take(prio, 0);
+        loop {
+            burn(Duration::from_millis(5));
+            sleep_one_nanosecond();
+        }
+    });
+}
+
+#[test]
+fn threads_that_take_turns_leave_their_neighbour_its_cpu() {
+    assert_kept(|prio| {
+        take(prio, GO_SCHED_INHERIT);
+        loop {
+            in_thread(|| burn(BUDGET / 4));
+        }
+    });
+}
+
+#[test]
+fn a_thread_that_steps_down_before_each_tick_leaves_its_neighbour_its_cpu() {
+    assert_kept(|prio| loop {
+        take(prio, 0);
+        burn(BELOW_A_TICK);
+        take(prio.map(|_| HELD), 0);
+        burn(BELOW_A_TICK);
+    });
+}
+
+#[test]
+fn children_that_live_less_than_a_tick_leave_their_neighbour_its_cpu() {
+    assert_kept(|prio| loop {
+        in_thread(move || {
+            take(prio, 0);
+            burn(BELOW_A_TICK);
+        });
+    });
+}
+
+#[test]
+fn a_long_system_call_leaves_the_neighbour_its_cpu() {
+    const BLOCK: usize = 1 << 20;
+    const BLOCKS: usize = 1024;
+    assert_kept(|prio| {
+        let random = File::open("/dev/urandom").expect("the guest has it");
+        let mut block = vec![0; BLOCK];
+        let blocks = vec![
+            libc::iovec {
+                iov_base: block.as_mut_ptr().cast(),
+                iov_len: BLOCK,
+            };
+            BLOCKS
+        ];
+        take(prio, 0);
+        loop {
+            // SAFETY: Each of the blocks is the one that lives across the call.
+            unsafe { libc::readv(random.as_raw_fd(), blocks.as_ptr(), BLOCKS as i32) };
+        }
+    });
+}
+
+#[test]
+fn who_has_a_mutex_that_a_granted_thread_waits_for_leaves_its_neighbour_its_cpu() {
+    assert_kept(|prio| {
+        let mutex = PiMutex::new();
+        let (locked, is_locked) = channel();
+        let owner = Arc::clone(&mutex);
+        thread::spawn(move || {
+            owner.lock();
+            locked.send(()).expect("a listener");
+            spin();
+        });
+        is_locked.recv().expect("it has the mutex");
+        take(prio, 0);
+        mutex.lock();
+    });
+}
