@@ -142,7 +142,8 @@ fn a_hint_stored_for_a_waiter_takes_effect_when_it_has_the_lock() {
     let device = Arc::new(Device::open());
     let page = Arc::new(HintPage::new(&device, 1));
     let waiter = Worker::spawn();
-    device.ceiling(waiter.tid(), 63);
+    // What it owns boosts others, and what it was granted does not.
+    Attr::rr(16).apply(waiter.tid());
     let (binder, slots) = (Arc::clone(&device), Arc::clone(&page));
     waiter.run(move || {
         binder.bind(0);
@@ -173,7 +174,7 @@ fn a_hint_stored_just_before_a_thread_waits_is_followed_while_it_waits() {
         let device = Arc::new(Device::open());
         let page = Arc::new(HintPage::new(&device, 1));
         let waiter = Worker::spawn();
-        device.ceiling(waiter.tid(), 63);
+        Attr::rr(16).apply(waiter.tid());
         let (binder, slots) = (Arc::clone(&device), Arc::clone(&page));
         waiter.run(move || {
             binder.bind(0);

@@ -109,9 +109,9 @@ struct go_sched_clear {
  * @applied: out: the priority in force, or GO_SCHED_PRIO_NONE. Other than @prio
  *	while a hint is not yet seen, or the thread is held at what it owns because
  *	it ran away, see struct go_sched_class_info
- * @ceiling: out: the highest priority that the thread may be moved to without
- *	privilege, see struct go_sched_ceiling
- * @ceiling_granted: out: 1 if @ceiling was set, 0 if it follows the base
+ * @ceiling: out: the highest priority that a hint gets the thread, see struct
+ *	go_sched_ceiling
+ * @ceiling_granted: out: 1 if a ceiling was set, 0 if @ceiling follows the base
  * @slot: out: the slot of the hint page the thread is bound to, counted from the
  *	start of that page, or -1
  * @policy: out: SCHED_* in force
@@ -219,9 +219,9 @@ struct go_sched_ceiling {
  *
  * A page of slots comes into being when it is touched first, or when the first of
  * its slots is bound. It counts as memory that its user has locked, against
- * RLIMIT_MEMLOCK unless that user has CAP_IPC_LOCK, until the file is closed, all its
- * mappings are gone and no thread is bound to the page; and it is charged to the
- * memory cgroup. Beyond the limit GO_SCHED_BIND fails with ENOMEM, and touching the
+ * RLIMIT_MEMLOCK unless the thread that does so has CAP_IPC_LOCK, until the file is
+ * closed, all its mappings are gone and no thread is bound to the page; and it is charged
+ * to the memory cgroup. Beyond the limit GO_SCHED_BIND fails with ENOMEM, and touching the
  * page is a SIGBUS: bind first.
  *
  * The scheduler reads @wanted of the thread that runs: when it is about to
@@ -272,7 +272,7 @@ struct go_sched_bind {
  * @target: the thread, see GO_SCHED_TARGET_PIDFD; not changed
  * @last_cause: out: GO_SCHED_CAUSE_* of the last change
  * @applies: out: how often its scheduling was changed
- * @clamps: out: how often a hint was above the ceiling
+ * @clamps: out: how often a hint was for more than the thread may have
  * @skips: out: how often acting on a hint was put off: another CPU was changing
  *	the thread, it waited for a mutex with priority inheritance, or it was to be
  *	lowered while preempted inside the kernel
@@ -308,8 +308,10 @@ struct go_sched_stats {
  * Each granted ceiling has a budget, which starts full. The threads and processes
  * that its thread creates draw on the same. It is used up by CPU time at priorities
  * that a thread has through the grant alone, and fills by @share_percent of the time
- * that one of them sleeps. Whoever finds it used up ran away: it is held at the
- * highest priority below that it owns, until it sleeps and there is a budget again.
+ * that one of them sleeps. What is used beyond it until the kernel looks, at the latest
+ * on the tick, is a debt. Whoever finds it used up ran away: it is held at the highest
+ * priority below that it owns, until it sleeps and there is a budget again. Such a
+ * priority boosts nobody who has a mutex with priority inheritance.
  */
 struct go_sched_class_info {
 	__u32 size;
