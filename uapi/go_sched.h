@@ -221,8 +221,8 @@ struct go_sched_ceiling {
  * its slots is bound. It counts as memory that its user has locked, against
  * RLIMIT_MEMLOCK unless the thread that does so has CAP_IPC_LOCK, until the file is
  * closed, all its mappings are gone and no thread is bound to the page; and it is charged
- * to the memory cgroup. Beyond the limit GO_SCHED_BIND fails with ENOMEM, and touching the
- * page is a SIGBUS: bind first.
+ * to the memory cgroup. Beyond the limit, or without memory, GO_SCHED_BIND fails with
+ * ENOMEM, and touching the page is a SIGBUS: bind first.
  *
  * The scheduler reads @wanted of the thread that runs: when it is about to
  * switch, on the tick, and when another thread wakes up on its CPU. It acts on a
