@@ -59,12 +59,12 @@ const LEVELS: [Level; 9] = [
 /// Where it ends: where a thread is not to wait for long.
 const ENDS: [Level; 4] = [None, Some(32), Some(40), Some(47)];
 
-/// Those of them that run up a debt first, of each way.
+/// Those of them that are tried by each way.
 const REPEATED: [(Level, Level); 4] = [
-    (Some(0), None),
+    (None, Some(47)),
     (Some(0), Some(47)),
     (Some(16), None),
-    (Some(16), Some(47)),
+    (URGENT, Some(47)),
 ];
 
 /// A real-time level on the way: the thread is not in the fair class.
@@ -301,8 +301,7 @@ fn assert_all_bounded(way: Way, boosted: bool) {
         for from in LEVELS {
             for to in ENDS {
                 // A debt takes a second to run up, and all ways end in the same code.
-                let is_light = from.is_some_and(|prio| prio < LIGHT);
-                if is_light && way != Way::Request && !REPEATED.contains(&(from, to)) {
+                if way != Way::Request && !REPEATED.contains(&(from, to)) {
                     continue;
                 }
                 contest.assert_bounded(way, boosted, &[from, to]);
