@@ -43,27 +43,14 @@ use nix::unistd::gettid;
 /// A Go priority, or none: nice 0.
 type Level = Option<u32>;
 
-/// Where a path may begin.
-const LEVELS: [Level; 9] = [
-    None,
-    Some(0),
-    Some(8),
-    Some(16),
-    Some(24),
-    Some(32),
-    Some(40),
-    Some(47),
-    Some(50),
-];
-
-/// Where it ends: where a thread is not to wait for long.
-const ENDS: [Level; 4] = [None, Some(32), Some(40), Some(47)];
-
-/// Those of them that are tried by each way.
-const REPEATED: [(Level, Level); 4] = [
+/// What is tried by each way: from and to each kind of level.
+const PAIRS: [(Level, Level); 7] = [
     (None, Some(47)),
     (Some(0), Some(47)),
-    (Some(16), None),
+    (Some(8), None),
+    (Some(16), Some(47)),
+    (Some(24), Some(32)),
+    (Some(32), Some(40)),
     (URGENT, Some(47)),
 ];
 
@@ -298,18 +285,12 @@ fn assert_all_bounded(way: Way, boosted: bool) {
         // Found out now, and not while debts are made.
         default_slice_ns();
         let contest = Contest::new();
-        for from in LEVELS {
-            for to in ENDS {
-                // A debt takes a second to run up, and all ways end in the same code.
-                if way != Way::Request && !REPEATED.contains(&(from, to)) {
-                    continue;
-                }
-                contest.assert_bounded(way, boosted, &[from, to]);
-                contest.assert_bounded(way, boosted, &[from, URGENT, to]);
-                // Under a boost the thread gets there without waiting for its turn.
-                if boosted {
-                    contest.assert_bounded(way, boosted, &[from, Some(0), to]);
-                }
+        for (from, to) in PAIRS {
+            contest.assert_bounded(way, boosted, &[from, to]);
+            contest.assert_bounded(way, boosted, &[from, URGENT, to]);
+            // Under a boost the thread gets there without waiting for its turn.
+            if boosted {
+                contest.assert_bounded(way, boosted, &[from, Some(0), to]);
             }
         }
     });
