@@ -73,6 +73,21 @@ impl Contention {
     }
 }
 
+/// A thread that follows a hint at 50, and the page of the hint. Its base is an rt level
+/// too: what a thread was granted does not boost others.
+fn waiter_bound_at_50() -> (Worker, Arc<HintPage>) {
+    let device = Arc::new(Device::open());
+    let page = Arc::new(HintPage::new(&device, 1));
+    let waiter = Worker::spawn();
+    Attr::rr(16).apply(waiter.tid());
+    let slots = Arc::clone(&page);
+    waiter.run(move || {
+        device.bind(0);
+        slots.slot(0).take(50, 50);
+    });
+    (waiter, page)
+}
+
 /// What `/proc/PID/stat` has for a thread of the rt band: -1 less its real-time
 /// priority (proc_pid_stat(5)).
 fn as_rt(prio: u32) -> i64 {
@@ -139,17 +154,7 @@ fn a_new_priority_of_the_waiter_reaches_the_holder() {
 
 #[test]
 fn a_hint_stored_for_a_waiter_takes_effect_when_it_has_the_lock() {
-    let device = Arc::new(Device::open());
-    let page = Arc::new(HintPage::new(&device, 1));
-    let waiter = Worker::spawn();
-    // What it owns boosts others, and what it was granted does not.
-    Attr::rr(16).apply(waiter.tid());
-    let (binder, slots) = (Arc::clone(&device), Arc::clone(&page));
-    waiter.run(move || {
-        binder.bind(0);
-        slots.slot(0).take(50, 50);
-    });
-
+    let (waiter, page) = waiter_bound_at_50();
     let contention = Contention::with(waiter, || (), as_rt(50));
     for wanted in [60, 10, 55] {
         page.slot(0).store(wanted);
@@ -171,16 +176,7 @@ fn a_hint_stored_just_before_a_thread_waits_is_followed_while_it_waits() {
     const ORDINARY: i64 = 20;
 
     for (hint, boost) in [(60, as_rt(60)), (49, as_rt(49)), (10, ORDINARY)] {
-        let device = Arc::new(Device::open());
-        let page = Arc::new(HintPage::new(&device, 1));
-        let waiter = Worker::spawn();
-        Attr::rr(16).apply(waiter.tid());
-        let (binder, slots) = (Arc::clone(&device), Arc::clone(&page));
-        waiter.run(move || {
-            binder.bind(0);
-            slots.slot(0).take(50, 50);
-        });
-
+        let (waiter, page) = waiter_bound_at_50();
         let slots = Arc::clone(&page);
         let contention = Contention::with(waiter, move || slots.slot(0).store(hint), boost);
         eventually("the hint is in force", || page.slot(0).applied() == hint);
