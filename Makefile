@@ -27,7 +27,7 @@ target := x86_64-unknown-linux-gnu
 static := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static'
 binaries := $(CARGO_TARGET_DIR)/$(target)/release
 
-# VARIANT=NAME chooses the kernel with qemu/NAME.config laid over its configuration,
+# VARIANT=NAME chooses the kernel with kernel/config/NAME.config laid over its configuration,
 # DEBUG=1 the debug kernel, KCONFIG=... one with that file as its configuration,
 # KDIR=... a kernel that somebody else built.
 variant := $(or $(VARIANT),$(if $(DEBUG),debug),$(if $(KCONFIG),kconfig),\
@@ -46,7 +46,7 @@ module_sources := Kbuild $(wildcard *.rs) policy uapi
 module_key := $(firstword $(shell printf '%s' '$(CURDIR) $(kernel)' | cksum))
 module := $(GO_SCHED_CACHE)/module-$(module_key)/go_sched_class.ko
 
-step := source qemu/step.sh; step $(GO_SCHED_CACHE)/log
+step := source scripts/step.sh; step $(GO_SCHED_CACHE)/log
 
 .DEFAULT_GOAL := $(if $(KDIR),module,help)
 
@@ -79,17 +79,17 @@ help:
 .PHONY: demo
 demo: guest
 	mkdir -p $(GO_SCHED_CACHE)/demo
-	(cd tools/demo && CGO_ENABLED=0 go build -buildvcs=false -o $(GO_SCHED_CACHE)/demo/demo .)
+	(cd go/cmd/demo && CGO_ENABLED=0 go build -buildvcs=false -o $(GO_SCHED_CACHE)/demo/demo .)
 	# 4 ns an instruction is about what an emulated CPU needs.
 	qemu/run --icount 2 --overlay $(GO_SCHED_CACHE)/demo -- /demo
 
 .PHONY: test
 test: guest
-	qemu/run-tests
+	scripts/run-tests
 
 .PHONY: test-debug
 test-debug:
-	GO_SCHED_DEBUG=1 qemu/run-tests
+	GO_SCHED_DEBUG=1 scripts/run-tests
 
 .PHONY: test-scx
 test-scx: setup
@@ -100,7 +100,7 @@ test-scx: setup
 # names the oldest.
 .PHONY: test-go
 test-go: guest
-	qemu/install-packages --go
+	scripts/install-packages --go
 	export PATH=$(GO_SCHED_CACHE)/newest-go/bin:$$PATH
 	go version
 	(cd go && go vet ./... && go test -count=1 -race ./...)
@@ -135,9 +135,9 @@ bench_overlay := $(GO_SCHED_CACHE)/bench
 bench_report = bench/report$(if $(findstring quick,$@),/quick,$(if $(filter kvm,$(GO_SCHED_ACCEL)),/kvm))
 .PHONY: bench bench-quick
 bench bench-quick: programs
-	qemu/install-packages --bench
+	scripts/install-packages --bench
 	$(step)/programs.log 'Building the benchmarks' \
-		env $(static) cargo build --release --locked --target $(target) --package go-sched-bench
+		env $(static) cargo build --release --locked --target $(target) --package go-sched-bench-measure --package go-sched-bench-show
 	mkdir -p $(bench_overlay)/bin
 	for program in hackbench chrt; do
 		cp --dereference "/usr/bin/$$program" $(bench_overlay)/bin
@@ -145,12 +145,12 @@ bench bench-quick: programs
 			xargs cp --dereference --parents --target-directory $(bench_overlay)
 	done
 	cp $(GO_SCHED_CACHE)/oha/bin/oha $(bench_overlay)/bin
-	(cd bench/server && CGO_ENABLED=0 go build -buildvcs=false -o $(bench_overlay)/bin/go_sched_bench_server .)
+	(cd go/cmd/bench-server && CGO_ENABLED=0 go build -buildvcs=false -o $(bench_overlay)/bin/go_sched_bench_server .)
 	$(binaries)/go_sched_bench --report $(bench_report) $(if $(findstring quick,$@),--quick) \
 		$(addprefix --cold ,$(COLD)) --service-icount 2 --overlay $(bench_overlay) \
 		--guest-program $(binaries)/go_sched_bench_guest
 
-bench_readme := cargo run --quiet --locked --package go-sched-bench --bin go_sched_bench -- readme
+bench_readme := cargo run --quiet --locked --package go-sched-bench-show -- readme
 .PHONY: bench-readme
 bench-readme:
 	$(bench_readme) README.md
@@ -161,7 +161,7 @@ shell:
 
 .PHONY: setup
 setup:
-	qemu/install-packages $(addprefix --,$(filter scx,$(variant)))
+	scripts/install-packages $(addprefix --,$(filter scx,$(variant)))
 
 .PHONY: kernel
 kernel: $(kernel_stamp)
@@ -172,7 +172,7 @@ FORCE:
 ifndef KDIR
 # Returns at once, and leaves the stamp as it is, when nothing has changed.
 $(kernel_stamp): setup FORCE
-	qemu/build-kernel $(variant)
+	kernel/build $(variant)
 else
 $(kernel_stamp):
 	echo 'There is no $@: build that kernel first, with "make bzImage modules"' >&2
@@ -192,7 +192,7 @@ kcov_rust := $(strip -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
 # all.
 $(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
 	if ! grep -qs '^CONFIG_GO_SCHED=y' $(kernel)/.config; then
-		echo '$(kernel) is not a kernel built with patches/linux-6.12 and CONFIG_GO_SCHED=y' >&2
+		echo '$(kernel) is not a kernel built with kernel/linux-6.12 and CONFIG_GO_SCHED=y' >&2
 		exit 1
 	fi
 	mkdir -p $(@D) $(GO_SCHED_CACHE)/log
@@ -209,10 +209,10 @@ $(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
 		env -u MAKEFLAGS make -C $(kernel) M=$(@D)/build $$llvm modules
 	mv $(@D)/build/go_sched_class.ko $@
 
-# The kernel of qemu/deb.config unless KCONFIG, VARIANT or KDIR say which.
+# The kernel of kernel/config/deb.config unless KCONFIG, VARIANT or KDIR say which.
 .PHONY: setup-deb
 setup-deb:
-	qemu/install-packages --deb
+	scripts/install-packages --deb
 
 .PHONY: deb
 deb: setup-deb $(module)
@@ -237,7 +237,7 @@ programs: setup
 	: >$(GO_SCHED_CACHE)/log/programs.log
 	$(step)/programs.log 'Building the programs for the guest' \
 		env $(static) cargo build --release --locked --target $(target) \
-			--package go-sched-qemu --package gosched
+			--package go-sched-qemu --package gosched-cli
 
 # For qemu/run: builds what runs the guest and says where it is.
 .PHONY: runner
@@ -255,17 +255,17 @@ where:
 
 .PHONY: lint
 lint: $(kernel_stamp)
-	qemu/install-packages --lint
+	scripts/install-packages --lint
 	# By name: "cargo clippy" would prefer a rustup toolchain's to the one in PATH.
 	cargo-fmt --all --check
 	for source in *.rs; do rustfmt --check --edition 2021 <"$$source"; done
 	cargo-clippy clippy --workspace --all-targets --locked -- -D warnings
-	test -z "$$(gofmt -l go bench tools/demo)" || { gofmt -d go bench tools/demo; exit 1; }
-	for program in go bench/server tools/demo; do
+	test -z "$$(gofmt -l go)" || { gofmt -d go; exit 1; }
+	for program in go go/cmd/bench-server go/cmd/demo; do
 		(cd "$$program" && go vet ./... && go test ./...)
 	done
-	shellcheck -x .ci/run qemu/run qemu/run-tests qemu/build-kernel \
-		qemu/install-packages packaging/build packaging/test-chroot \
+	shellcheck -x .ci/run qemu/run scripts/run-tests kernel/build \
+		scripts/install-packages packaging/build packaging/test-chroot \
 		packaging/test-guest/boot packaging/test-guest/check packaging/test-guest/containers \
 		packaging/dkms/check-rustc packaging/debian/gosched.postrm docs/commands \
 		tools/gosched/src/uapi/regenerate
@@ -275,7 +275,7 @@ lint: $(kernel_stamp)
 	cd $(GO_SCHED_CACHE)/linux-6.12/source
 	# It asks git's history for known licences, and that tree has none.
 	GIT_DIR=none scripts/checkpatch.pl --strict --quiet --no-summary \
-		$(CURDIR)/patches/linux-6.12/*.patch
+		$(CURDIR)/kernel/linux-6.12/*.patch
 
 .PHONY: clean
 clean:

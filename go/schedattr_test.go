@@ -19,7 +19,7 @@ import (
 
 // The mapping here is that of the module, as the tool prints it in its own test.
 func TestMappingIsThatOfTheModule(t *testing.T) {
-	text, err := os.ReadFile("../tools/gosched/tests/cmd/map.trycmd")
+	text, err := os.ReadFile("../tools/cli/tests/cmd/map.trycmd")
 	must(t, err)
 	rows := regexp.MustCompile(`(?m)^ *(\d+) +(?:idle|fair|rt) +(SCHED_\w+) +(\S+) +(\S+) +(\S+) +\S+$`).
 		FindAllStringSubmatch(string(text), -1)

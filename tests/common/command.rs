@@ -60,7 +60,7 @@ pub fn json(arguments: &[&str]) -> Value {
 /// says.
 #[track_caller]
 pub fn described(verb: &str, written: &str) -> Value {
-    const SCHEMA: &str = include_str!("../../tools/gosched/schema.json");
+    const SCHEMA: &str = include_str!("../../tools/cli/schema.json");
     // Where nothing is read: it takes an absolute name to compile what has been added.
     const NAME: &str = "file:///schema.json";
 

@@ -56,10 +56,10 @@ const EXAMPLES: &str = include_str!("../../go/example_test.go");
 
 /// What has messages of the command that no library can be made to return.
 const SOURCES: [&str; 4] = [
-    include_str!("../../tools/gosched/src/bin/gosched/systemd.rs"),
-    include_str!("../../tools/gosched/src/bin/gosched/systemd/unit.rs"),
-    include_str!("../../tools/gosched/src/bin/gosched/trace.rs"),
-    include_str!("../../tools/gosched/src/bin/gosched/trace/instance.rs"),
+    include_str!("../../tools/cli/src/systemd.rs"),
+    include_str!("../../tools/cli/src/systemd/unit.rs"),
+    include_str!("../../tools/cli/src/trace.rs"),
+    include_str!("../../tools/cli/src/trace/instance.rs"),
 ];
 /// What is fixed in these messages: each is in the sources, and on a page.
 const IN_SOURCES: [&str; 10] = [

@@ -25,7 +25,7 @@ use common::hint::HintPage;
 use common::module::is_loaded;
 use common::syscall::set_schedprio;
 use common::worker::Worker;
-use go_sched_bench::Chapter;
+use go_sched_bench_data::Chapter;
 use go_sched_policy::level;
 use go_sched_policy::GoPrio;
 use go_sched_policy::Level;

@@ -7,9 +7,9 @@ use std::fs;
 use anyhow::Context;
 use anyhow::Result;
 use common::device::Device;
-use go_sched_bench::Kernel;
-use go_sched_bench::Mapping;
-use go_sched_bench::Record;
+use go_sched_bench_data::Kernel;
+use go_sched_bench_data::Mapping;
+use go_sched_bench_data::Record;
 use nix::unistd::sysconf;
 use nix::unistd::SysconfVar;
 

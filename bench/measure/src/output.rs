@@ -7,9 +7,9 @@ use std::io::Write;
 
 use anyhow::Context;
 use anyhow::Result;
-use go_sched_bench::Chapter;
-use go_sched_bench::Record;
-use go_sched_bench::Unit;
+use go_sched_bench_data::Chapter;
+use go_sched_bench_data::Record;
+use go_sched_bench_data::Unit;
 
 /// Prints one line, at once, so that a run that fails later has shown it.
 pub(crate) fn print(record: Record) -> Result<()> {
@@ -22,12 +22,12 @@ pub(crate) fn print(record: Record) -> Result<()> {
 
 /// A figure to come.
 #[derive(Clone, Debug)]
-pub(crate) struct Figure(go_sched_bench::Figure);
+pub(crate) struct Figure(go_sched_bench_data::Figure);
 
 impl Figure {
     /// One that is in nanoseconds.
     pub(crate) fn new(chapter: Chapter, operation: &str, subject: &str) -> Self {
-        Self(go_sched_bench::Figure {
+        Self(go_sched_bench_data::Figure {
             chapter,
             operation: operation.to_owned(),
             subject: subject.to_owned(),

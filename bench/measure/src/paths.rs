@@ -13,7 +13,7 @@ use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
 use common::hint::be_scheduled;
-use go_sched_bench::Chapter;
+use go_sched_bench_data::Chapter;
 use nix::sched::clone;
 use nix::sched::CloneFlags;
 use nix::sys::wait::waitpid;

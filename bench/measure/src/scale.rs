@@ -20,7 +20,7 @@ use common::hint::HintPage;
 use common::module::is_loaded;
 use common::module::try_unload;
 use common::module::FILE;
-use go_sched_bench::Chapter;
+use go_sched_bench_data::Chapter;
 use nix::errno::Errno;
 use nix::kmod::finit_module;
 use nix::kmod::ModuleInitFlags;

@@ -22,8 +22,8 @@ use anyhow::bail;
 use anyhow::Context;
 use anyhow::Result;
 use clap::ValueEnum;
-use go_sched_bench::Record;
-use go_sched_bench::Service;
+use go_sched_bench_data::Record;
+use go_sched_bench_data::Service;
 use nix::unistd::sysconf;
 use nix::unistd::SysconfVar;
 

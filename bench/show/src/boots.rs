@@ -18,7 +18,7 @@ use std::thread;
 use anyhow::Context;
 use anyhow::Result;
 use common::syscall::set_schedprio;
-use go_sched_bench::Record;
+use go_sched_bench_data::Record;
 use nix::errno::Errno;
 
 use crate::arguments::Accelerator;
@@ -304,7 +304,7 @@ fn listen(stream: impl Read + Send + 'static, sender: Sender<Said>, said: fn(Str
     });
 }
 
-/// The title, if this is what `qemu/step.sh` says: "TITLE ... N s" or "TITLE: N s".
+/// The title, if this is what `scripts/step.sh` says: "TITLE ... N s" or "TITLE: N s".
 fn step(line: &str) -> Option<&str> {
     let (title, number) = line.strip_suffix(" s")?.rsplit_once(' ')?;
     number.parse::<u64>().ok()?;

@@ -2,9 +2,9 @@
 
 //! The figures of all boots, each with its method, found by what they are about.
 
-use go_sched_bench::Chapter;
-use go_sched_bench::Record;
-use go_sched_bench::Unit;
+use go_sched_bench_data::Chapter;
+use go_sched_bench_data::Record;
+use go_sched_bench_data::Unit;
 use serde::Serialize;
 
 use crate::report::Method;

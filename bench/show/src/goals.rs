@@ -2,7 +2,7 @@
 
 //! What go_sched promises of itself, and whether it keeps it.
 
-use go_sched_bench::Chapter;
+use go_sched_bench_data::Chapter;
 use serde::Serialize;
 
 use crate::figures::state_title;

@@ -2,7 +2,7 @@
 
 //! The few figures that stand at the top of the page, on the terminal and in the README.
 
-use go_sched_bench::Chapter;
+use go_sched_bench_data::Chapter;
 use serde::Serialize;
 
 use crate::figures::state_title;

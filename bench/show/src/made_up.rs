@@ -4,12 +4,12 @@
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
-use go_sched_bench::Chapter;
-use go_sched_bench::Figure;
-use go_sched_bench::Kernel;
-use go_sched_bench::Record;
-use go_sched_bench::Service;
-use go_sched_bench::Unit;
+use go_sched_bench_data::Chapter;
+use go_sched_bench_data::Figure;
+use go_sched_bench_data::Kernel;
+use go_sched_bench_data::Record;
+use go_sched_bench_data::Service;
+use go_sched_bench_data::Unit;
 use hdrhistogram::serialization::Serializer;
 use hdrhistogram::serialization::V2Serializer;
 use hdrhistogram::Histogram;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A sign of life on stderr, in the manner of `qemu/step.sh`.
+//! A sign of life on stderr, in the manner of `scripts/step.sh`.
 
 use std::io::stderr;
 use std::io::IsTerminal;

@@ -9,8 +9,8 @@ use std::path::Path;
 use anyhow::Context;
 use anyhow::Result;
 use clap::ValueEnum;
-use go_sched_bench::Kernel;
-use go_sched_bench::Record;
+use go_sched_bench_data::Kernel;
+use go_sched_bench_data::Record;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -155,7 +155,7 @@ pub(crate) struct Wait {
     pub(crate) steps: Vec<Step>,
 }
 
-/// A long command of the build, see `qemu/step.sh`.
+/// A long command of the build, see `scripts/step.sh`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Step {
     /// What it does.

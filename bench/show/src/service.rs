@@ -6,8 +6,8 @@ use anyhow::Context;
 use anyhow::Result;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
-use go_sched_bench::Record;
-use go_sched_bench::Service;
+use go_sched_bench_data::Record;
+use go_sched_bench_data::Service;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -245,7 +245,7 @@ fn merge(histograms: &[Histogram<u64>]) -> Result<Histogram<u64>> {
 
 #[cfg(test)]
 mod tests {
-    use go_sched_bench::Record;
+    use go_sched_bench_data::Record;
 
     use super::Chapter;
     use crate::made_up;

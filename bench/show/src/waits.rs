@@ -26,7 +26,7 @@ use crate::report::Part;
 use crate::report::Step;
 use crate::report::Wait;
 
-/// What `qemu/step.sh` writes.
+/// What `scripts/step.sh` writes.
 const STEPS: &str = "log/steps.jsonl";
 /// Shorter steps nobody waits for, in seconds.
 const SHORTEST_STEP: f64 = 2.0;

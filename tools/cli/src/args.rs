@@ -32,6 +32,7 @@ use crate::EXIT_FAILURE;
 /// Set, read and explain the Go priority of threads: 0 to 63, higher = more urgent
 #[derive(Parser)]
 #[command(
+    name = "gosched",
     version,
     after_help = "\
 Priorities (higher = more urgent):

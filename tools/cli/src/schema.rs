@@ -42,7 +42,7 @@ pub(crate) fn schema() -> Result<ExitCode, Failure> {
     let mut schema = settings.into_generator().into_root_schema_for::<Verbs>();
     schema.insert(
         "$comment".to_owned(),
-        "Written by: cargo run -p gosched -- schema >tools/gosched/schema.json".into(),
+        "Written by: cargo run -p gosched-cli -- schema >tools/cli/schema.json".into(),
     );
     print_json(&schema)?;
     Ok(ExitCode::SUCCESS)

@@ -68,7 +68,7 @@ fn the_schema_of_the_json_is_the_one_that_is_committed() {
     assert_eq!(
         String::from_utf8(written.stdout).expect("text"),
         include_str!("../schema.json"),
-        "if that is meant: cargo run -p gosched -- schema >tools/gosched/schema.json"
+        "if that is meant: cargo run -p gosched-cli -- schema >tools/cli/schema.json"
     );
 }
 

@@ -2,8 +2,8 @@
 
 //! The chapters of the page.
 
-use go_sched_bench::Chapter;
-use go_sched_bench::Kernel;
+use go_sched_bench_data::Chapter;
+use go_sched_bench_data::Kernel;
 use maud::html;
 use maud::Markup;
 

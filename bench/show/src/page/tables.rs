@@ -2,7 +2,7 @@
 
 //! The page's tables of figures.
 
-use go_sched_bench::Chapter;
+use go_sched_bench_data::Chapter;
 use maud::html;
 use maud::Markup;
 

@@ -3,7 +3,7 @@
 //! What go_sched costs: on the paths of the scheduler, and for a change.
 
 use anyhow::Result;
-use go_sched_bench::Chapter;
+use go_sched_bench_data::Chapter;
 
 use super::axis::decades;
 use super::axis::round;

@@ -3,7 +3,7 @@
 //! What depends on the number of managed threads.
 
 use anyhow::Result;
-use go_sched_bench::Chapter;
+use go_sched_bench_data::Chapter;
 
 use super::axis::decades;
 use super::axis::round;

@@ -50,7 +50,7 @@ struct Arguments {
     /// Use the debug kernel: KASAN, lockdep, kmemleak, fault injection
     #[arg(long, env = "GO_SCHED_DEBUG", value_parser = FalseyValueParser::new())]
     debug: bool,
-    /// Use the kernel with qemu/NAME.config laid over its configuration: deb, debug, kcov, kcsan,
+    /// Use the kernel with kernel/config/NAME.config laid over its configuration: deb, debug, kcov, kcsan,
     /// scx; or the one without the patches: unpatched, which takes --no-module
     #[arg(long, value_name = "NAME", env = "GO_SCHED_VARIANT")]
     variant: Option<String>,
