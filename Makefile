@@ -27,11 +27,14 @@ target := x86_64-unknown-linux-gnu
 static := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static'
 binaries := $(CARGO_TARGET_DIR)/$(target)/release
 
-# VARIANT=NAME chooses the kernel with kernel/config/NAME.config laid over its configuration,
-# DEBUG=1 the debug kernel, KCONFIG=... one with that file as its configuration,
-# KDIR=... a kernel that somebody else built.
-variant := $(or $(VARIANT),$(if $(DEBUG),debug),$(if $(KCONFIG),kconfig),\
+# VARIANT=NAME adds kernel/config/NAME.config to the configuration of the kernel.
+# KCONFIG=FILE takes FILE for the configuration, and KDIR=DIR a kernel built in DIR.
+variant := $(or $(VARIANT),$(if $(KCONFIG),kconfig),\
 	$(if $(filter deb test-deb,$(MAKECMDGOALS)),deb))
+variants := $(filter-out kernel,$(basename $(notdir $(wildcard kernel/config/*.config))))
+ifneq ($(filter-out $(variants),$(variant)),)
+$(error There is no kernel variant "$(variant)". The variants are: $(variants))
+endif
 export KCONFIG
 ifdef KDIR
 kernel := $(abspath $(KDIR))
@@ -64,7 +67,8 @@ help:
 	echo 'make bench-readme put the table of bench/report into README.md'
 	echo 'make shell        a root shell in the patched kernel; exit ends it'
 	echo 'make setup        install what is missing to do the above'
-	echo 'make kernel       build the patched kernel (DEBUG=1: the debug kernel; VARIANT=kcov, kcsan, scx, unpatched)'
+	echo 'make kernel       build the patched kernel (VARIANT=NAME: a variant of it)'
+	echo '                  Variants: $(variants)'
 	echo 'make module       build go_sched_class.ko (KDIR=DIR: for the kernel built in DIR)'
 	echo 'make deb          Debian packages of kernel, module and tool (KCONFIG=FILE: that configuration,'
 	echo '                  such as /boot/config-*, and not the small one of the tests)'
@@ -85,11 +89,11 @@ demo: guest
 
 .PHONY: test
 test: guest
-	scripts/run-tests
+	$(addprefix GO_SCHED_VARIANT=,$(variant)) scripts/run-tests
 
 .PHONY: test-debug
 test-debug:
-	GO_SCHED_DEBUG=1 scripts/run-tests
+	GO_SCHED_VARIANT=debug scripts/run-tests
 
 .PHONY: test-scx
 test-scx: setup
