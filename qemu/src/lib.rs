@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the two sides of a run agree on: `run` on the host, `init` in the guest.
+//! Protocol between `run` on the host and `init` in the guest.
 //!
 //! Each of the command's streams has a virtio port of its own, and so has the
-//! verdict: nothing that the command prints can be taken for one, and no failure
-//! that keeps the guest from speaking can be taken for success.
+//! verdict. Nothing that the command prints can be mistaken for a verdict, and a
+//! guest that sends no verdict has not succeeded.
 //!
-//! On the verdict port, one JSON line each:
+//! The guest sends each message on the verdict port as one line of JSON:
 //!
-//! 1. the guest says [`Message::Ready`]; from here on the host forwards stdin;
-//! 2. the guest says [`Message::Ended`] or [`Message::Broken`];
-//! 3. the host, when it has all of stdout and stderr, says [`GOODBYE`], and the
+//! 1. The guest sends [`Message::Ready`]. From then on the host forwards stdin.
+//! 2. The guest sends [`Message::Ended`] or [`Message::Broken`].
+//! 3. The host has received all of stdout and stderr and sends [`GOODBYE`]. The
 //!    guest powers off.
 
 use serde::Deserialize;
@@ -22,35 +22,35 @@ pub const STDIN_PORT: &str = "stdin";
 pub const STDOUT_PORT: &str = "stdout";
 /// Name of the virtio port that carries the command's standard error.
 pub const STDERR_PORT: &str = "stderr";
-/// Name of the virtio port that carries [`Line`]s.
+/// Name of the virtio port that carries [`Envelope`]s and [`GOODBYE`].
 pub const VERDICT_PORT: &str = "verdict";
 
-/// Where the initramfs holds the [`Spec`], as JSON.
+/// Path of the [`Spec`] in the initramfs, as JSON.
 pub const SPEC_PATH: &str = "/etc/go_sched_run.json";
-/// Where the initramfs holds the module.
+/// Path of the module in the initramfs.
 pub const MODULE_PATH: &str = "/lib/modules/go_sched_class.ko";
 
-/// What the host answers to the last message.
+/// The host's answer to the last message.
 pub const GOODBYE: u8 = b'.';
 
-/// What the guest is to do.
+/// Instructions to the guest.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Spec {
-    /// Random, new in each run. It ends the guest's stdout and stderr, and
-    /// stands in every message.
+    /// Random text, new in each run. It marks the end of stdout and of stderr, and
+    /// is part of every message.
     pub token: String,
     /// The command and its arguments.
     pub argv: Vec<String>,
-    /// Its whole environment.
+    /// The command's whole environment.
     pub env: Vec<(String, String)>,
     /// Whether to load [`MODULE_PATH`] before the command and unload it after.
     pub load_module: bool,
-    /// The size of the terminal that the command gets, instead of the ports, as
-    /// its standard streams.
+    /// Size of the terminal that the command's standard streams are connected to;
+    /// `None` connects them to the ports.
     pub terminal: Option<TerminalSize>,
 }
 
-/// How large the host's terminal is, in characters.
+/// Size of the host's terminal, in characters.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct TerminalSize {
     /// Number of lines.
@@ -59,27 +59,28 @@ pub struct TerminalSize {
     pub columns: u16,
 }
 
-/// One line on the verdict port.
+/// A message on the verdict port, with the proof that it is one of this run.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Line {
+pub struct Envelope {
     /// [`Spec::token`].
     pub token: String,
-    /// What the guest has to say.
+    /// The message.
     pub message: Message,
 }
 
-/// What the guest has to say.
+/// A message of the guest to the host.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Message {
     /// The command is about to start.
     Ready,
     /// The command has ended, and so has every process it left behind.
     Ended {
-        /// Its exit status, or 128 and the number of the signal that ended it.
+        /// The command's exit status, or 128 plus the number of the signal that
+        /// ended the command.
         status: u8,
-        /// What the checks of the kernel found afterwards; empty is good.
+        /// Errors that the checks of the kernel found afterwards.
         findings: Vec<String>,
     },
-    /// The command could not be run; the text says why.
+    /// The command could not be run, for the given reason.
     Broken(String),
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel knows to have gone wrong, asked for before a verdict is given.
-//! What it has printed is the host's to read, from the log.
+//! Checks of the kernel after the command and before the verdict. The host searches
+//! the kernel log.
 
 use std::fs;
 use std::path::Path;
@@ -13,8 +13,8 @@ use anyhow::Result;
 use go_sched_qemu::Spec;
 use rustix::io::Errno;
 
-/// Flags of `/proc/sys/kernel/tainted` that are no failure: an out-of-tree
-/// module was loaded (bit 12), which this project's is.
+/// Flag of `/proc/sys/kernel/tainted` that is no failure: an out-of-tree module was
+/// loaded (bit 12), such as this project's.
 /// Source: Documentation/admin-guide/tainted-kernels.rst.
 const HARMLESS_TAINT: u64 = 1 << 12;
 
@@ -22,7 +22,7 @@ const KMEMLEAK: &str = "/sys/kernel/debug/kmemleak";
 /// kmemleak ignores objects younger than 5 s (MSECS_MIN_AGE in mm/kmemleak.c).
 const KMEMLEAK_MIN_AGE: Duration = Duration::from_millis(5500);
 
-/// Everything found wrong, in words.
+/// Returns a description of each error that is found.
 pub(crate) fn findings(spec: &Spec) -> Vec<String> {
     let unloaded = if spec.load_module {
         unload_module()
@@ -35,8 +35,8 @@ pub(crate) fn findings(spec: &Spec) -> Vec<String> {
         .collect()
 }
 
-/// No process is left, so nothing may hold the module; and what it allocated and
-/// did not free becomes a leak once it is gone.
+/// Unloads the module, which nothing may hold once all processes have ended. Memory
+/// that the module has not freed is then a leak.
 fn unload_module() -> Result<Option<String>> {
     let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits())?;
     match rustix::system::delete_module(c"go_sched_class", flags) {
@@ -53,8 +53,8 @@ fn leaks() -> Result<Option<String>> {
     if !Path::new(KMEMLEAK).exists() {
         return Ok(None);
     }
-    // The first scan records checksums; only an object unchanged since the scan
-    // before is reported.
+    // kmemleak reports an object only if the object has not changed between two
+    // scans.
     for _ in 0..2 {
         thread::sleep(KMEMLEAK_MIN_AGE / 2);
         fs::write(KMEMLEAK, "scan").context(KMEMLEAK)?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs one command in the guest, looks at the kernel, reports on the verdict port, and
-//! powers off. As PID 1 it prepares the system first; as a service of a system that
-//! another PID 1 has booted, that is done.
+//! Runs one command in the guest, checks the kernel, sends the verdict to the host, and
+//! powers off. As PID 1, init prepares the system first. As a service of a Debian that
+//! systemd has booted, init finds the system prepared.
 
 mod checks;
 mod ports;
@@ -19,7 +19,7 @@ use std::process::Stdio;
 
 use anyhow::Context;
 use anyhow::Result;
-use go_sched_qemu::Line;
+use go_sched_qemu::Envelope;
 use go_sched_qemu::Message;
 use go_sched_qemu::Spec;
 use go_sched_qemu::MODULE_PATH;
@@ -48,7 +48,7 @@ fn main() {
     }
 }
 
-/// Does everything up to the host's goodbye.
+/// Serves the host until its goodbye.
 fn serve() -> Result<()> {
     let first = rustix::process::getpid() == Pid::INIT;
     if first {
@@ -64,7 +64,7 @@ fn serve() -> Result<()> {
         },
         Err(error) => Message::Broken(format!("{error:#}")),
     };
-    say(&mut verdict, &spec, message)?;
+    send(&mut verdict, &spec, message)?;
     // QEMU drops at power-off what the host has not read by then.
     verdict.read_exact(&mut [0])?;
     Ok(())
@@ -98,7 +98,7 @@ fn mount_all() -> Result<()> {
     Ok(())
 }
 
-/// Go's network tests and tools expect 127.0.0.1.
+/// Brings up 127.0.0.1, which network programs of Go need.
 fn loopback_up() -> Result<()> {
     let status = Command::new("/bin/ip")
         .args(["link", "set", "lo", "up"])
@@ -110,14 +110,14 @@ fn loopback_up() -> Result<()> {
     Ok(())
 }
 
-/// Runs the command to its end, and everything that it started; returns its
-/// exit status.
+/// Runs the command to its end, ends everything that the command started, and returns
+/// the command's exit status.
 fn run(spec: &Spec, verdict: &mut File) -> Result<u8> {
     if spec.load_module {
         load_module()?;
     }
-    // setsid's -c makes its standard input the controlling terminal: without one,
-    // a shell has no job control and Ctrl-C ends nothing.
+    // With -c, setsid makes standard input the controlling terminal. Without one, a
+    // shell has no job control, and Ctrl-C ends nothing.
     let session: &[&str] = match spec.terminal {
         Some(_) => &["setsid", "-c"],
         None => &[],
@@ -147,15 +147,15 @@ fn run(spec: &Spec, verdict: &mut File) -> Result<u8> {
         };
         rustix::termios::tcsetwinsize(&terminal, size)?;
         let streams = [terminal.try_clone()?, terminal.try_clone()?, terminal];
-        say(verdict, spec, Message::Ready)?;
+        send(verdict, spec, Message::Ready)?;
         return execute(command, streams);
     }
     let stdin = ports::open(STDIN_PORT)?;
     let mut stdout = ports::open(STDOUT_PORT)?;
     let mut stderr = ports::open(STDERR_PORT)?;
-    say(verdict, spec, Message::Ready)?;
+    send(verdict, spec, Message::Ready)?;
     let status = execute(command, [stdin, stdout.try_clone()?, stderr.try_clone()?])?;
-    // Every writer is gone: the token is the last there is.
+    // Every writer has ended: nothing follows the token.
     stdout.write_all(spec.token.as_bytes())?;
     stderr.write_all(spec.token.as_bytes())?;
     Ok(status)
@@ -167,8 +167,9 @@ fn load_module() -> Result<()> {
         .with_context(|| format!("the kernel does not load {MODULE_PATH}, see the kernel log"))
 }
 
-/// Starts `command`, waits for it, ends what it left behind. A command that
-/// cannot be started has exit status 127 or 126, as in a shell.
+/// Starts `command`, waits for its end, and kills the processes that `command` left
+/// behind. The exit status of a command that cannot be started is 127 or 126, as in a
+/// shell.
 fn execute(mut command: Command, [stdin, stdout, stderr]: [File; 3]) -> Result<u8> {
     let mut complain = stderr.try_clone()?;
     command
@@ -187,10 +188,10 @@ fn execute(mut command: Command, [stdin, stdout, stderr]: [File; 3]) -> Result<u
             });
         }
     };
-    // The command's copies of its streams would keep this process a writer.
+    // The copies of the streams in `command` would keep this process a writer.
     drop(command);
 
-    // PID 1 is the parent of every orphan: it reaps whatever ends.
+    // PID 1 is the parent of every orphan, and waits for all of them.
     let status = loop {
         if let Some((pid, status)) = rustix::process::wait(WaitOptions::empty())? {
             if pid.as_raw_pid() == child {
@@ -198,8 +199,8 @@ fn execute(mut command: Command, [stdin, stdout, stderr]: [File; 3]) -> Result<u
             }
         }
     };
-    // Process group 1, negated, is kill(2)'s "every process there is but me".
-    // ESRCH: nobody is left.
+    // Process group 1 makes it kill(-1), which signals all processes but the caller.
+    // The error ESRCH means that no process is left.
     let _ = rustix::process::kill_process_group(Pid::INIT, Signal::KILL);
     while rustix::process::wait(WaitOptions::empty()).is_ok() {}
     exit_status(status)
@@ -214,8 +215,8 @@ fn exit_status(status: WaitStatus) -> Result<u8> {
     Ok(u8::try_from(code)?)
 }
 
-fn say(verdict: &mut File, spec: &Spec, message: Message) -> Result<()> {
-    let mut line = serde_json::to_vec(&Line {
+fn send(verdict: &mut File, spec: &Spec, message: Message) -> Result<()> {
+    let mut line = serde_json::to_vec(&Envelope {
         token: spec.token.clone(),
         message,
     })?;

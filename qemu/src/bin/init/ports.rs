@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The virtio ports, found by the names the host gave them.
+//! Virtio ports, found by the names that the host gave them.
 
 use std::fs;
 use std::fs::File;
@@ -16,14 +16,14 @@ use rustix::event::poll;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
 
-/// How long the kernel may take to learn of the ports. It asks the host for
-/// them after the driver has started, which may be after init has.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time in which a port must appear and be connected. The driver asks the host for the
+/// ports after it has started, which may be after init has.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Opens the port called `name`, once the host is connected to it: before that,
-/// reading from it would look like the end of the input.
+/// Opens the port called `name` once the host is connected to that port: before, a
+/// read would return the end of the input. Fails after [`TIMEOUT`].
 pub(crate) fn open(name: &str) -> Result<File> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
         if let Some(path) = find(name) {
             let file = OpenOptions::new().read(true).write(true).open(&path);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the guest is made of. The Makefile builds it and says where it is.
+//! Files of which the guest is made. The Makefile builds them and prints their paths.
 
 use std::collections::HashMap;
 use std::env;
@@ -13,18 +13,18 @@ use std::process::Stdio;
 use anyhow::Context;
 use anyhow::Result;
 
-/// Paths of everything that goes into the guest.
+/// Paths of the files that go into the guest.
 pub(crate) struct Artifacts {
     pub(crate) bz_image: PathBuf,
     pub(crate) module: PathBuf,
     pub(crate) init: PathBuf,
     pub(crate) gosched: PathBuf,
-    /// For what outlives a run.
+    /// Folder of what outlives a run.
     pub(crate) cache: PathBuf,
 }
 
 impl Artifacts {
-    /// Brings everything up to date; with nothing changed that takes no time.
+    /// Builds what is missing or out of date, for the kernel variant of that name.
     pub(crate) fn build(variant: Option<&str>) -> Result<Self> {
         let tree = env::var_os("GO_SCHED_TREE").context("start this program with qemu/run")?;
         let make = Command::new("make")
@@ -58,7 +58,7 @@ impl Artifacts {
         })
     }
 
-    /// A name for this run's kernel log.
+    /// Returns the path for this run's kernel log.
     pub(crate) fn new_log(&self) -> Result<PathBuf> {
         let directory = self.cache.join("log");
         fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's root file system: busybox, init, the command line tool, the
-//! module, and what this run adds. It is small enough to be written anew each
-//! time, so nothing in it is ever stale.
+//! Root file system of the guest: busybox, init, the command gosched, the module, and
+//! what a run adds. Every run writes the whole file system anew, so that no file in the
+//! guest is out of date.
 
 use std::fs;
 use std::fs::File;
@@ -24,15 +24,15 @@ use walkdir::WalkDir;
 
 use crate::artifacts::Artifacts;
 
-/// From the package busybox-static.
+/// Program of the package busybox-static.
 const BUSYBOX: &str = "/bin/busybox";
 
-/// An initramfs being written, in a file without a name: nothing is left behind,
-/// however the run ends.
+/// An initramfs being written, in a file without a name, which is gone when the run
+/// ends in whatever way.
 pub(crate) struct Initramfs {
     archive: File,
     load_module: bool,
-    /// Number of entries so far, and the inode number of the last.
+    /// Number of entries so far, which is the inode number of the last one.
     entries: u32,
 }
 
@@ -110,7 +110,7 @@ impl Initramfs {
         Ok(())
     }
 
-    /// Adds a program of the host; returns its path in the guest.
+    /// Adds a program of the host and returns the program's path in the guest.
     pub(crate) fn add_program(&mut self, program: &Path) -> Result<String> {
         let name = program.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("{}: not a program", program.display()))?;
@@ -123,7 +123,7 @@ impl Initramfs {
         self.load_module
     }
 
-    /// Adds what the guest is to do, and ends the archive.
+    /// Adds the instructions to the guest, and ends the archive.
     pub(crate) fn finish(mut self, spec: &Spec) -> Result<File> {
         self.add_text(SPEC_PATH, &serde_json::to_string(spec)?)?;
         cpio::newc::trailer(&self.archive)?;
@@ -151,8 +151,9 @@ impl Initramfs {
         self.add(name, FileType::Symlink, 0o777, target, size)
     }
 
-    /// Adds one entry that belongs to root. The kernel unpacks in order: parents
-    /// come first, and of two entries of one name the later counts.
+    /// Adds one entry that belongs to root. The kernel unpacks entries in order: a
+    /// directory comes before its contents, and of two entries of one name the later
+    /// counts.
     fn add(
         &mut self,
         name: &str,

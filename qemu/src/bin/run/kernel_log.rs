@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel log says about the kernel's health.
+//! Search of the kernel log for errors that the kernel reports.
 
-/// Parts of lines with which the kernel reports that something is wrong with it.
+/// Parts of lines that begin an error report of the kernel.
 const REPORTS: &[&str] = &[
     // WARN(), lockdep's "WARNING: possible circular locking dependency", ...
     "WARNING:",
@@ -32,25 +32,26 @@ const REPORTS: &[&str] = &[
     "workqueue lockup",
 ];
 
-/// How much of a report to show: a stack trace with what comes before it.
+/// Lines of a report to show: enough for a stack trace and the lines before it.
 const REPORT_LINES: usize = 40;
-/// How much to show of a log without reports.
+/// Lines to show of a log without reports.
 const TAIL_LINES: usize = 15;
 
-/// Where KCSAN's report of a data race starts. The functions that raced follow,
+/// Start of KCSAN's report of a data race; the names of two functions follow.
 const RACE: &str = "BUG: KCSAN: data-race in ";
-/// and this is the line before and after it.
+/// Line before and after KCSAN's report.
 const RACE_RULE: &str = "==========";
 /// Part of the name of each function of the series and the module.
 const OUR_FUNCTIONS: &str = "go_sched";
 
-/// The lines of `log` without KCSAN's reports of data races that none of our functions
-/// had, and the number of these: the scheduler has many that it knows of, and leaves to
-/// whoever looks for one of his own.
+/// Returns the lines of `log` without KCSAN's reports of data races between two
+/// functions of others, and the number of these reports. The scheduler is known to have
+/// many such races.
 ///
-/// That one of ours is further up in a stack trace says nothing: an interrupt may be
-/// in between, and what we call writes under the locks that its other callers hold.
-/// All that writes what the inline hooks read has a name of ours.
+/// A function of ours further up in the stack trace does not count: an interrupt may
+/// be in between, or our function called one that writes under the same locks as its
+/// other callers do. Every function that writes what the inline hooks read has
+/// [`OUR_FUNCTIONS`] in its name.
 fn without_foreign_races(log: &str) -> (Vec<&str>, usize) {
     let (mut kept, mut races) = (Vec::new(), 0);
     let mut lines = log.lines().peekable();
@@ -65,13 +66,13 @@ fn without_foreign_races(log: &str) -> (Vec<&str>, usize) {
     (kept, races)
 }
 
-/// Number of data races that KCSAN reports outside go_sched.
+/// Counts the data races that KCSAN reports outside go_sched.
 pub(crate) fn foreign_races(log: &str) -> usize {
     without_foreign_races(log).1
 }
 
-/// The first report in `log` with the lines after it, or nothing. What follows a
-/// first report is often its consequence, so the others are only counted.
+/// Returns the first report in `log` with the lines after it, and the number of further
+/// reports: these are often consequences of the first. Empty if there is no report.
 pub(crate) fn complaints(log: &str) -> Vec<String> {
     let (lines, _) = without_foreign_races(log);
     let is_report = |line: &&str| REPORTS.iter().any(|report| line.contains(report));
@@ -87,7 +88,7 @@ pub(crate) fn complaints(log: &str) -> Vec<String> {
     complaints
 }
 
-/// The last lines of `log`.
+/// Returns the last lines of `log`.
 pub(crate) fn tail(log: &str) -> String {
     let lines: Vec<_> = log.lines().collect();
     let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];

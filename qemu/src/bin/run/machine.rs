@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One guest: starts QEMU, talks to its init, waits for the verdict.
+//! One guest: starts QEMU, exchanges messages with the guest's init, and waits for the
+//! verdict.
 
 use std::env;
 use std::fs;
@@ -32,7 +33,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use command_fds::CommandFdExt;
 use command_fds::FdMapping;
-use go_sched_qemu::Line;
+use go_sched_qemu::Envelope;
 use go_sched_qemu::Message;
 use go_sched_qemu::Spec;
 use go_sched_qemu::TerminalSize;
@@ -49,16 +50,17 @@ use crate::initramfs::Initramfs;
 use crate::stream;
 
 const QEMU: &str = "qemu-system-x86_64";
-/// Everything QEMU can emulate but five-level page tables: while the kernel reads
-/// the CPU's features anew, KASAN takes an interrupt's accesses to be wild.
+/// All CPU features that QEMU can emulate except five-level page tables. With these,
+/// KASAN reports accesses of an interrupt as wild while the kernel reads the CPU's
+/// features again.
 const EMULATED_CPU: &str = "max,la57=off";
-/// First of QEMU's inherited file descriptors: the initramfs, then the ports.
+/// First of the file descriptors that QEMU inherits: the initramfs, then the ports.
 const FIRST_FD: i32 = 3;
-/// How long the guest may take to power off after the host's goodbye.
+/// Time for the guest to power off after the host's goodbye.
 const POWER_OFF: Duration = Duration::from_secs(60);
-/// How long a guest may take to show that KVM works. It needs two seconds.
+/// Time for a guest to show that KVM works; two seconds are usual.
 const PROBE: Duration = Duration::from_secs(20);
-/// Variables of the host's environment that a command in the guest sees.
+/// Variables of the host's environment that the command in the guest inherits.
 const PASSED_ON: &[&str] = &[
     "GODEBUG",
     "GOMAXPROCS",
@@ -69,54 +71,56 @@ const PASSED_ON: &[&str] = &[
     "TERM",
 ];
 
-/// How QEMU runs the guest.
+/// Way in which QEMU runs the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Accelerator {
-    /// By the host's CPU.
+    /// On the host's CPUs
     Kvm,
-    /// By emulation, which works everywhere.
+    /// By emulation, which works on every machine
     Tcg,
 }
 
-/// How to run a guest.
+/// Configuration of a guest.
 pub(crate) struct Machine {
     pub(crate) accelerator: Accelerator,
-    /// Guest time per instruction, as a power of two in nanoseconds; emulation only.
+    /// Guest time per instruction, as an exponent of two, in nanoseconds; with emulation
+    /// only.
     pub(crate) icount: Option<u8>,
     pub(crate) bz_image: PathBuf,
     pub(crate) cpus: u8,
     pub(crate) memory_mib: u32,
-    /// Added to the kernel's command line.
+    /// Addition to the kernel's command line.
     pub(crate) append: String,
-    /// For the whole run; `None` is for ever.
+    /// Limit of the whole run; `None` is no limit.
     pub(crate) timeout: Option<Duration>,
-    /// Whether the command gets this process's terminal.
+    /// Whether the command is connected to this process's terminal.
     pub(crate) terminal: bool,
-    /// Where the kernel log is written.
+    /// File that the kernel log is written to.
     pub(crate) log: PathBuf,
 }
 
-/// How a run ended.
+/// Result of a run.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// With a verdict.
+    /// The guest sent a verdict.
     Ended { status: u8, findings: Vec<String> },
-    /// Without one in time.
+    /// The guest sent no verdict in time.
     TimedOut,
-    /// Without one at all, for the reason given.
+    /// The guest can send no verdict, for the given reason.
     NoVerdict(String),
 }
 
-/// What the threads that serve the ports tell the main one.
+/// Event that a thread that serves a port reports to the main thread.
 enum Event {
-    Said(Message),
+    /// The guest has sent a message.
+    Message(Message),
     /// The verdict port is closed: QEMU has ended.
-    Silence,
+    Closed,
     /// One of the two output streams is complete, or cannot be copied.
     Output(io::Result<()>),
 }
 
-/// The host's end of each port, and QEMU's.
+/// Both ends of each port.
 struct Ports {
     host: Vec<UnixStream>,
     qemu: Vec<(&'static str, OwnedFd)>,
@@ -135,8 +139,8 @@ impl Ports {
 }
 
 impl Machine {
-    /// Boots the guest and runs `argv` in it. Only with `forward_stdin` is this
-    /// process's standard input read.
+    /// Boots the guest and runs `argv` there. This process's standard input is read only
+    /// with `forward_stdin`.
     pub(crate) fn run(
         &self,
         initramfs: Initramfs,
@@ -160,8 +164,8 @@ impl Machine {
         let mut qemu = self.start(initramfs.finish(&spec)?, ports.qemu, &complaints)?;
 
         let terminal = rustix::termios::tcgetattr(io::stdin());
-        let outcome = self.converse(&spec, ports.host, &mut qemu, forward_stdin);
-        // A QEMU that has ended of itself is left alone by this.
+        let outcome = self.serve_ports(&spec, ports.host, &mut qemu, forward_stdin);
+        // This does nothing to a QEMU that has ended by itself.
         qemu.kill()?;
         let status = qemu.wait()?;
         if let (true, Ok(terminal)) = (self.terminal, terminal) {
@@ -185,14 +189,14 @@ impl Machine {
         ports: Vec<(&'static str, OwnedFd)>,
         stderr: &File,
     ) -> Result<Child> {
-        // setpriv makes QEMU end with this process, however that ends.
+        // setpriv has the kernel kill QEMU when this process ends in whatever way.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", QEMU]);
         command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
-        // On the default, an older machine, the firmware computes the interrupt
-        // routing so slowly that a debug kernel gives up on it.
+        // QEMU's default is an older machine, whose firmware computes the interrupt
+        // routing so slowly that a debug kernel reports a timeout.
         command.args(["-machine", "q35"]);
-        // With panic=-1 on the kernel's command line: a panic ends QEMU.
+        // Together with panic=-1 on the kernel's command line, a panic ends QEMU.
         command.arg("-no-reboot");
         command.args(match self.accelerator {
             Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
@@ -203,15 +207,15 @@ impl Machine {
             Accelerator::Tcg => ["-accel", "tcg,thread=single", "-cpu", EMULATED_CPU],
         });
         if let Some(shift) = self.icount {
-            // Without sleep: the time until the next timer passes at once.
+            // sleep=off: while all CPUs are idle, the clock jumps to the next timer.
             command.args(["-icount", &format!("shift={shift},sleep=off")]);
         }
         command.args(["-smp", &self.cpus.to_string()]);
         command.args(["-m", &self.memory_mib.to_string()]);
         command.arg("-kernel").arg(&self.bz_image);
         command.args(["-initrd", &format!("/dev/fd/{FIRST_FD}")]);
-        // On a busy host, the guest must not distrust its TSC, which is the host's
-        // clock, nor give up on timer interrupts that come late.
+        // On a busy host, timer interrupts come late. The guest's kernel must then
+        // neither stop using the TSC, which is the host's clock, nor the timer.
         let append = format!(
             "console=ttyS0 panic=-1 tsc=reliable no_timer_check {}",
             self.append
@@ -243,13 +247,13 @@ impl Machine {
         }
         command.fd_mappings(mappings)?;
         command.stderr(stderr.try_clone()?);
-        // The command's copies of the ports close with it, at the end of this
-        // function: otherwise QEMU's end would not be seen.
+        // The copies of the ports in `command` are closed at the end of this function:
+        // the ports would otherwise stay open after QEMU has ended.
         command.spawn().context("setpriv, which starts QEMU")
     }
 
-    /// Serves the ports until there is an outcome; `None` if QEMU ended before.
-    fn converse(
+    /// Serves the ports until there is an outcome; returns `None` if QEMU ended before.
+    fn serve_ports(
         &self,
         spec: &Spec,
         ports: Vec<UnixStream>,
@@ -273,33 +277,33 @@ impl Machine {
         let mut stdin = ports.next();
 
         let mut ended = None;
-        let (mut silent, mut cut) = (false, false);
-        while streams > 0 || !(silent || ended.is_some()) {
+        let (mut closed, mut truncated) = (false, false);
+        while streams > 0 || !(closed || ended.is_some()) {
             let Some(event) = next(&events, deadline) else {
                 return Ok(Some(Outcome::TimedOut));
             };
             match event {
-                Event::Said(Message::Ready) => {
+                Event::Message(Message::Ready) => {
                     if let (true, Some(port)) = (forward_stdin, stdin.take()) {
                         copy_input(port);
                     }
-                    // Without forwarding, the port closes here.
+                    // Closes the port if nothing is forwarded.
                     stdin = None;
                 }
-                Event::Said(Message::Ended { status, findings }) => {
+                Event::Message(Message::Ended { status, findings }) => {
                     ended = Some(Outcome::Ended { status, findings });
                 }
-                Event::Said(Message::Broken(why)) => return Ok(Some(Outcome::NoVerdict(why))),
+                Event::Message(Message::Broken(why)) => return Ok(Some(Outcome::NoVerdict(why))),
                 Event::Output(Ok(())) => streams -= 1,
                 Event::Output(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     streams -= 1;
-                    cut = true;
+                    truncated = true;
                 }
                 Event::Output(Err(error)) => return Err(error).context("the command's output"),
-                Event::Silence => silent = true,
+                Event::Closed => closed = true,
             }
         }
-        if silent || cut {
+        if closed || truncated {
             return Ok(None);
         }
         verdict.write_all(&[GOODBYE])?;
@@ -323,7 +327,7 @@ impl Machine {
     }
 }
 
-/// The next event, or nothing when the deadline has passed.
+/// Waits for the next event; returns `None` when the deadline has passed.
 fn next(events: &Receiver<Event>, deadline: Option<Instant>) -> Option<Event> {
     match deadline {
         None => events.recv().ok(),
@@ -334,16 +338,19 @@ fn next(events: &Receiver<Event>, deadline: Option<Instant>) -> Option<Event> {
     }
 }
 
-/// Passes on what the guest says; lines without this run's token are not its.
+/// Reports the messages of the guest. Lines without this run's token are ignored: others
+/// can write to the port.
 fn listen(port: UnixStream, token: String, sender: Sender<Event>) {
     thread::spawn(move || {
         for line in BufReader::new(port).lines().map_while(Result::ok) {
-            match serde_json::from_str::<Line>(&line) {
-                Ok(line) if line.token == token => send(&sender, Event::Said(line.message)),
+            match serde_json::from_str::<Envelope>(&line) {
+                Ok(envelope) if envelope.token == token => {
+                    send(&sender, Event::Message(envelope.message));
+                }
                 _ => {}
             }
         }
-        send(&sender, Event::Silence);
+        send(&sender, Event::Closed);
     });
 }
 
@@ -356,7 +363,7 @@ fn copy_output(port: UnixStream, output: File, token: String, sender: Sender<Eve
 
 fn copy_input(mut port: UnixStream) {
     thread::spawn(move || {
-        // A command need not read its input to the end, and QEMU may be gone.
+        // The command may end before it has read all of its input, and so may QEMU.
         let _ = io::copy(&mut io::stdin().lock(), &mut port);
         let _ = port.shutdown(Shutdown::Write);
         // If it closed as a whole, QEMU would drop what it has not read yet.
@@ -364,12 +371,12 @@ fn copy_input(mut port: UnixStream) {
     });
 }
 
-/// A receiver that is gone has its outcome, and needs nothing more.
+/// Sends an event. A receiver that is gone has its outcome already.
 fn send(sender: &Sender<Event>, event: Event) {
     let _ = sender.send(event);
 }
 
-/// Of the standard input; all 0 if it is no terminal.
+/// Returns the size of the terminal that is standard input; 0 for any other file.
 fn terminal_size() -> TerminalSize {
     let size = rustix::termios::tcgetwinsize(io::stdin());
     size.map_or_else(
@@ -386,8 +393,8 @@ fn random_uuid() -> Result<String> {
     Ok(fs::read_to_string(path).context(path)?.trim().to_owned())
 }
 
-/// How QEMU can run guests here. KVM may look usable and still hang its guest, so
-/// only a guest that answered counts; the answer is kept until the host reboots.
+/// Finds out whether KVM can run guests here. KVM may look usable and still hang its
+/// guest, so a trial guest must answer. The result is kept until the host reboots.
 pub(crate) fn probe(artifacts: &Artifacts) -> Result<Accelerator> {
     let usable = OpenOptions::new().read(true).write(true).open("/dev/kvm");
     if usable.is_err() {
@@ -419,7 +426,7 @@ pub(crate) fn probe(artifacts: &Artifacts) -> Result<Accelerator> {
         vec!["true".to_owned()],
         false,
     );
-    // There is none if QEMU did not get as far as to open it.
+    // There is no log if QEMU failed before it opened the file.
     let _ = fs::remove_file(&trial.log);
     let works = matches!(outcome, Ok(Outcome::Ended { status: 0, .. }));
     fs::write(&answer, if works { "kvm" } else { "tcg" })?;

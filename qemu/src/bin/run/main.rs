@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
-use clap::builder::FalseyValueParser;
 use clap::Parser;
 
 use crate::artifacts::Artifacts;
@@ -24,75 +23,84 @@ use crate::machine::Accelerator;
 use crate::machine::Machine;
 use crate::machine::Outcome;
 
-/// The kernel log has reports, whatever the command's status.
+/// Exit status when the kernel log has reports, whatever the command's status.
 const KERNEL_COMPLAINED: u8 = 123;
-/// The run did not end in time.
+/// Exit status when the run did not end in time.
 const TIMED_OUT: u8 = 124;
-/// Neither the command nor the kernel failed, but what runs them.
+/// Exit status when the command could not be run, or its result is not known.
 const HARNESS_BROKE: u8 = 125;
 
-/// Boots the patched kernel in QEMU, with the module loaded, and runs COMMAND in
-/// it as root.
+/// Boots the patched kernel in a QEMU guest, loads the go_sched module, and runs COMMAND there
+/// as root.
 ///
-/// COMMAND's standard streams are those of this program, binary clean; its exit
-/// status is too, with 128 and its number for a signal.
+/// COMMAND reads the standard input of this program, and writes to its standard output and
+/// standard error, byte for byte. The exit status is that of COMMAND, or 128 plus the signal's
+/// number if a signal ended COMMAND. What is missing or out of date is built first: the kernel,
+/// the module and the programs of the guest.
 #[derive(Parser)]
 #[command(
     name = "qemu/run",
     after_help = "\
-Exit status other than COMMAND's own:
-  123  the kernel complained: warnings, lock order, leaks, a panic
-  124  timeout
-  125  the harness broke
-In each case stderr says why, and where the kernel log is."
+Exit status, if it is not COMMAND's own:
+  123  the kernel reported an error: a warning, wrong lock order, a memory leak, a panic
+  124  the run took longer than its timeout
+  125  the guest was not built, did not start, or ended without a result
+Standard error then has the reason, and the name of the file with the kernel log.
+
+Example: qemu/run --variant debug -- gosched check"
 )]
 struct Arguments {
-    /// Use the debug kernel: KASAN, lockdep, kmemleak, fault injection
-    #[arg(long, env = "GO_SCHED_DEBUG", value_parser = FalseyValueParser::new())]
-    debug: bool,
-    /// Use the kernel with kernel/config/NAME.config laid over its configuration: deb, debug, kcov, kcsan,
-    /// scx; or the one without the patches: unpatched, which takes --no-module
+    /// Boot a variant of the kernel: the usual configuration with kernel/config/NAME.config
+    /// added. "debug" checks memory, locks and leaks; "unpatched" is Debian's kernel, and
+    /// takes --no-module
     #[arg(long, value_name = "NAME", env = "GO_SCHED_VARIANT")]
     variant: Option<String>,
-    /// Number of CPUs of the guest, 1 to 8; default: 2, with --icount 1
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8))]
+    /// CPUs of the guest, 1 to 8 [default: 2; with --icount 1]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=8))]
     cpus: Option<u8>,
     /// Memory of the guest, in MiB
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
     memory: u32,
-    /// More arguments for the kernel's command line
-    #[arg(long, value_name = "ARGUMENTS", default_value = "")]
+    /// Arguments to add to the kernel's command line
+    #[arg(
+        long,
+        value_name = "ARGUMENTS",
+        default_value = "",
+        hide_default_value = true
+    )]
     append: String,
-    /// Lay the contents of DIR over the guest's root directory; may be repeated
+    /// Copy the contents of DIR to the root directory of the guest; may be given repeatedly
     #[arg(long, value_name = "DIR")]
     overlay: Vec<PathBuf>,
-    /// Seconds until the run is given up, the boot included; default: 900, with --debug or
-    /// --variant 3600
+    /// Seconds, the boot included, after which the guest is ended [default: 900; with --variant
+    /// 3600]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
-    /// Boot FILE, a bzImage, in place of the kernel that is built here
+    /// Boot FILE, a bzImage, and not the kernel that is built here
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
-    /// Load FILE in place of the module that is built here
+    /// Load FILE, and not the module that is built here
     #[arg(long, value_name = "FILE", conflicts_with = "no_module")]
     module: Option<PathBuf>,
     /// Do not load the module
     #[arg(long)]
     no_module: bool,
-    /// Give COMMAND this terminal, and no timeout
+    /// Connect COMMAND to this terminal, to use it interactively; there is no timeout then
     #[arg(long)]
     terminal: bool,
-    /// COMMAND is a program of the host: take it along. For cargo, as a runner
+    /// Copy COMMAND, a program of this machine, into the guest and run it there: makes qemu/run
+    /// a runner of cargo
     #[arg(long)]
     cargo_runner: bool,
-    /// How QEMU runs the guest; default: kvm if a trial run works with it. With --icount, tcg
+    /// How QEMU runs the guest [default: kvm if a trial guest runs with it, else tcg; with
+    /// --icount tcg]
     #[arg(long, env = "GO_SCHED_ACCEL")]
     accel: Option<Accelerator>,
-    /// Have the guest's time follow its instructions, 2^SHIFT ns each, all CPUs taken together:
-    /// a busy host then does not show in what the guest measures
+    /// Advance the guest's clock by 2^SHIFT nanoseconds with each instruction that a CPU
+    /// executes: times measured in the guest then do not depend on how busy this machine is
     #[arg(long, value_name = "SHIFT", value_parser = clap::value_parser!(u8).range(0..=10))]
     icount: Option<u8>,
-    /// The command to run and its arguments
+    /// Program of the guest to run, and its arguments
     #[arg(required = true, trailing_var_arg = true)]
     command: Vec<String>,
 }
@@ -114,8 +122,7 @@ fn main() -> ExitCode {
 }
 
 fn run(mut arguments: Arguments) -> Result<u8> {
-    let debug = arguments.debug.then_some("debug");
-    let variant = arguments.variant.as_deref().or(debug);
+    let variant = arguments.variant.as_deref();
     let mut artifacts = Artifacts::build(variant)?;
     artifacts.bz_image = arguments.kernel.take().unwrap_or(artifacts.bz_image);
     artifacts.module = arguments.module.take().unwrap_or(artifacts.module);
@@ -170,7 +177,7 @@ fn run(mut arguments: Arguments) -> Result<u8> {
     Ok(status)
 }
 
-/// The exit status, and unless it is the command's own, what to say about it.
+/// Returns the exit status, and an explanation unless the status is the command's own.
 fn judge(outcome: Outcome, log: &str) -> (u8, Option<String>) {
     let mut complaints = kernel_log::complaints(log);
     match outcome {

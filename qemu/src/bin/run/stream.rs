@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The command's output, of which the end must be told from a guest that broke.
+//! Copying of the command's output, whose end differs from that of a guest that broke.
 
 use std::io;
 use std::io::Read;
 use std::io::Write;
 
 /// Copies `from` to `to` up to `token`, which is not copied. Fails with
-/// `UnexpectedEof` when the stream ends without it.
+/// `UnexpectedEof` if the stream ends without `token`.
 ///
-/// What was read is written at once, but for bytes that may begin the token.
+/// Bytes are written as soon as they are read, except those that may begin the token.
 pub(crate) fn copy_until(token: &[u8], mut from: impl Read, mut to: impl Write) -> io::Result<()> {
     let mut held = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
@@ -30,7 +30,7 @@ pub(crate) fn copy_until(token: &[u8], mut from: impl Read, mut to: impl Write) 
     }
 }
 
-/// How many bytes at the end of `output` are a beginning of `token`.
+/// Returns the number of bytes at the end of `output` that are a beginning of `token`.
 fn partial(output: &[u8], token: &[u8]) -> usize {
     (1..token.len())
         .rev()
