@@ -7,41 +7,42 @@ use clap::ValueEnum;
 
 use crate::report::NAME;
 
-/// Race everything that changes how threads are scheduled, and check that go_sched
-/// keeps its promises meanwhile.
+/// Changes the scheduling of threads in all ways at the same time, and checks that go_sched
+/// keeps its contracts.
 ///
-/// Runs as root in the patched kernel and ends with one line: the verdict.
+/// Runs as root in the patched kernel. The last line of output is SUCCESS or FAILURE, with
+/// the seed and how often each operation was performed.
 #[derive(Clone, Debug, Parser)]
 #[command(name = NAME)]
 pub(crate) struct Args {
-    /// How long to go on
+    /// Duration of the test, in seconds
     #[arg(long, default_value_t = 600)]
     pub(crate) seconds: u64,
-    /// Start of the random choices; the same one makes the same choices, but the threads
-    /// race differently
+    /// Seed of the random numbers. The same seed repeats the choices, but not the order in
+    /// which the threads run
     #[arg(long, default_value_t = fastrand::u64(..))]
     pub(crate) seed: u64,
-    /// How many threads act at once; as many are acted upon in each of two ways
+    /// Number of actors. There are as many modeled threads, and as many victims
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(3..=16))]
     pub(crate) threads: u32,
-    /// What this process is; the others are started by the first
+    /// Role of this process, given to the processes that the test starts
     #[arg(long, hide = true, default_value = "root")]
     pub(crate) role: Role,
-    /// The priority that survives exec, or -1
+    /// Priority that must survive exec, or -1 for none
     #[arg(long, hide = true, default_value_t = -1, allow_negative_numbers = true)]
     pub(crate) prio: i32,
 }
 
-/// The parts this program plays.
+/// Role of a process of this program.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Role {
-    /// The whole of it.
+    /// The first process, which runs the whole test.
     Root,
-    /// An unprivileged user with threads of his own.
+    /// A process of an unprivileged user, which changes threads of its own.
     User,
-    /// A thread that is bound to a slot and execs the next.
+    /// A process that binds a thread to a slot, and becomes [`Role::Exec`] by exec.
     Bound,
-    /// What exec leaves: looks at itself and ends.
+    /// A process that checks itself after exec and ends.
     Exec,
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The referee: looks at threads whose state nobody knows, and takes the module away
-//! and brings it back.
+//! The checker: checks the victims, and unloads and loads the module.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -14,20 +13,20 @@ use common::module;
 use common::worker::Worker;
 use fastrand::Rng;
 
+use crate::context::session;
+use crate::context::Context;
 use crate::in_force;
 use crate::operation::choose;
 use crate::operation::Operation;
-use crate::world::session;
-use crate::world::World;
 
-/// What the referee does now and then.
+/// Operations of the checker.
 pub(crate) static OPERATIONS: [Operation; 3] = [
-    Operation::new("check", 4, check_prey),
-    Operation::new("reload", 1, |world, rng| reload(world, rng, false)),
-    Operation::new("handover", 1, |world, rng| reload(world, rng, true)),
+    Operation::new("check", 4, check_victims),
+    Operation::new("reload", 1, |context, rng| reload(context, rng, false)),
+    Operation::new("handover", 1, |context, rng| reload(context, rng, true)),
 ];
 
-/// A thread that nobody touches.
+/// A thread that nobody changes, and its state at the start.
 struct Control {
     worker: Worker,
     record: Record,
@@ -35,47 +34,47 @@ struct Control {
 }
 
 impl Control {
-    fn new(world: &World) -> Self {
+    fn new(context: &Context) -> Self {
         let worker = Worker::spawn();
         let tid = worker.tid();
         Attr::batch(3).slice_ns(7_000_000).apply(tid);
         Self {
-            record: session(&world.in_session()).device.get(tid),
+            record: session(&context.read_session()).device.get(tid),
             attr: Attr::base_of(tid),
             worker,
         }
     }
 
-    fn check(&self, world: &World) {
+    fn check(&self, context: &Context) {
         let tid = self.worker.run(|| nix::unistd::gettid().as_raw());
-        assert_eq!(Attr::base_of(tid), self.attr, "nobody touched thread {tid}");
-        let record = session(&world.in_session()).device.get(tid);
-        assert_eq!(record, self.record, "nobody touched thread {tid}");
+        assert_eq!(Attr::base_of(tid), self.attr, "nobody changed thread {tid}");
+        let record = session(&context.read_session()).device.get(tid);
+        assert_eq!(record, self.record, "nobody changed thread {tid}");
         assert_eq!(record.prio, None);
     }
 }
 
-/// Goes on until the end: everything once, however long that takes, and then at random.
-pub(crate) fn watch(world: &World, mut rng: Rng) {
-    let control = Control::new(world);
+/// Performs each operation once, and then random ones until the end.
+pub(crate) fn run(context: &Context, mut rng: Rng) {
+    let control = Control::new(context);
     let operations = OPERATIONS.each_ref();
     let mut first = operations.into_iter();
-    while !(first.len() == 0 && world.is_over()) {
+    while !(first.len() == 0 && context.is_over()) {
         thread::sleep(Duration::from_millis(rng.u64(200..1500)));
         let operation = first
             .next()
             .unwrap_or_else(|| choose(&operations, &mut rng));
-        operation.run(world, &mut rng);
-        control.check(world);
+        operation.run(context, &mut rng);
+        control.check(context);
     }
 }
 
-/// While nobody changes them: is what is in force for each of the prey what the device
-/// says is applied?
-fn check_prey(world: &World, _rng: &mut Rng) {
-    let _calm = world.calm_down();
-    let guard = world.in_session();
-    for tid in &world.prey {
+/// Checks, while nobody changes the victims, that the parameters in force for each victim are
+/// those of the priority that the device reports as applied.
+fn check_victims(context: &Context, _rng: &mut Rng) {
+    let _paused = context.pause_victims();
+    let guard = context.read_session();
+    for tid in &context.victims {
         let tid = tid.load(Ordering::Relaxed);
         if tid != 0 {
             check_one(&session(&guard).device, tid);
@@ -84,32 +83,37 @@ fn check_prey(world: &World, _rng: &mut Rng) {
 }
 
 fn check_one(device: &Device, tid: i32) {
-    let (record, goes_by) = in_force::look(device, tid);
+    let (record, is_used) = in_force::read_settled(device, tid);
     let expected = in_force::expected(&record);
-    assert_eq!(record.current, expected, "of prey {tid}: {record:?}");
-    assert!(goes_by, "of prey {tid}: {record:?}");
+    assert_eq!(record.current, expected, "of victim {tid}: {record:?}");
+    assert!(is_used, "of victim {tid}: {record:?}");
 }
 
-/// Takes the module away and brings it back; with `handover`, its mapping stays.
-fn reload(world: &World, rng: &mut Rng, handover: bool) {
-    // Else the prey is changed meanwhile, by what needs no device.
-    let _calm = rng.bool().then(|| world.calm_down());
-    world.between_sessions(|| {
+/// Unloads the module and loads it again; with `handover`, the mapping stays in force
+/// meanwhile.
+fn reload(context: &Context, rng: &mut Rng, handover: bool) {
+    // Otherwise, system calls that need no device change the victims meanwhile.
+    let _paused = rng.bool().then(|| context.pause_victims());
+    context.without_session(|| {
         if handover {
             module::hand_over();
-            world.wards().for_each(|ward| ward.check_in_force());
+            context
+                .modeled_threads()
+                .for_each(|thread| thread.check_in_force());
         } else {
             module::unload();
-            world.wards().for_each(|ward| ward.check_at_base());
+            context
+                .modeled_threads()
+                .for_each(|thread| thread.check_at_base());
         }
-        world
-            .wards()
-            .for_each(|mut ward| ward.lose_binding(handover));
+        context
+            .modeled_threads()
+            .for_each(|mut thread| thread.lose_binding(handover));
         thread::sleep(Duration::from_millis(rng.u64(..20)));
         module::load();
     });
-    let guard = world.in_session();
-    world
-        .wards()
-        .for_each(|mut ward| ward.check(session(&guard)));
+    let guard = context.read_session();
+    context
+        .modeled_threads()
+        .for_each(|mut thread| thread.check(session(&guard)));
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All that the threads of this program share.
+//! State that the threads of the test share.
 //!
 //! Lock order:
 //!
-//! 1. [`World::calm`]
-//! 2. [`World::session`]
-//! 3. the wards, by index unless they are only tried
+//! 1. [`Context::changes`]
+//! 2. [`Context::session`]
+//! 3. [`Context::modeled`], by index, except for `try_lock`
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
@@ -20,45 +20,45 @@ use std::sync::RwLockReadGuard;
 use fastrand::Rng;
 
 use crate::cgroup::Cgroups;
+use crate::modeled::ModeledThread;
 use crate::pi_futex::PiFutex;
 use crate::session::Session;
-use crate::ward::Ward;
 
 const POISONED: &str = "a failure ends the program";
 
-/// See above.
+/// State that the threads of the test share.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct Context {
     pub(crate) stop: AtomicBool,
-    /// Held for reading by whoever changes a thread of the prey, for writing to look
-    /// at them while nobody does.
-    calm: RwLock<()>,
-    /// Held for reading by whoever uses the device, for writing to take the module
-    /// away. Empty only meanwhile.
+    /// Locked for reading while a victim is changed, for writing while nobody may change
+    /// one.
+    changes: RwLock<()>,
+    /// Locked for reading while the device is used, for writing while the module is
+    /// unloaded. `None` only meanwhile.
     session: RwLock<Option<Arc<Session>>>,
-    wards: Vec<Mutex<Ward>>,
-    /// Thread ids of the prey; 0 while there is none.
-    pub(crate) prey: Vec<AtomicI32>,
-    /// What the prey locks.
+    modeled: Vec<Mutex<ModeledThread>>,
+    /// Thread ids of the victims; 0 for one that does not exist at this moment.
+    pub(crate) victims: Vec<AtomicI32>,
+    /// Locks that the victims take.
     pub(crate) futexes: [PiFutex; 4],
     pub(crate) cgroups: Result<Cgroups, String>,
 }
 
-/// Permission to use the device.
-pub(crate) type InSession<'a> = RwLockReadGuard<'a, Option<Arc<Session>>>;
+/// Keeps the module loaded and the device open.
+pub(crate) type SessionGuard<'a> = RwLockReadGuard<'a, Option<Arc<Session>>>;
 
-impl World {
+impl Context {
     pub(crate) fn new(privileged: bool, threads: u32, cgroups: Result<Cgroups, String>) -> Self {
         let session = Session::new(privileged);
-        let wards = (0..threads)
-            .map(|slot| Mutex::new(Ward::spawn(&session, slot)))
+        let modeled = (0..threads)
+            .map(|slot| Mutex::new(ModeledThread::spawn(&session, slot)))
             .collect();
         Self {
             stop: AtomicBool::new(false),
-            calm: RwLock::new(()),
+            changes: RwLock::new(()),
             session: RwLock::new(Some(Arc::new(session))),
-            wards,
-            prey: (0..threads).map(|_| AtomicI32::new(0)).collect(),
+            modeled,
+            victims: (0..threads).map(|_| AtomicI32::new(0)).collect(),
             futexes: [const { PiFutex::new() }; 4],
             cgroups,
         }
@@ -68,42 +68,42 @@ impl World {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Keeps the prey from being looked at.
-    pub(crate) fn disturb(&self) -> RwLockReadGuard<'_, ()> {
-        self.calm.read().expect(POISONED)
+    /// Waits until the victims may be changed, and keeps the checker from reading them.
+    pub(crate) fn change_victims(&self) -> RwLockReadGuard<'_, ()> {
+        self.changes.read().expect(POISONED)
     }
 
-    /// Waits until nobody disturbs the prey, and keeps it so.
-    pub(crate) fn calm_down(&self) -> impl Drop + '_ {
-        self.calm.write().expect(POISONED)
+    /// Waits until nobody changes the victims, and keeps them unchanged.
+    pub(crate) fn pause_victims(&self) -> impl Drop + '_ {
+        self.changes.write().expect(POISONED)
     }
 
-    /// Keeps the module from going.
-    pub(crate) fn in_session(&self) -> InSession<'_> {
+    /// Waits until the module is loaded, and keeps it loaded.
+    pub(crate) fn read_session(&self) -> SessionGuard<'_> {
         self.session.read().expect(POISONED)
     }
 
-    /// Closes and unmaps the device, runs `away`, and opens it again.
-    pub(crate) fn between_sessions(&self, away: impl FnOnce()) {
+    /// Closes and unmaps the device, runs `action`, and opens and maps the device again.
+    pub(crate) fn without_session(&self, action: impl FnOnce()) {
         let mut session = self.session.write().expect(POISONED);
         let last = session.take().and_then(Arc::into_inner);
         let last = last.expect("nobody keeps a session");
         let privileged = last.privileged;
         drop(last);
-        away();
+        action();
         *session = Some(Arc::new(Session::new(privileged)));
     }
 
-    /// Ends all wards, after a last look.
-    pub(crate) fn release_wards(&mut self) {
-        let guard = self.in_session();
-        self.wards()
-            .for_each(|mut ward| ward.check(session(&guard)));
+    /// Ends the modeled threads after a last check.
+    pub(crate) fn release_modeled(&mut self) {
+        let guard = self.read_session();
+        self.modeled_threads()
+            .for_each(|mut thread| thread.check(session(&guard)));
         drop(guard);
-        self.wards.clear();
+        self.modeled.clear();
     }
 
-    /// Takes the session, so that there is none any more.
+    /// Takes the session for good.
     pub(crate) fn end_session(&mut self) -> Session {
         let session = self.session.write().expect(POISONED).take();
         session
@@ -111,35 +111,37 @@ impl World {
             .expect("nobody keeps a session")
     }
 
-    pub(crate) fn ward_count(&self) -> u32 {
-        self.wards.len() as u32
+    pub(crate) fn modeled_count(&self) -> u32 {
+        self.modeled.len() as u32
     }
 
-    /// Some ward that nobody else has; there may be none at this moment.
-    pub(crate) fn some_ward(&self, rng: &mut Rng) -> Option<MutexGuard<'_, Ward>> {
-        let start = rng.usize(..self.wards.len());
-        let (before, after) = self.wards.split_at(start);
+    /// Locks a random modeled thread that nobody else has locked, if there is one.
+    pub(crate) fn pick_modeled(&self, rng: &mut Rng) -> Option<MutexGuard<'_, ModeledThread>> {
+        let start = rng.usize(..self.modeled.len());
+        let (before, after) = self.modeled.split_at(start);
         after
             .iter()
             .chain(before)
-            .find_map(|ward| ward.try_lock().ok())
+            .find_map(|thread| thread.try_lock().ok())
     }
 
-    /// All wards, one after the other.
-    pub(crate) fn wards(&self) -> impl Iterator<Item = MutexGuard<'_, Ward>> {
-        self.wards.iter().map(|ward| ward.lock().expect(POISONED))
+    /// Locks the modeled threads one after the other.
+    pub(crate) fn modeled_threads(&self) -> impl Iterator<Item = MutexGuard<'_, ModeledThread>> {
+        self.modeled
+            .iter()
+            .map(|thread| thread.lock().expect(POISONED))
     }
 
-    /// The thread id of some prey.
-    pub(crate) fn some_prey(&self, rng: &mut Rng) -> Option<i32> {
-        let tid = rng.choice(&self.prey)?.load(Ordering::Relaxed);
+    /// Returns the thread id of a random victim, if it exists at this moment.
+    pub(crate) fn pick_victim(&self, rng: &mut Rng) -> Option<i32> {
+        let tid = rng.choice(&self.victims)?.load(Ordering::Relaxed);
         (tid != 0).then_some(tid)
     }
 }
 
-/// The session that `guard` keeps.
-pub(crate) fn session<'a>(guard: &'a InSession<'_>) -> &'a Arc<Session> {
+/// Returns the session that `guard` keeps.
+pub(crate) fn session<'a>(guard: &'a SessionGuard<'_>) -> &'a Arc<Session> {
     guard
         .as_ref()
-        .expect("it is empty only while it is written")
+        .expect("it is None only while it is locked for writing")
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The scheduling parameters of a thread, as they should be and as the kernel has them.
+//! Scheduling parameters in force for a thread: the expected and the observed ones.
 
 use common::attr::default_slice_ns;
 use common::attr::Attr;
@@ -14,7 +14,7 @@ use go_sched_policy::Level;
 use go_sched_policy::Policy;
 use go_sched_policy::TABLE;
 
-/// What must be in force according to the rest of what the device says of a thread.
+/// Returns the parameters that must be in force according to the other fields of `record`.
 pub(crate) fn expected(record: &Record) -> Params {
     match record.applied {
         Some(prio) => of_level(&TABLE[prio as usize]),
@@ -22,7 +22,7 @@ pub(crate) fn expected(record: &Record) -> Params {
     }
 }
 
-/// What is in force for a thread at its base.
+/// Returns the parameters in force for a thread at its base.
 pub(crate) fn of_base(base: &Params) -> Params {
     let rt = is_rt(base.policy);
     Params {
@@ -36,6 +36,7 @@ pub(crate) fn of_base(base: &Params) -> Params {
     }
 }
 
+/// Returns the parameters in force for a thread at a level of the mapping.
 pub(crate) fn of_level(level: &Level) -> Params {
     Params {
         policy: level.policy.number() as i32,
@@ -49,9 +50,10 @@ pub(crate) fn of_level(level: &Level) -> Params {
     }
 }
 
-/// What `sched_getattr(2)` tells of a thread: its base, as that would be in force.
+/// Returns what `sched_getattr(2)` reports: a thread's base, in the form that would be in
+/// force.
 #[track_caller]
-pub(crate) fn told(tid: i32) -> Params {
+pub(crate) fn reported_base(tid: i32) -> Params {
     let attr = Attr::base_of(tid);
     Params {
         policy: attr.policy(),
@@ -61,30 +63,30 @@ pub(crate) fn told(tid: i32) -> Params {
     }
 }
 
-/// Whether the scheduler goes by one of these parameters for a thread, which may be lent
-/// more by a lock.
+/// Returns whether the scheduler uses one of these parameters for a thread. A lock with
+/// priority inheritance may raise the thread above them.
 #[track_caller]
-pub(crate) fn goes_by(tid: i32, params: &[Params]) -> bool {
+pub(crate) fn scheduler_uses(tid: i32, params: &[Params]) -> bool {
     let found = ProcSched::of(tid);
     params.iter().any(|params| {
         let expected = ProcSched::new(params.policy, params.nice, params.rt_priority);
-        // Of SCHED_IDLE, it is that of the nice value in the last sched_setattr(2), which
-        // counts for nothing.
+        // For SCHED_IDLE, the kernel's priority comes from the nice value of the last
+        // sched_setattr(2) and has no effect.
         let is_idle = expected.policy == libc::SCHED_IDLE;
         found.policy == expected.policy && (is_idle || found.prio <= expected.prio)
     })
 }
 
-/// What the device says of a thread that nobody changes, and whether the scheduler goes by
-/// that.
+/// Returns the record of a thread that nobody changes, and whether the scheduler uses the
+/// parameters of that record.
 #[track_caller]
-pub(crate) fn look(device: &Device, tid: i32) -> (Record, bool) {
-    // It may still follow a hint, run away, or be done running away.
-    let mut seen = None;
-    eventually("two looks at a calm thread see the same", || {
+pub(crate) fn read_settled(device: &Device, tid: i32) -> (Record, bool) {
+    // The thread may still follow a hint, or reach or leave the end of its budget.
+    let mut settled = None;
+    eventually("two reads of a thread's record are equal", || {
         let record = device.get(tid);
-        seen = Some((record, goes_by(tid, &[record.current])));
+        settled = Some((record, scheduler_uses(tid, &[record.current])));
         device.get(tid) == record
     });
-    seen.expect("it was looked at")
+    settled.expect("the record was read")
 }

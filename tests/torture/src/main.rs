@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Races everything that changes how threads are scheduled, for as long as it is told
-//! to, and checks meanwhile that go_sched keeps its promises.
+//! Torture test: changes the scheduling of threads in all ways at the same time, and checks
+//! that go_sched keeps its contracts.
 //!
-//! *Actors* do one thing after the other, chosen at random. They act on *wards*, each
-//! of which one actor has at a time, so that what a ward must be afterwards is known;
-//! and on *prey*, which everybody changes at once, and which must be something whole
-//! when the *referee* has everybody pause. The referee also takes the module away and
-//! brings it back. The first check that fails ends it all.
+//! *Actors* perform random operations on two kinds of threads. A *modeled thread* is changed
+//! by one actor at a time, so that its expected state is known after each operation.
+//! *Victims* are changed by everybody at once. Their exact state is unknown, but it must be
+//! consistent whenever the *checker* pauses all changes. The checker also unloads the module
+//! and loads it again. The first check that fails ends the test.
 
 mod actor;
 mod args;
 mod cgroup;
-mod finale;
+mod checker;
+mod context;
 mod in_force;
+mod modeled;
 mod operation;
 mod ops;
 mod pi_futex;
-mod prey;
 mod random;
-mod referee;
 mod report;
 mod session;
+mod shutdown;
 mod slab;
 mod torture;
-mod ward;
-mod world;
+mod victim;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -41,10 +41,10 @@ fn main() -> ExitCode {
     let outcome = catch_unwind(|| match args.role {
         Role::Root | Role::User => torture::torture(&args),
         Role::Bound => ops::exec_bound(&args),
-        Role::Exec => ops::look_at_itself(args.prio),
+        Role::Exec => ops::check_after_exec(args.prio),
     });
     match outcome {
         Ok(done) => report::succeed(&args, &done),
-        Err(_) => report::give_up(&args),
+        Err(_) => report::exit_with_failure(&args),
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Wards: threads that are changed by one actor at a time, so that what they must be
-//! afterwards is known, whatever else goes on in the system.
+//! Modeled threads: one actor at a time changes a modeled thread and its model, so that the
+//! expected state is known after each operation, whatever else happens in the system.
 
 use std::sync::Arc;
 use std::thread;
@@ -26,42 +26,43 @@ use nix::errno::Errno;
 use crate::in_force;
 use crate::session::Session;
 
-/// Load weight of plain `SCHED_IDLE`, in the unit of the mapping.
+/// Load weight of an unmanaged `SCHED_IDLE` thread, in the unit of the mapping.
 const WEIGHT_IDLEPRIO: u32 = 3 << 10;
 
-/// A thread, and all that is known of it.
+/// A thread and its model.
 #[derive(Debug)]
-pub(crate) struct Ward {
+pub(crate) struct ModeledThread {
     worker: Worker,
-    /// The slot it is bound to when it is bound.
+    /// Slot that the thread is bound to while `bound` is set.
     slot: u32,
     bound: bool,
-    /// The hint that the kernel saw last.
-    seen: u8,
-    /// The hint in effect, not yet lowered to what the thread may have.
+    /// Hint that the kernel has read last.
+    last_hint: u8,
+    /// Hint in effect, before the kernel clamps it to what the thread may have.
     wanted: Option<u32>,
+    /// Priority of the last SET.
     set: Option<u32>,
     inherit: bool,
-    /// `set` was allowed by a granted ceiling alone.
+    /// Whether only a granted ceiling allowed `set`.
     set_by_ceiling: bool,
-    /// The ceiling that was set.
+    /// Ceiling of the last CEILING.
     ceiling: Option<u32>,
-    /// Privilege set it, so that it lends what is up to it.
+    /// Whether privilege set the ceiling: it then lends the priorities up to itself.
     lends: bool,
     base: Params,
     reset_on_fork: bool,
     stats: go_sched_stats,
 }
 
-impl Ward {
-    /// Starts a thread, which has the ceiling that its creator was granted.
+impl ModeledThread {
+    /// Starts a thread. It has the ceiling that its creator was granted.
     pub(crate) fn spawn(session: &Session, slot: u32) -> Self {
         let worker = Worker::spawn();
         let record = session.device.get(worker.tid());
         Self {
             slot,
             bound: false,
-            seen: hint::NONE,
+            last_hint: hint::NONE,
             wanted: None,
             set: None,
             inherit: false,
@@ -83,9 +84,9 @@ impl Ward {
         self.slot
     }
 
-    /// The hint that would change nothing.
-    pub(crate) fn seen(&self) -> u8 {
-        self.seen
+    /// Returns the hint that the kernel has read last; the same hint would change nothing.
+    pub(crate) fn last_hint(&self) -> u8 {
+        self.last_hint
     }
 
     pub(crate) fn is_bound(&self) -> bool {
@@ -96,20 +97,20 @@ impl Ward {
         &self.worker
     }
 
-    /// What must be in force.
+    /// Returns the parameters that must be in force.
     pub(crate) fn in_force(&self) -> Params {
         self.record().current
     }
 
-    /// The priority in effect.
+    /// Returns the priority in effect.
     fn prio(&self) -> Option<u32> {
-        let hint = self.wanted.map(|wanted| self.lowered(wanted));
+        let hint = self.wanted.map(|wanted| self.clamped(wanted));
         hint.or(self.set)
     }
 
-    /// Where the kernel may hold the thread: at what it owns below a priority that the
-    /// ceiling alone allows. What was left of the budget may be next to nothing, and on a
-    /// host that takes CPUs away, any thread may seem to have used it up.
+    /// Returns the priority that the kernel may hold the thread at: what the thread owns
+    /// below a priority that only the ceiling allows. The budget may have been almost used
+    /// up before, and on a busy host any thread may seem to have used it up.
     fn held_at(&self) -> Option<u32> {
         let granted = self.wanted.is_some() || self.set_by_ceiling;
         let prio = self.prio().filter(|_| granted)?;
@@ -117,35 +118,35 @@ impl Ward {
         (owned != prio).then_some(owned)
     }
 
-    /// Whether something other than [`Ward::in_force`] may be in force.
+    /// Returns whether parameters other than [`ModeledThread::in_force`] may be in force.
     pub(crate) fn may_be_held(&self) -> bool {
         self.held_at().is_some()
     }
 
-    /// What is in force while no mapping is.
+    /// Checks the parameters in force while no mapping is registered.
     #[track_caller]
     pub(crate) fn check_at_base(&self) {
         let tid = self.tid();
         let base = in_force::of_base(&self.base);
-        assert_eq!(in_force::told(tid), base, "of ward {tid}");
-        assert!(in_force::goes_by(tid, &[base]), "{self:?}");
+        assert_eq!(in_force::reported_base(tid), base, "of thread {tid}");
+        assert!(in_force::scheduler_uses(tid, &[base]), "{self:?}");
     }
 
-    /// What is in force while the mapping has no owner.
+    /// Checks the parameters in force while a mapping is registered without a module.
     #[track_caller]
     pub(crate) fn check_in_force(&self) {
         let tid = self.tid();
         let held = self.held_at().map(|held| &TABLE[held as usize]);
         let held = held.map_or(self.in_force(), in_force::of_level);
-        let goes_by = in_force::goes_by(tid, &[self.in_force(), held]);
-        assert!(goes_by, "{self:?}");
+        let is_used = in_force::scheduler_uses(tid, &[self.in_force(), held]);
+        assert!(is_used, "{self:?}");
     }
 
-    /// Compares all that can be read of the thread with what it must be.
+    /// Compares everything that can be read of the thread with the model.
     #[track_caller]
     pub(crate) fn check(&mut self, session: &Session) {
         let tid = self.tid();
-        let (found, goes_by) = in_force::look(&session.device, tid);
+        let (found, is_used) = in_force::read_settled(&session.device, tid);
         let mut expected = self.record();
         if self
             .held_at()
@@ -154,10 +155,10 @@ impl Ward {
             expected.applied = found.applied;
             expected.current = in_force::expected(&expected);
         }
-        assert_eq!(found, expected, "of ward {tid}, {self:?}");
-        assert!(goes_by, "{found:?}");
+        assert_eq!(found, expected, "of thread {tid}, {self:?}");
+        assert!(is_used, "{found:?}");
         let base = in_force::of_base(&self.base);
-        assert_eq!(in_force::told(tid), base, "of ward {tid}");
+        assert_eq!(in_force::reported_base(tid), base, "of thread {tid}");
 
         let stats = session.device.stats(tid);
         let before = &self.stats;
@@ -165,7 +166,7 @@ impl Ward {
             && stats.clamps >= before.clamps
             && stats.skips >= before.skips
             && stats.runaways >= before.runaways;
-        assert!(grew, "counters of ward {tid}: {before:?}, then {stats:?}");
+        assert!(grew, "counters of thread {tid}: {before:?}, then {stats:?}");
         self.stats = stats;
     }
 
@@ -184,7 +185,7 @@ impl Ward {
         record
     }
 
-    /// Asks for a priority, by the device or the system call.
+    /// Sets a priority by the device or the system call, if the model allows it.
     #[track_caller]
     pub(crate) fn set(&mut self, session: &Session, prio: u32, inherit: bool, by_syscall: bool) {
         let (tid, flags) = (self.tid(), if inherit { GO_SCHED_INHERIT } else { 0 });
@@ -201,7 +202,7 @@ impl Ward {
         } else {
             Err(Errno::EPERM)
         };
-        assert_eq!(result, expected, "SET of ward {tid} to {prio}, {self:?}");
+        assert_eq!(result, expected, "SET of thread {tid} to {prio}, {self:?}");
         if result.is_ok() {
             let changed = self.prio() != Some(prio);
             let was_held = self.may_be_held();
@@ -212,21 +213,21 @@ impl Ward {
             let counted = session.device.stats(tid).applies - applies;
             assert!(
                 was_held || self.may_be_held() || counted == u64::from(changed),
-                "{counted} changes of ward {tid}"
+                "{counted} changes of thread {tid}"
             );
         }
     }
 
-    /// Takes the priority away.
+    /// Clears the priority.
     #[track_caller]
     pub(crate) fn clear(&mut self, session: &Session) {
         session.device.clear(self.tid());
         self.end_priority();
     }
 
-    /// Grants, lowers or returns the ceiling.
+    /// Grants, lowers or removes the ceiling.
     #[track_caller]
-    pub(crate) fn limit(&mut self, session: &Session, ceiling: Option<u32>) {
+    pub(crate) fn set_ceiling(&mut self, session: &Session, ceiling: Option<u32>) {
         let tid = self.tid();
         let argument = ceiling.map_or(GO_SCHED_PRIO_NONE, |ceiling| ceiling as i32);
         let result = session.device.try_ceiling(tid, argument, 0);
@@ -236,24 +237,24 @@ impl Ward {
         } else {
             Err(Errno::EPERM)
         };
-        // One that lends nothing may be above all that the thread owns by now, and then
-        // the contract leaves open which of them is the present one.
-        let is_open = !self.lends && self.ceiling >= Some(new);
+        // A ceiling that lends nothing may be above all that the thread owns now. The
+        // contract then does not say which of the two limits the new ceiling.
+        let is_unspecified = !self.lends && self.ceiling >= Some(new);
         assert!(
-            is_open || result == expected,
-            "CEILING of ward {tid} to {argument}: {result:?}, {self:?}"
+            is_unspecified || result == expected,
+            "CEILING of thread {tid} to {argument}: {result:?}, {self:?}"
         );
         if result.is_ok() {
             self.ceiling = ceiling;
             self.lends = ceiling.is_some() && (self.lends || session.privileged);
             if self.set_by_ceiling {
-                self.set = self.set.map(|set| self.lowered(set));
+                self.set = self.set.map(|set| self.clamped(set));
                 self.set_by_ceiling = self.set.is_some_and(|set| !owns(&self.base, set));
             }
         }
     }
 
-    /// Binds the thread, or ends its binding.
+    /// Binds the thread to its slot, or unbinds it.
     #[track_caller]
     pub(crate) fn bind(&mut self, session: &Arc<Session>, bind: bool) {
         let (slot, session) = (self.slot, Arc::clone(session));
@@ -270,12 +271,12 @@ impl Ward {
         }
         assert_eq!(result, Ok(()), "{self:?}");
         self.bound = bind;
-        self.seen = hint::NONE;
+        self.last_hint = hint::NONE;
         self.wanted = None;
     }
 
-    /// Stores a hint, from the thread itself or the caller, and has the scheduler
-    /// see it.
+    /// Stores a hint, in the thread itself or in the caller, and has the scheduler
+    /// read it.
     #[track_caller]
     pub(crate) fn hint(&mut self, session: &Arc<Session>, wanted: u8, by_itself: bool) {
         assert!(self.bound, "{self:?}");
@@ -289,18 +290,18 @@ impl Ward {
             if by_itself {
                 own_session.page.slot(slot).store(wanted);
             }
-            let_the_scheduler_see(&own_session);
+            have_hint_read(&own_session);
         });
-        if wanted == self.seen {
+        if wanted == self.last_hint {
             return;
         }
-        self.seen = wanted;
+        self.last_hint = wanted;
         match u32::from(wanted) {
             prio @ 0..LEVELS => {
                 self.wanted = Some(prio);
                 let counted = session.device.stats(self.tid()).clamps > clamps;
-                let is_lowered = self.lowered(prio) != prio;
-                assert_eq!(counted, is_lowered, "clamps of {wanted}, {self:?}");
+                let is_clamped = self.clamped(prio) != prio;
+                assert_eq!(counted, is_clamped, "clamps of {wanted}, {self:?}");
             }
             _ if wanted == hint::NONE => self.wanted = None,
             _ => {}
@@ -320,7 +321,7 @@ impl Ward {
         attr.apply(self.tid());
         self.base.policy = attr.policy();
         self.base.rt_priority = attr.v0.sched_priority;
-        // The other policies do not use these two, and leave them alone.
+        // The other policies do not use these two values, and keep them.
         if matches!(attr.policy(), libc::SCHED_OTHER | libc::SCHED_BATCH) {
             self.base.nice = attr.v0.sched_nice;
             self.base.slice_ns = attr.v0.sched_runtime;
@@ -345,7 +346,7 @@ impl Ward {
         self.end_priority();
     }
 
-    /// Changes nothing but the utilization clamps.
+    /// Changes the utilization clamps alone.
     #[track_caller]
     pub(crate) fn clamp_utilization(&self, min: u32, max: u32) {
         Attr::utilization_only(min, max).apply(self.tid());
@@ -367,17 +368,17 @@ impl Ward {
         }
     }
 
-    /// Starts a thread from this one and looks at what it starts with.
+    /// Starts a child from this thread and checks the state in which the child starts.
     #[track_caller]
     pub(crate) fn check_child(&self, session: &Arc<Session>) {
         let session = Arc::clone(session);
-        let (found, goes_by) = self.worker.run(move || {
-            let child = move || in_force::look(&session.device, SELF);
+        let (found, is_used) = self.worker.run(move || {
+            let child = move || in_force::read_settled(&session.device, SELF);
             thread::spawn(child).join().expect("it cannot fail")
         });
         let expected = in_force::expected(&found);
         assert_eq!(found.current, expected, "child of {self:?}");
-        assert!(goes_by, "child of {self:?}");
+        assert!(is_used, "child of {self:?}");
         assert_eq!(found.slot, None, "child of {self:?}");
         if self.reset_on_fork {
             assert_eq!(
@@ -395,48 +396,48 @@ impl Ward {
         assert_eq!(granted, ceiling, "child of {self:?}");
     }
 
-    /// The mapping went, which ends the binding, and the hint unless it was handed
-    /// over.
+    /// Records that the hint page was unmapped, which ends the binding. The hint stays in
+    /// effect only if the mapping of priorities was handed over.
     pub(crate) fn lose_binding(&mut self, handover: bool) {
         self.bound = false;
-        self.seen = hint::NONE;
+        self.last_hint = hint::NONE;
         if !handover {
             self.wanted = None;
         }
     }
 
-    /// Some other change of the scheduling wins.
+    /// Records that another change of the scheduling has ended the priority.
     fn end_priority(&mut self) {
         self.set = None;
         self.wanted = None;
         self.set_by_ceiling = false;
     }
 
-    /// Whether the thread gets a priority without privilege.
+    /// Returns whether the thread may have a priority without privilege.
     fn may_have(&self, prio: u32) -> bool {
         owns(&self.base, prio) || self.lends && Some(prio) <= self.ceiling
     }
 
-    /// What a priority comes to that the thread shall have without privilege.
-    fn lowered(&self, prio: u32) -> u32 {
+    /// Returns the highest priority up to `prio` that the thread may have without privilege.
+    fn clamped(&self, prio: u32) -> u32 {
         let highest = prio.min(self.ceiling.unwrap_or(LEVELS - 1));
         let allowed = (0..=highest).rev().find(|prio| self.may_have(*prio));
         allowed.expect("every thread owns level 0")
     }
 
     fn effective_ceiling(&self) -> u32 {
-        self.lowered(LEVELS - 1)
+        self.clamped(LEVELS - 1)
     }
 }
 
-/// The highest priority up to `prio` that a thread owns.
+/// Returns the highest priority up to `prio` that a thread owns.
 fn highest_owned(base: &Params, prio: u32) -> u32 {
     let owned = (0..=prio).rev().find(|prio| owns(base, *prio));
     owned.expect("every thread owns level 0")
 }
 
-/// Whether a thread owns a priority by its base: without any privilege or resource
-/// limit in its favour, it may have the very parameters.
+/// Returns whether a thread owns a priority by its base: the thread may have the parameters
+/// of that level without privilege or resource limit.
 fn owns(base: &Params, prio: u32) -> bool {
     let level = &TABLE[prio as usize];
     match (base.policy, level.policy) {
@@ -450,8 +451,8 @@ fn owns(base: &Params, prio: u32) -> bool {
     }
 }
 
-/// Has the scheduler act on the calling thread's hint: when this returns, it has.
-fn let_the_scheduler_see(session: &Session) {
+/// Yields until the scheduler has acted on the calling thread's hint.
+fn have_hint_read(session: &Session) {
     loop {
         let skips = session.device.stats(SELF).skips;
         thread::yield_now();

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a thread can be told to do at random.
+//! Operations, which threads choose at random.
 
 use fastrand::Rng;
 
+use crate::context::Context;
 use crate::report::Count;
-use crate::world::World;
 
-/// One thing to do.
+/// An operation, and how often it was performed.
 pub(crate) struct Operation {
     pub(crate) count: Count,
-    /// How likely it is, compared with the others.
+    /// Probability, relative to the weights of the other operations.
     weight: u32,
-    run: fn(&World, &mut Rng),
-    /// Why it cannot be done here, if that is so.
-    missing: fn(&World) -> Option<String>,
+    run: fn(&Context, &mut Rng),
+    /// Returns the reason if the guest cannot perform the operation.
+    missing: fn(&Context) -> Option<String>,
 }
 
 impl Operation {
-    pub(crate) const fn new(name: &'static str, weight: u32, run: fn(&World, &mut Rng)) -> Self {
+    pub(crate) const fn new(name: &'static str, weight: u32, run: fn(&Context, &mut Rng)) -> Self {
         Self {
             count: Count::new(name),
             weight,
@@ -27,23 +27,23 @@ impl Operation {
         }
     }
 
-    /// Makes the operation depend on something that the guest may lack.
-    pub(crate) const fn needs(mut self, missing: fn(&World) -> Option<String>) -> Self {
+    /// Makes the operation depend on a feature that the guest may lack.
+    pub(crate) const fn needs(mut self, missing: fn(&Context) -> Option<String>) -> Self {
         self.missing = missing;
         self
     }
 
-    pub(crate) fn missing(&self, world: &World) -> Option<String> {
-        (self.missing)(world)
+    pub(crate) fn missing(&self, context: &Context) -> Option<String> {
+        (self.missing)(context)
     }
 
-    pub(crate) fn run(&self, world: &World, rng: &mut Rng) {
-        (self.run)(world, rng);
+    pub(crate) fn run(&self, context: &Context, rng: &mut Rng) {
+        (self.run)(context, rng);
         self.count.add();
     }
 }
 
-/// Chooses one of `operations` by their weights.
+/// Chooses one of `operations`, by their weights.
 pub(crate) fn choose<'a>(operations: &[&'a Operation], rng: &mut Rng) -> &'a Operation {
     let total: u32 = operations.iter().map(|operation| operation.weight).sum();
     let mut left = rng.u32(..total);

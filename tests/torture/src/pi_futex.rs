@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A lock whose holder inherits the priority of who waits for it.
+//! A lock with priority inheritance.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
+use common::DEADLINE;
 use rustix::io::Errno;
 use rustix::thread::futex;
 use rustix::time::clock_gettime;
@@ -13,7 +14,8 @@ use rustix::time::Timespec;
 
 const PRIVATE: futex::Flags = futex::Flags::PRIVATE;
 
-/// All of it is done in the kernel, as if there were always somebody waiting.
+/// A lock whose holder runs at the priority of its most urgent waiter. Each call enters the
+/// kernel, as if another thread were waiting.
 #[derive(Debug)]
 pub(crate) struct PiFutex(AtomicU32);
 
@@ -22,13 +24,15 @@ impl PiFutex {
         Self(AtomicU32::new(0))
     }
 
+    /// Takes the lock; panics after [`DEADLINE`].
     pub(crate) fn lock(&self) {
-        futex::lock_pi(&self.0, PRIVATE, None).expect("no deadlock");
+        let timeout = Timespec::try_from(DEADLINE).expect("the deadline fits");
+        assert!(self.lock_within(timeout), "PI futex: waited {DEADLINE:?}");
     }
 
-    /// Takes the lock, unless that takes too long; returns whether it did.
-    pub(crate) fn lock_within(&self, patience: Timespec) -> bool {
-        let end = clock_gettime(ClockId::Realtime) + patience;
+    /// Takes the lock, and returns whether that was possible before the timeout.
+    pub(crate) fn lock_within(&self, timeout: Timespec) -> bool {
+        let end = clock_gettime(ClockId::Realtime) + timeout;
         match futex::lock_pi(&self.0, PRIVATE, Some(&end)) {
             Ok(()) => true,
             Err(Errno::TIMEDOUT) => false,
@@ -37,7 +41,7 @@ impl PiFutex {
     }
 
     pub(crate) fn unlock(&self) {
-        // The kernel says "again" when somebody starts to wait at this moment.
+        // The kernel returns EAGAIN when another thread begins to wait at this moment.
         while let Err(error) = futex::unlock_pi(&self.0, PRIVATE) {
             assert_eq!(error, Errno::AGAIN, "the lock is held");
         }

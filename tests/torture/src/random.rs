@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Random arguments.
+//! Random arguments of operations.
 
 use common::attr::Attr;
 use common::hint;
@@ -8,20 +8,20 @@ use fastrand::Rng;
 use go_sched_policy::LEVELS;
 use gosched::uapi::GO_SCHED_INHERIT;
 
-/// Above this are the threads that keep the program going.
+/// Limit of random real-time priorities, below those of the threads that run the test.
 const RT_PRIORITY_MAX: u32 = 30;
 
-/// A priority.
+/// Returns a priority.
 pub(crate) fn prio(rng: &mut Rng) -> u32 {
     rng.u32(..LEVELS)
 }
 
-/// A priority or, sometimes, none.
+/// Returns a priority or, one time in four, none.
 pub(crate) fn prio_or_none(rng: &mut Rng) -> Option<u32> {
     (rng.u32(..4) != 0).then(|| prio(rng))
 }
 
-/// `GO_SCHED_INHERIT` or nothing.
+/// Returns `GO_SCHED_INHERIT` or no flag.
 pub(crate) fn inherit(rng: &mut Rng) -> u32 {
     if rng.bool() {
         GO_SCHED_INHERIT
@@ -30,7 +30,8 @@ pub(crate) fn inherit(rng: &mut Rng) -> u32 {
     }
 }
 
-/// A hint: mostly a priority, sometimes none, now and then one there is not.
+/// Returns a hint: usually a priority, sometimes none, and rarely a byte that may be
+/// invalid.
 pub(crate) fn hint(rng: &mut Rng) -> u8 {
     match rng.u32(..16) {
         0 => rng.u8(..),
@@ -39,13 +40,13 @@ pub(crate) fn hint(rng: &mut Rng) -> u8 {
     }
 }
 
-/// A nice value.
+/// Returns a nice value.
 pub(crate) fn nice(rng: &mut Rng) -> i32 {
     rng.i32(-20..20)
 }
 
-/// Any policy but `SCHED_DEADLINE`: that one and CPU hotplug do not get along in
-/// Linux 6.12.
+/// Returns attributes of any policy except `SCHED_DEADLINE`, which makes Linux 6.12 crash
+/// together with CPU hotplug.
 pub(crate) fn attr(rng: &mut Rng) -> Attr {
     let slice_ns = if rng.bool() {
         rng.u64(100_000..100_000_000)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was done, what could not be, and what went wrong first.
+//! Counts of operations, and the first failure.
 
 use std::fmt::Write;
 use std::panic;
@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::sync::OnceLock;
 use std::thread;
+use std::time::Duration;
 
 use common::child::panic_message;
 use nix::unistd::sysconf;
@@ -20,7 +21,7 @@ use crate::args::Role;
 
 pub(crate) const NAME: &str = "go_sched_torture";
 
-/// How often one thing was done.
+/// Number of times that an operation was performed.
 #[derive(Debug)]
 pub(crate) struct Count {
     pub(crate) name: &'static str,
@@ -44,7 +45,7 @@ impl Count {
     }
 }
 
-/// Lists counts as `name n, name n`.
+/// Formats counts as `name n, name n`.
 pub(crate) fn list<'a>(counts: impl Iterator<Item = &'a Count>) -> String {
     let mut list = String::new();
     for count in counts {
@@ -57,30 +58,30 @@ pub(crate) fn list<'a>(counts: impl Iterator<Item = &'a Count>) -> String {
 
 static FAILURE: OnceLock<String> = OnceLock::new();
 
-/// Has every panic recorded, of which the first is the verdict: the others may be
-/// its consequence.
+/// Installs a hook that records panics. The first panic is the verdict: the others may be
+/// its consequences.
 pub(crate) fn record_panics() {
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        let words = panic_message(panic.payload());
-        fail(format!("{words} ({})", place.unwrap_or_default()));
+        let message = panic_message(panic.payload());
+        fail(format!("{message} ({})", place.unwrap_or_default()));
     }));
 }
 
-/// Records a failure, unless there is one already.
-pub(crate) fn fail(words: String) {
+/// Records a failure, unless an earlier one is recorded.
+pub(crate) fn fail(message: String) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("a thread without name");
-    // What came later is left out.
-    let _ = FAILURE.set(format!("{name}: {words}"));
+    // Later failures are not recorded.
+    let _ = FAILURE.set(format!("{name}: {message}"));
 }
 
-/// The first failure, if there was one.
+/// Returns the first failure.
 pub(crate) fn failure() -> Option<&'static str> {
     FAILURE.get().map(String::as_str)
 }
 
-/// Says that all went well.
+/// Prints that the test succeeded, with the counts of the operations.
 pub(crate) fn succeed(args: &Args, done: &str) -> ExitCode {
     if matches!(args.role, Role::Root) {
         println!("{NAME}: SUCCESS {}: {done}", describe(args));
@@ -88,8 +89,18 @@ pub(crate) fn succeed(args: &Args, done: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Says what went wrong, and ends the program whatever its threads do.
-pub(crate) fn give_up(args: &Args) -> ! {
+/// Ends the process with a failure once `limit` has passed, whatever its threads wait for.
+pub(crate) fn limit_time(args: &Args, limit: Duration) {
+    let args = args.clone();
+    thread::spawn(move || {
+        thread::sleep(limit);
+        fail(format!("the test does not end within {limit:?}"));
+        exit_with_failure(&args);
+    });
+}
+
+/// Prints the first failure, and ends the process whatever its threads do.
+pub(crate) fn exit_with_failure(args: &Args) -> ! {
     let failure = failure().unwrap_or("no reason is known");
     let verdict = format!("{NAME}: FAILURE {}: {failure}", describe(args));
     match args.role {
@@ -100,7 +111,7 @@ pub(crate) fn give_up(args: &Args) -> ! {
 }
 
 fn describe(args: &Args) -> String {
-    // Those that are offline at this moment included.
+    // CPUs that are offline count too.
     let cpus = sysconf(SysconfVar::_NPROCESSORS_CONF).ok().flatten();
     let cpus = cpus.unwrap_or_default();
     format!("{} s, {cpus} CPUs, seed {}", args.seconds, args.seed)

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One life of the module, as its users see it.
+//! Use of the module between two reloads.
 
 use common::device::Device;
 use common::device::PublicDevice;
 use common::hint::HintPage;
 
-/// Slots in the shared hint pages: more than are used, over more than one page.
+/// Number of slots in the shared hint pages: more than threads use, over more than one page.
 pub(crate) const SLOTS: u32 = 128;
 
-/// The device, open and mapped. The module cannot go while this exists.
+/// The device, open and mapped. The module cannot be unloaded while this exists.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) page: HintPage,
     pub(crate) device: Device,
-    /// Whether the process may do everything.
+    /// Whether the process is root's.
     pub(crate) privileged: bool,
-    /// Only root can, and needs to, open the device to everybody.
+    /// Makes the device accessible to all users, which only root can.
     _public: Option<PublicDevice>,
 }
 

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! When all threads have ended, nothing may be left of them.
-
-use std::fs;
-use std::path::Path;
-use std::thread;
-use std::time::Duration;
+//! Shutdown check: nothing is left of the threads that have ended. The harness looks for
+//! leaked memory when the program has ended.
 
 use common::eventually;
 use common::module;
@@ -13,30 +9,25 @@ use common::worker::in_thread;
 
 use crate::args::Args;
 use crate::args::Role;
+use crate::context::Context;
 use crate::ops;
 use crate::session::Session;
 use crate::session::SLOTS;
 use crate::slab;
-use crate::world::World;
 
-const KMEMLEAK: &str = "/sys/kernel/debug/kmemleak";
-
-/// kmemleak ignores objects younger than 5 s.
-const KMEMLEAK_MIN_AGE: Duration = Duration::from_millis(5500);
-
-/// Ends the wards and looks at what is left; `records` is how many there were at
-/// the start.
-pub(crate) fn check(mut world: World, args: &Args, records: Option<u64>) {
+/// Checks the modeled threads, ends them, and looks for what is left of all threads.
+/// `records` is the number of records in the kernel at the start.
+pub(crate) fn check(mut context: Context, args: &Args, records: Option<u64>) {
     let root = matches!(args.role, Role::Root);
-    world.release_wards();
-    let session = world.end_session();
+    context.release_modeled();
+    let session = context.end_session();
     in_thread(move || bind_each(&session));
     in_thread(move || bind_each(&Session::new(root)));
     if !root {
         return;
     }
     ops::all_online().expect("CPUs come back");
-    if let Ok(cgroups) = &world.cgroups {
+    if let Ok(cgroups) = &context.cgroups {
         cgroups.remove().expect("no thread is left in the groups");
     }
     if let Some(before) = records {
@@ -45,25 +36,12 @@ pub(crate) fn check(mut world: World, args: &Args, records: Option<u64>) {
         });
     }
     module::unload();
-    if Path::new(KMEMLEAK).exists() {
-        check_leaks();
-    }
 }
 
-/// No slot may still be bound to a thread that is gone.
+/// Binds each slot, which fails for a slot that is still bound to an ended thread.
 fn bind_each(session: &Session) {
     for slot in 0..SLOTS {
         session.device.bind(slot);
         session.device.unbind();
     }
-}
-
-/// Only an object that does not change between two scans is reported.
-fn check_leaks() {
-    for _ in 0..2 {
-        thread::sleep(KMEMLEAK_MIN_AGE / 2);
-        fs::write(KMEMLEAK, "scan").expect("kmemleak scans");
-    }
-    let leaks = fs::read_to_string(KMEMLEAK).expect("kmemleak is readable");
-    assert!(leaks.is_empty(), "kmemleak: {leaks}");
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How many records of threads the kernel holds.
+//! Number of thread records that the kernel holds.
 
 use std::fs;
 
 const CACHE: &str = "gmp_info";
 
-/// The number of records in use, or why it is not known.
+/// Returns the number of records in use, or the reason why it is unknown.
 pub(crate) fn records() -> Result<u64, String> {
-    // What CPUs keep for themselves would count as in use.
+    // Free records in the caches of the CPUs would count as in use.
     let shrink = format!("/sys/kernel/slab/{CACHE}/shrink");
     fs::write(&shrink, "1").map_err(|error| format!("{shrink}: {error}"))?;
     let path = "/proc/slabinfo";

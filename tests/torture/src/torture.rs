@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From the start to the end.
+//! Start, supervision and end of the test.
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -20,28 +20,33 @@ use crate::actor::Actor;
 use crate::args::Args;
 use crate::args::Role;
 use crate::cgroup::Cgroups;
-use crate::finale;
+use crate::checker;
+use crate::context::Context;
 use crate::operation::Operation;
 use crate::ops;
-use crate::prey;
-use crate::referee;
 use crate::report;
 use crate::report::NAME;
+use crate::shutdown;
 use crate::slab;
-use crate::world::World;
+use crate::victim;
 
-/// Above all that is tortured.
+/// Real-time priorities of the threads that run the test, above those of all others.
 const RT_PRIORITY_MAIN: u32 = 95;
-const RT_PRIORITY_REFEREE: u32 = 90;
+const RT_PRIORITY_CHECKER: u32 = 90;
 const RT_PRIORITY_ACTOR: u32 = 80;
 
-/// Between two signs of life.
+/// Interval of progress reports.
 const PROGRESS: Duration = Duration::from_secs(10);
 
 type Operations = Vec<&'static Operation>;
 
-/// Does it all, and returns what was done.
+/// Limit of the time before the test proper, and after it, on a debug kernel under
+/// emulation.
+const OVERHEAD: Duration = DEADLINE.saturating_mul(6);
+
+/// Runs the test, and returns the counts of the operations and the reasons for skipped ones.
 pub(crate) fn torture(args: &Args) -> String {
+    report::limit_time(args, Duration::from_secs(args.seconds) + OVERHEAD);
     let root = matches!(args.role, Role::Root);
     let mut skipped = String::new();
     let cgroups = if root {
@@ -57,19 +62,19 @@ pub(crate) fn torture(args: &Args) -> String {
     } else {
         Err(String::new())
     };
-    let world = World::new(root, args.threads, cgroups);
+    let context = Context::new(root, args.threads, cgroups);
 
     let groups = if root { ops::OF_ROOT } else { ops::OF_USER };
     let mut operations = Operations::new();
     for operation in groups.iter().copied().flatten() {
-        match operation.missing(&world) {
+        match operation.missing(&context) {
             None => operations.push(operation),
             Some(why) => skip(&mut skipped, operation.count.name, &why),
         }
     }
     let mut all = operations.clone();
     if root {
-        all.extend(prey::OPERATIONS.iter().chain(&referee::OPERATIONS));
+        all.extend(victim::OPERATIONS.iter().chain(&checker::OPERATIONS));
         if let Err(why) = &records {
             skip(&mut skipped, "slab", why);
         }
@@ -80,40 +85,41 @@ pub(crate) fn torture(args: &Args) -> String {
     thread::scope(|scope| {
         let mut threads = Vec::new();
         for (index, actor) in actors.iter().enumerate() {
-            let (world, operations, seed) = (&world, &operations, rng.u64(..));
-            // Half of them go before all that they act on.
+            let (context, operations, seed) = (&context, &operations, rng.u64(..));
+            // Half of the actors preempt all threads that they change.
             let urgent = root && index % 2 == 0;
-            let act = move || {
+            let run = move || {
                 if urgent {
                     Attr::fifo(RT_PRIORITY_ACTOR).reset_on_fork().apply(SELF);
                 }
-                actor.act(world, operations, seed);
+                actor.run(context, operations, seed);
             };
-            threads.push(spawn(scope, format!("actor {index}"), act));
+            threads.push(spawn(scope, format!("actor {index}"), run));
         }
         if root {
-            for index in 0..world.prey.len() {
-                let (world, rng) = (&world, rng.fork());
-                let keep_alive = move || prey::keep_alive(world, index, rng);
-                threads.push(spawn(scope, format!("keeper {index}"), keep_alive));
+            for index in 0..context.victims.len() {
+                let (context, rng) = (&context, rng.fork());
+                let respawn = move || victim::respawn(context, index, rng);
+                threads.push(spawn(scope, format!("victims {index}"), respawn));
             }
-            let (world, rng) = (&world, rng.fork());
-            threads.push(spawn(scope, "referee".to_owned(), move || {
-                Attr::fifo(RT_PRIORITY_REFEREE).reset_on_fork().apply(SELF);
-                referee::watch(world, rng);
+            let (context, rng) = (&context, rng.fork());
+            threads.push(spawn(scope, "checker".to_owned(), move || {
+                Attr::fifo(RT_PRIORITY_CHECKER).reset_on_fork().apply(SELF);
+                checker::run(context, rng);
             }));
         }
-        oversee(args, &world, &actors, &all, &threads);
+        supervise(args, &context, &actors, &all, &threads);
     });
-    finale::check(world, args, records.ok());
+    shutdown::check(context, args, records.ok());
 
     report::list(all.iter().map(|operation| &operation.count)) + &skipped
 }
 
-/// Waits for the end of the time, or a failure, and then for the threads.
-fn oversee(
+/// Waits for the end of the test's time and then of its threads. Ends the process after a
+/// failure, or when threads do not end in time.
+fn supervise(
     args: &Args,
-    world: &World,
+    context: &Context,
     actors: &[Actor],
     all: &Operations,
     threads: &[ScopedJoinHandle<'_, ()>],
@@ -124,9 +130,9 @@ fn oversee(
     while start.elapsed() < end + DEADLINE * 2 {
         thread::sleep(Duration::from_millis(50));
         if report::failure().is_some() {
-            report::give_up(args);
+            report::exit_with_failure(args);
         }
-        if let Some(name) = actors.iter().find_map(Actor::hangs_in) {
+        if let Some(name) = actors.iter().find_map(Actor::hung_operation) {
             report::fail(format!("{name} does not end"));
         }
         if start.elapsed() >= next {
@@ -135,14 +141,14 @@ fn oversee(
             eprintln!("{NAME}: {} s: {counts}", start.elapsed().as_secs());
         }
         if start.elapsed() >= end {
-            world.stop.store(true, Ordering::Relaxed);
+            context.stop.store(true, Ordering::Relaxed);
         }
         if threads.iter().all(ScopedJoinHandle::is_finished) {
             return;
         }
     }
-    report::fail("not all threads come to their end".to_owned());
-    report::give_up(args);
+    report::fail("not all threads end".to_owned());
+    report::exit_with_failure(args);
 }
 
 fn spawn<'scope>(
@@ -156,7 +162,7 @@ fn spawn<'scope>(
         .expect("a thread")
 }
 
-/// Notes and says that something cannot be done here.
+/// Prints and records that something is not tested here, and the reason.
 fn skip(skipped: &mut String, name: &str, why: &str) {
     eprintln!("{NAME}: SKIPPED {name}: {why}");
     // Writing to a string does not fail.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Prey: threads that everybody changes at once, they themselves included. What they
-//! must be is not known, but it must be something whole; the referee looks.
+//! Victims: threads that all actors and the victims themselves change at once. Their exact
+//! state is unknown, but must be consistent when the checker reads it.
 
 use std::hint::spin_loop;
 use std::sync::atomic::Ordering;
@@ -20,58 +20,58 @@ use nix::errno::Errno;
 use nix::unistd::gettid;
 use rustix::time::Timespec;
 
+use crate::context::session;
+use crate::context::Context;
 use crate::operation::choose;
 use crate::operation::Operation;
 use crate::random;
 use crate::session::SLOTS;
-use crate::world::session;
-use crate::world::World;
 
-/// What a thread of the prey does to itself.
+/// Operations that a victim performs on itself.
 pub(crate) static OPERATIONS: [Operation; 7] = [
     Operation::new("own-hint", 30, store_own),
     Operation::new("own-bind", 6, bind),
     Operation::new("own-unbind", 3, unbind),
     Operation::new("own-set", 6, set),
     Operation::new("own-setattr", 2, set_attr),
-    Operation::new("own-page", 2, bind_to_page_of_its_own),
+    Operation::new("own-page", 2, bind_to_own_page),
     Operation::new("pi-futex", 6, lock_two),
 ];
 
-/// Runs threads, one after the other, until the end.
-pub(crate) fn keep_alive(world: &World, index: usize, mut rng: Rng) {
-    while !world.is_over() {
+/// Runs one victim after the other until the end.
+pub(crate) fn respawn(context: &Context, index: usize, mut rng: Rng) {
+    while !context.is_over() {
         let rng = rng.fork();
         thread::scope(|scope| {
-            let life = Builder::new().name(format!("prey {index}"));
-            let life = life.spawn_scoped(scope, move || live(world, index, rng));
-            life.expect("a thread");
+            let victim = Builder::new().name(format!("victim {index}"));
+            let victim = victim.spawn_scoped(scope, move || run(context, index, rng));
+            victim.expect("a thread");
         });
     }
 }
 
-/// One thread's life. It takes no memory: it is often the least urgent thread of all,
-/// and would keep the others from the allocator.
-fn live(world: &World, index: usize, mut rng: Rng) {
-    let tid = &world.prey[index];
+/// Performs a random number of operations. They allocate no memory: a victim is often the
+/// least urgent thread, and would block the others while it holds the allocator's lock.
+fn run(context: &Context, index: usize, mut rng: Rng) {
+    let tid = &context.victims[index];
     tid.store(gettid().as_raw(), Ordering::Relaxed);
     let operations = OPERATIONS.each_ref();
     for _ in 0..rng.u32(..2000) {
-        if world.is_over() {
+        if context.is_over() {
             break;
         }
         {
-            let _disturbing = world.disturb();
-            choose(&operations, &mut rng).run(world, &mut rng);
+            let _changing = context.change_victims();
+            choose(&operations, &mut rng).run(context, &mut rng);
         }
-        idle(&mut rng);
+        pause(&mut rng);
     }
-    let _disturbing = world.disturb();
+    let _changing = context.change_victims();
     tid.store(0, Ordering::Relaxed);
 }
 
-/// Leaves the CPU, or does not.
-fn idle(rng: &mut Rng) {
+/// Sleeps, yields or spins for a short time, or returns at once.
+fn pause(rng: &mut Rng) {
     match rng.u32(..4) {
         0 => thread::sleep(Duration::from_micros(rng.u64(..2000))),
         1 => thread::yield_now(),
@@ -85,56 +85,57 @@ fn idle(rng: &mut Rng) {
     }
 }
 
-fn store_own(world: &World, rng: &mut Rng) {
-    let guard = world.in_session();
+fn store_own(context: &Context, rng: &mut Rng) {
+    let guard = context.read_session();
     let session = session(&guard);
     if let Some(slot) = session.device.get(SELF).slot {
-        // It may be one of another file: then this is the slot of others.
+        // The binding may be to another file's page. The store then goes to a slot of
+        // another victim.
         session.page.slot(slot).store(random::hint(rng));
     }
 }
 
-fn bind(world: &World, rng: &mut Rng) {
-    // The wards have the first slots. Others of the prey may have this one.
-    let slot = rng.u32(world.ward_count()..SLOTS);
-    let result = session(&world.in_session()).device.try_bind(slot);
+fn bind(context: &Context, rng: &mut Rng) {
+    // The modeled threads have the first slots. Another victim may have this one.
+    let slot = rng.u32(context.modeled_count()..SLOTS);
+    let result = session(&context.read_session()).device.try_bind(slot);
     assert!(
         matches!(result, Ok(()) | Err(Errno::EBUSY)),
         "BIND: {result:?}"
     );
 }
 
-fn unbind(world: &World, _rng: &mut Rng) {
-    session(&world.in_session()).device.unbind();
+fn unbind(context: &Context, _rng: &mut Rng) {
+    session(&context.read_session()).device.unbind();
 }
 
-fn set(world: &World, rng: &mut Rng) {
+fn set(context: &Context, rng: &mut Rng) {
     let (prio, flags) = (random::prio(rng), random::inherit(rng));
     if rng.bool() {
-        let guard = world.in_session();
+        let guard = context.read_session();
         let result = session(&guard).device.try_set(SELF, prio, flags);
         assert_eq!(result, Ok(()), "SET of itself to {prio}");
     } else {
-        // The module may be away.
+        // The module may be unloaded.
         let result = set_schedprio(SELF, prio, flags);
         let may_be = matches!(result, Ok(()) | Err(Errno::EOPNOTSUPP));
         assert!(may_be, "go_set_schedprio of itself to {prio}: {result:?}");
     }
 }
 
-fn set_attr(_world: &World, rng: &mut Rng) {
+fn set_attr(_context: &Context, rng: &mut Rng) {
     random::attr(rng).apply(SELF);
 }
 
-/// Binds the thread through another open file, whose page goes before the binding or
-/// after it.
-fn bind_to_page_of_its_own(world: &World, rng: &mut Rng) {
-    let guard = world.in_session();
-    // The binding, if there is one, may be of the shared file.
+/// Binds the thread to a slot of a page of its own, which is unmapped before the binding
+/// ends or after.
+fn bind_to_own_page(context: &Context, rng: &mut Rng) {
+    let guard = context.read_session();
+    // The thread may be bound to a slot of the shared page.
     session(&guard).device.unbind();
     let device = Device::open();
-    let slot = rng.u32(world.ward_count()..SLOTS_PER_PAGE);
-    // Either makes the page.
+    let slot = rng.u32(context.modeled_count()..SLOTS_PER_PAGE);
+    // The bind or the mapping, whichever is first, allocates the page.
     let bind_first = rng.bool();
     if bind_first {
         device.bind(slot);
@@ -147,33 +148,33 @@ fn bind_to_page_of_its_own(world: &World, rng: &mut Rng) {
     if rng.bool() {
         drop(device);
         page.slot(slot).store(random::hint(rng));
-        idle(rng);
+        pause(rng);
         drop(page);
     } else {
         page.slot(slot).store(random::hint(rng));
         drop(page);
         drop(device);
     }
-    idle(rng);
+    pause(rng);
     if rng.bool() {
         session(&guard).device.unbind();
     }
 }
 
-/// Takes two locks in order, the second not for ever, and so is part of chains that
-/// form and dissolve.
-fn lock_two(world: &World, rng: &mut Rng) {
-    let first = rng.usize(..world.futexes.len() - 1);
-    let second = rng.usize(first + 1..world.futexes.len());
-    let (first, second) = (&world.futexes[first], &world.futexes[second]);
+/// Takes two locks in order, the second with a short timeout. Chains of waiting threads form
+/// and dissolve that way.
+fn lock_two(context: &Context, rng: &mut Rng) {
+    let first = rng.usize(..context.futexes.len() - 1);
+    let second = rng.usize(first + 1..context.futexes.len());
+    let (first, second) = (&context.futexes[first], &context.futexes[second]);
     first.lock();
-    idle(rng);
-    let patience = Timespec {
+    pause(rng);
+    let timeout = Timespec {
         tv_sec: 0,
         tv_nsec: rng.i64(0..2_000_000),
     };
-    if second.lock_within(patience) {
-        idle(rng);
+    if second.lock_within(timeout) {
+        pause(rng);
         second.unlock();
     }
     first.unlock();

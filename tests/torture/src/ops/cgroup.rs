@@ -1,57 +1,57 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Control groups: bandwidth, weight, CPUs, and the freezer.
+//! Changes of cgroups: bandwidth, weight, CPUs, and the freezer.
 
 use fastrand::Rng;
 
 use crate::cgroup::Cgroups;
 use crate::cgroup::Group;
+use crate::context::Context;
 use crate::operation::Operation;
-use crate::ops::wards::with_ward;
+use crate::ops::requests::with_modeled;
 use crate::random;
-use crate::world::World;
 
 pub(super) static OPERATIONS: [Operation; 5] = [
-    Operation::new("cgroup-move", 8, |world, rng| {
-        in_cgroups(world, |cgroups| migrate(world, cgroups, rng));
+    Operation::new("cgroup-move", 8, |context, rng| {
+        in_cgroups(context, |cgroups| migrate(context, cgroups, rng));
     })
     .needs(missing),
-    Operation::new("cpu.max", 3, |world, rng| {
-        set(world, rng, "cpu.max", |rng| {
+    Operation::new("cpu.max", 3, |context, rng| {
+        set(context, rng, "cpu.max", |rng| {
             ["max 20000", "5000 20000", "2000 10000"][rng.usize(..3)].to_owned()
         });
     })
     .needs(missing),
-    Operation::new("cpu.weight", 3, |world, rng| {
-        set(world, rng, "cpu.weight", |rng| {
+    Operation::new("cpu.weight", 3, |context, rng| {
+        set(context, rng, "cpu.weight", |rng| {
             rng.u32(10..=10_000).to_string()
         });
     })
     .needs(missing),
-    Operation::new("cpuset", 3, |world, rng| {
-        set(world, rng, "cpuset.cpus", |rng| {
+    Operation::new("cpuset", 3, |context, rng| {
+        set(context, rng, "cpuset.cpus", |rng| {
             ["", "0", "1", "0-1"][rng.usize(..4)].to_owned()
         });
     })
     .needs(missing),
-    Operation::new("freeze", 4, |world, rng| {
-        in_cgroups(world, |cgroups| freeze(world, cgroups, rng));
+    Operation::new("freeze", 4, |context, rng| {
+        in_cgroups(context, |cgroups| freeze(context, cgroups, rng));
     })
     .needs(missing),
 ];
 
-fn missing(world: &World) -> Option<String> {
-    world.cgroups.as_ref().err().cloned()
+fn missing(context: &Context) -> Option<String> {
+    context.cgroups.as_ref().err().cloned()
 }
 
-fn in_cgroups(world: &World, action: impl FnOnce(&Cgroups)) {
-    if let Ok(cgroups) = &world.cgroups {
+fn in_cgroups(context: &Context, action: impl FnOnce(&Cgroups)) {
+    if let Ok(cgroups) = &context.cgroups {
         action(cgroups);
     }
 }
 
-fn set(world: &World, rng: &mut Rng, file: &str, value: fn(&mut Rng) -> String) {
-    in_cgroups(world, |cgroups| {
+fn set(context: &Context, rng: &mut Rng, file: &str, value: fn(&mut Rng) -> String) {
+    in_cgroups(context, |cgroups| {
         let group = &cgroups.groups[rng.usize(..cgroups.groups.len())];
         let value = value(rng);
         let result = group.set(file, &value);
@@ -59,12 +59,12 @@ fn set(world: &World, rng: &mut Rng, file: &str, value: fn(&mut Rng) -> String) 
     });
 }
 
-/// Moves some ward or prey to another group, or out of all.
-fn migrate(world: &World, cgroups: &Cgroups, rng: &mut Rng) {
-    let prey = world.some_prey(rng).filter(|_| rng.bool());
-    // Held, so that nobody finds it moved.
-    let ward = world.some_ward(rng);
-    let Some(tid) = prey.or(ward.as_ref().map(|ward| ward.tid())) else {
+/// Moves a modeled thread or a victim to a random group, or out of all groups.
+fn migrate(context: &Context, cgroups: &Cgroups, rng: &mut Rng) {
+    let victim = context.pick_victim(rng).filter(|_| rng.bool());
+    // Stays locked, so that no other actor uses the thread during the move.
+    let thread = context.pick_modeled(rng);
+    let Some(tid) = victim.or(thread.as_ref().map(|thread| thread.tid())) else {
         return;
     };
     match cgroups.groups.get(rng.usize(..=cgroups.groups.len())) {
@@ -76,30 +76,30 @@ fn migrate(world: &World, cgroups: &Cgroups, rng: &mut Rng) {
 fn put(group: &Group, tid: i32) {
     match group.take(tid) {
         Ok(()) => {}
-        // It was prey, and has ended.
+        // The thread was a victim, and has ended.
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
         Err(error) => panic!("move of {tid}: {error}"),
     }
 }
 
-/// Changes a ward that is frozen, beside frozen prey.
-fn freeze(world: &World, cgroups: &Cgroups, rng: &mut Rng) {
+/// Changes a frozen modeled thread, while a victim is frozen as well.
+fn freeze(context: &Context, cgroups: &Cgroups, rng: &mut Rng) {
     let Ok(group) = cgroups.freezer.try_lock() else {
         return;
     };
-    let prey = world.some_prey(rng);
-    with_ward(world, rng, |ward, session, rng| {
-        let threads = [Some(ward.tid()), prey];
+    let victim = context.pick_victim(rng);
+    with_modeled(context, rng, |thread, session, rng| {
+        let threads = [Some(thread.tid()), victim];
         threads.iter().flatten().for_each(|tid| put(&group, *tid));
         group.while_frozen(|| {
             for _ in 0..rng.u32(1..4) {
                 match rng.u32(..4) {
-                    0 => ward.clear(session),
-                    1 => ward.set_attr(&random::attr(rng)),
-                    2 => ward.limit(session, random::prio_or_none(rng)),
-                    _ => ward.set(session, random::prio(rng), rng.bool(), rng.bool()),
+                    0 => thread.clear(session),
+                    1 => thread.set_attr(&random::attr(rng)),
+                    2 => thread.set_ceiling(session, random::prio_or_none(rng)),
+                    _ => thread.set(session, random::prio(rng), rng.bool(), rng.bool()),
                 }
-                ward.check(session);
+                thread.check(session);
             }
         });
         threads

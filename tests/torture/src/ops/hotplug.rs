@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! CPUs that go and come back.
+//! CPU hotplug.
 
 use std::fs;
 use std::io;
@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::context::Context;
 use crate::operation::Operation;
-use crate::world::World;
 
 pub(super) static OPERATIONS: [Operation; 1] = [Operation::new("hotplug", 2, cycle).needs(missing)];
 
-/// One CPU at a time, so that some are left.
+/// Locked while a CPU is offline: one at a time, so that others stay online.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// The default slice depends on the number of CPUs, unless this file has "0".
+/// File that, with "0", keeps the default slice independent of the number of CPUs.
 const SCALING: &str = "/sys/kernel/debug/sched/tunable_scaling";
 
-/// The files that control the CPUs that can go; CPU 0 cannot.
+/// Returns the files that switch CPUs on and off. CPU 0 has none.
 fn switches() -> Vec<PathBuf> {
     let switch = |cpu| PathBuf::from(format!("/sys/devices/system/cpu/cpu{cpu}/online"));
     (1..)
@@ -31,7 +31,7 @@ fn switches() -> Vec<PathBuf> {
         .collect()
 }
 
-fn missing(_world: &World) -> Option<String> {
+fn missing(_context: &Context) -> Option<String> {
     if switches().is_empty() {
         return Some("no CPU can be taken offline".to_owned());
     }
@@ -39,7 +39,7 @@ fn missing(_world: &World) -> Option<String> {
     fixed.err().map(|error| format!("{SCALING}: {error}"))
 }
 
-fn cycle(_world: &World, rng: &mut Rng) {
+fn cycle(_context: &Context, rng: &mut Rng) {
     let Ok(_turn) = TURN.try_lock() else {
         return;
     };
@@ -52,7 +52,7 @@ fn cycle(_world: &World, rng: &mut Rng) {
     fs::write(switch, "1").expect("a CPU comes back");
 }
 
-/// Brings all CPUs back.
+/// Brings all CPUs online.
 pub(crate) fn all_online() -> io::Result<()> {
     for switch in switches() {
         fs::write(switch, "1")?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! New threads, processes and programs, and how they end.
+//! Start and end of threads, processes and programs.
 
 use std::env;
 use std::os::unix::process::CommandExt;
@@ -19,42 +19,42 @@ use fastrand::Rng;
 
 use crate::args::Args;
 use crate::args::Role;
+use crate::context::Context;
 use crate::in_force;
 use crate::operation::Operation;
 use crate::random;
-use crate::world::World;
 
 pub(super) static OPERATIONS: [Operation; 5] = [
-    Operation::new("thread", 8, |world, rng| {
-        as_parent(world, rng, |device, inherited| {
+    Operation::new("thread", 8, |context, rng| {
+        as_parent(context, rng, |device, inherited| {
             in_thread(move || assert_eq!(device.prio(SELF), inherited));
         });
     }),
-    Operation::new("fork", 4, |world, rng| {
-        as_parent(world, rng, |device, inherited| {
+    Operation::new("fork", 4, |context, rng| {
+        as_parent(context, rng, |device, inherited| {
             in_child(|| assert_eq!(device.prio(SELF), inherited));
         });
     }),
-    Operation::new("vfork-exec", 2, |world, rng| {
-        as_parent(world, rng, |_device, inherited| {
+    Operation::new("vfork-exec", 2, |context, rng| {
+        as_parent(context, rng, |_device, inherited| {
             run_program(Role::Exec, inherited, 0)
         });
     }),
-    Operation::new("exec", 2, |world, rng| {
-        let _session = world.in_session();
+    Operation::new("exec", 2, |context, rng| {
+        let _session = context.read_session();
         run_program(Role::Bound, Some(random::prio(rng)), rng.u64(..));
     }),
     Operation::new("kill", 3, kill),
 ];
 
-/// Runs `create` in a thread with a random priority, and tells it the priority that
-/// new threads start with.
+/// Runs `create` in a thread with a random priority. The argument of `create` is the priority
+/// that new threads must start with.
 fn as_parent(
-    world: &World,
+    context: &Context,
     rng: &mut Rng,
     create: impl FnOnce(Device, Option<u32>) + Send + 'static,
 ) {
-    let _session = world.in_session();
+    let _session = context.read_session();
     let (prio, flags) = (random::prio(rng), random::inherit(rng));
     in_thread(move || {
         let device = Device::open();
@@ -67,7 +67,7 @@ fn as_parent(
     });
 }
 
-/// This program in another role.
+/// Returns a command that runs this program in another role.
 pub(super) fn program(role: Role) -> Command {
     let mut program = Command::new(env::current_exe().expect("/proc has it"));
     let role = role.to_possible_value().expect("no role is skipped");
@@ -80,11 +80,11 @@ fn run_program(role: Role, prio: Option<u32>, seed: u64) {
     program.arg(format!("--prio={}", prio.map_or(-1, |prio| prio as i32)));
     let output = program.arg(format!("--seed={seed}")).output();
     let output = output.expect("a process");
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{role:?} at {prio:?}: {words}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{role:?} at {prio:?}: {message}");
 }
 
-/// Binds a thread, the first of the process or another, and has it exec.
+/// Binds a thread, the leader of the process or another one, and has it exec.
 pub(crate) fn exec_bound(args: &Args) -> String {
     let prio = args.prio;
     let mut rng = Rng::with_seed(args.seed);
@@ -102,8 +102,8 @@ pub(crate) fn exec_bound(args: &Args) -> String {
     panic!("exec: {error}");
 }
 
-/// What the program after exec does.
-pub(crate) fn look_at_itself(prio: i32) -> String {
+/// Checks the calling thread after exec.
+pub(crate) fn check_after_exec(prio: i32) -> String {
     let record = Device::open().get(SELF);
     assert_eq!(record.slot, None, "exec ends the binding");
     assert_eq!(record.prio, u32::try_from(prio).ok());
@@ -111,9 +111,9 @@ pub(crate) fn look_at_itself(prio: i32) -> String {
     String::new()
 }
 
-/// Kills a process that is bound, and takes over its slot.
-fn kill(world: &World, rng: &mut Rng) {
-    let _session = world.in_session();
+/// Kills a process that is bound to a slot, and binds another thread to that slot.
+fn kill(context: &Context, rng: &mut Rng) {
+    let _session = context.read_session();
     let device = Device::open();
     let page = HintPage::new(&device, SLOTS_PER_PAGE);
     let (slot, hint) = (rng.u32(..SLOTS_PER_PAGE), random::hint(rng));

@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an actor does.
+//! Operations of actors.
 
-mod birth;
-mod confine;
+mod cgroup;
 mod hotplug;
-mod inheritance;
+mod lifetime;
 mod outside;
+mod pi_chain;
 mod race;
+mod requests;
 mod runaway;
 mod user;
-mod wards;
 
-pub(crate) use birth::exec_bound;
-pub(crate) use birth::look_at_itself;
 pub(crate) use hotplug::all_online;
+pub(crate) use lifetime::check_after_exec;
+pub(crate) use lifetime::exec_bound;
 
 use crate::operation::Operation;
 
-/// What root does.
+/// Operations of root.
 pub(crate) static OF_ROOT: &[&[Operation]] = &[
-    &wards::OPERATIONS,
+    &requests::OPERATIONS,
     &outside::OPERATIONS,
     &race::OPERATIONS,
-    &birth::OPERATIONS,
+    &lifetime::OPERATIONS,
     &user::OPERATIONS,
-    &inheritance::OPERATIONS,
+    &pi_chain::OPERATIONS,
     &runaway::OPERATIONS,
-    &confine::OPERATIONS,
+    &cgroup::OPERATIONS,
     &hotplug::OPERATIONS,
 ];
 
-/// What an unprivileged user does.
-pub(crate) static OF_USER: &[&[Operation]] = &[&wards::OPERATIONS];
+/// Operations of an unprivileged user.
+pub(crate) static OF_USER: &[&[Operation]] = &[&requests::OPERATIONS];

@@ -10,74 +10,76 @@ use fastrand::Rng;
 use procfs::process::Process;
 use procfs::process::Stat;
 
+use crate::context::session;
+use crate::modeled::ModeledThread;
 use crate::operation::Operation;
 use crate::pi_futex::PiFutex;
 use crate::random;
 use crate::session::Session;
-use crate::ward::Ward;
-use crate::world::session;
 
-pub(super) static OPERATIONS: [Operation; 1] = [Operation::new("pi-chain", 6, |world, rng| {
-    let guard = world.in_session();
-    let wards = [(); 3].map(|()| world.some_ward(rng));
-    if let [Some(mut holder), Some(mut between), Some(mut waiter)] = wards {
+pub(super) static OPERATIONS: [Operation; 1] = [Operation::new("pi-chain", 6, |context, rng| {
+    let guard = context.read_session();
+    let threads = [(); 3].map(|()| context.pick_modeled(rng));
+    if let [Some(mut holder), Some(mut between), Some(mut waiter)] = threads {
         let session = session(&guard);
         chain([&mut holder, &mut between, &mut waiter], session, rng);
     }
 })];
 
-/// State of a thread in `/proc/PID/stat`.
+/// State of a sleeping thread in `/proc/PID/stat`.
 const SLEEPING: char = 'S';
 
-/// The first holds a lock that the second waits for, who holds one that the third
-/// waits for; meanwhile they are changed.
-fn chain(wards: [&mut Ward; 3], session: &Session, rng: &mut Rng) {
+/// Builds a chain and changes its threads: the first thread holds a lock that the second
+/// waits for, and the second holds a lock that the third waits for.
+fn chain(threads: [&mut ModeledThread; 3], session: &Session, rng: &mut Rng) {
     let locks = Arc::new([const { PiFutex::new() }; 2]);
     let held = Arc::clone(&locks);
-    wards[0].worker().run(move || held[0].lock());
-    let pending = [(1, 0), (2, 1)].map(|(ward, lock)| {
+    threads[0].worker().run(move || held[0].lock());
+    let pending = [(1, 0), (2, 1)].map(|(thread, lock)| {
         let own = Arc::clone(&locks);
-        let pending: Pending<()> = wards[ward].worker().start(move || {
-            if ward == 1 {
+        let pending: Pending<()> = threads[thread].worker().start(move || {
+            if thread == 1 {
                 own[1].lock();
             }
             own[lock].lock();
             own[lock].unlock();
-            if ward == 1 {
+            if thread == 1 {
                 own[1].unlock();
             }
         });
         eventually("a thread waits for the lock", || {
-            // The lock says so a moment before the thread is in its queue.
-            locks[lock].has_waiter() && stat(wards[ward].tid()).state == SLEEPING
+            // The lock shows a waiter shortly before the thread is in the lock's queue.
+            locks[lock].has_waiter() && stat(threads[thread].tid()).state == SLEEPING
         });
         pending
     });
 
     for _ in 0..4 {
-        let ward = &mut *wards[rng.usize(..3)];
+        let thread = &mut *threads[rng.usize(..3)];
         match rng.u32(..3) {
-            0 => ward.set_attr(&random::attr(rng)),
-            _ => ward.set(session, random::prio(rng), false, rng.bool()),
+            0 => thread.set_attr(&random::attr(rng)),
+            _ => thread.set(session, random::prio(rng), false, rng.bool()),
         }
-        let own = wards.each_ref().map(|ward| ward.in_force().rt_priority);
-        for (index, ward) in wards.iter().enumerate() {
+        let own = threads
+            .each_ref()
+            .map(|thread| thread.in_force().rt_priority);
+        for (index, thread) in threads.iter().enumerate() {
             let most = own[index..].iter().max().copied().unwrap_or_default();
-            let may_be_less = wards[index..].iter().any(|ward| ward.may_be_held());
+            let may_be_less = threads[index..].iter().any(|thread| thread.may_be_held());
             if most > 0 && !may_be_less {
-                assert_eq!(runs_as(ward.tid()), as_rt(most), "{index} of {own:?}");
+                assert_eq!(runs_as(thread.tid()), as_rt(most), "{index} of {own:?}");
             }
         }
     }
 
     let held = Arc::clone(&locks);
-    wards[0].worker().run(move || held[0].unlock());
+    threads[0].worker().run(move || held[0].unlock());
     pending.into_iter().for_each(Pending::wait);
-    for ward in wards {
-        ward.check(session);
-        let own = ward.in_force().rt_priority;
-        if own > 0 && !ward.may_be_held() {
-            assert_eq!(runs_as(ward.tid()), as_rt(own), "{ward:?}");
+    for thread in threads {
+        thread.check(session);
+        let own = thread.in_force().rt_priority;
+        if own > 0 && !thread.may_be_held() {
+            assert_eq!(runs_as(thread.tid()), as_rt(own), "{thread:?}");
         }
     }
 }
@@ -85,15 +87,15 @@ fn chain(wards: [&mut Ward; 3], session: &Session, rng: &mut Rng) {
 fn stat(tid: i32) -> Stat {
     let task = Process::myself().and_then(|me| me.task_from_tid(tid));
     let stat = task.and_then(|task| task.stat());
-    stat.expect("a ward lives")
+    stat.expect("a thread lives")
 }
 
-/// The priority with which a thread really runs.
+/// Returns the priority that a thread runs at, inherited priorities included.
 fn runs_as(tid: i32) -> i64 {
     stat(tid).priority
 }
 
-/// What `/proc/PID/stat` has for a real-time priority (proc_pid_stat(5)).
+/// Returns the form of a real-time priority in `/proc/PID/stat` (proc_pid_stat(5)).
 fn as_rt(rt_priority: u32) -> i64 {
     -1 - i64::from(rt_priority)
 }

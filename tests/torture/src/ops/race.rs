@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Changes of threads that others change at the same time.
+//! Changes of victims, which others change at the same time.
 
 use common::attr::setpriority;
 use common::device::Device;
@@ -12,23 +12,23 @@ use nix::sched::sched_setaffinity;
 use nix::sched::CpuSet;
 use nix::unistd::Pid;
 
+use crate::context::session;
+use crate::context::Context;
 use crate::operation::Operation;
 use crate::random;
 use crate::session::SLOTS;
-use crate::world::session;
-use crate::world::World;
 
 pub(super) static OPERATIONS: [Operation; 10] = [
-    Operation::new("race-set", 40, |world, rng| {
-        on_prey(world, rng, |device, tid, rng| {
+    Operation::new("race-set", 40, |context, rng| {
+        on_victim(context, rng, |device, tid, rng| {
             device.try_set(tid, random::prio(rng), random::inherit(rng))
         });
     }),
-    Operation::new("race-clear", 12, |world, rng| {
-        on_prey(world, rng, |device, tid, _| device.try_clear(tid, 0));
+    Operation::new("race-clear", 12, |context, rng| {
+        on_victim(context, rng, |device, tid, _| device.try_clear(tid, 0));
     }),
-    Operation::new("race-ceiling", 16, |world, rng| {
-        on_prey(world, rng, |device, tid, rng| {
+    Operation::new("race-ceiling", 16, |context, rng| {
+        on_victim(context, rng, |device, tid, rng| {
             let ceiling = random::prio_or_none(rng);
             device.try_ceiling(
                 tid,
@@ -37,8 +37,8 @@ pub(super) static OPERATIONS: [Operation; 10] = [
             )
         });
     }),
-    Operation::new("race-get", 8, |world, rng| {
-        on_prey(world, rng, |device, tid, _| {
+    Operation::new("race-get", 8, |context, rng| {
+        on_victim(context, rng, |device, tid, _| {
             device
                 .try_get(tid, 0)
                 .and(device.try_stats(tid, 0))
@@ -46,64 +46,64 @@ pub(super) static OPERATIONS: [Operation; 10] = [
         });
     }),
     Operation::new("race-hint", 60, store_hint),
-    Operation::new("race-syscall", 20, |world, rng| {
-        without_device(world, rng, |tid, rng| {
+    Operation::new("race-syscall", 20, |context, rng| {
+        without_device(context, rng, |tid, rng| {
             match set_schedprio(tid, random::prio(rng), random::inherit(rng)) {
-                // The module is away.
+                // The module is unloaded.
                 Err(Errno::EOPNOTSUPP) => Ok(()),
                 result => result,
             }
         });
     }),
-    Operation::new("race-setattr", 16, |world, rng| {
-        without_device(world, rng, |tid, rng| random::attr(rng).try_apply(tid));
+    Operation::new("race-setattr", 16, |context, rng| {
+        without_device(context, rng, |tid, rng| random::attr(rng).try_apply(tid));
     }),
-    Operation::new("race-nice", 12, |world, rng| {
-        without_device(world, rng, |tid, rng| setpriority(tid, random::nice(rng)));
+    Operation::new("race-nice", 12, |context, rng| {
+        without_device(context, rng, |tid, rng| setpriority(tid, random::nice(rng)));
     }),
-    Operation::new("race-affinity", 8, |world, rng| {
-        without_device(world, rng, set_affinity);
+    Operation::new("race-affinity", 8, |context, rng| {
+        without_device(context, rng, set_affinity);
     }),
     Operation::new("open", 8, |_, _| open()),
 ];
 
-/// Acts on some prey by the device.
-fn on_prey(
-    world: &World,
+/// Changes a random victim by the device.
+fn on_victim(
+    context: &Context,
     rng: &mut Rng,
     action: impl FnOnce(&Device, i32, &mut Rng) -> Result<(), Errno>,
 ) {
-    let _disturbing = world.disturb();
-    let guard = world.in_session();
-    if let Some(tid) = world.some_prey(rng) {
+    let _changing = context.change_victims();
+    let guard = context.read_session();
+    if let Some(tid) = context.pick_victim(rng) {
         accept(tid, action(&session(&guard).device, tid, rng));
     }
 }
 
-/// Acts on some prey whether there is a device or not.
+/// Changes a random victim without the device, whether the module is loaded or not.
 fn without_device(
-    world: &World,
+    context: &Context,
     rng: &mut Rng,
     action: impl FnOnce(i32, &mut Rng) -> Result<(), Errno>,
 ) {
-    let _disturbing = world.disturb();
-    if let Some(tid) = world.some_prey(rng) {
+    let _changing = context.change_victims();
+    if let Some(tid) = context.pick_victim(rng) {
         accept(tid, action(tid, rng));
     }
 }
 
-/// The thread may have ended meanwhile.
+/// Checks that an operation succeeded, or failed because its victim has ended.
 fn accept(tid: i32, result: Result<(), Errno>) {
     assert!(
         matches!(result, Ok(()) | Err(Errno::ESRCH)),
-        "on prey {tid}: {result:?}"
+        "on victim {tid}: {result:?}"
     );
 }
 
-/// Stores to a slot that some prey may be bound to.
-fn store_hint(world: &World, rng: &mut Rng) {
-    let guard = world.in_session();
-    let slot = rng.u32(world.ward_count()..SLOTS);
+/// Stores to a random slot that a victim may be bound to.
+fn store_hint(context: &Context, rng: &mut Rng) {
+    let guard = context.read_session();
+    let slot = rng.u32(context.modeled_count()..SLOTS);
     let slot = session(&guard).page.slot(slot);
     slot.store(random::hint(rng));
     slot.fill_reserved(rng.u8(..));
@@ -117,13 +117,13 @@ fn set_affinity(tid: i32, rng: &mut Rng) -> Result<(), Errno> {
         cpus.set(cpu)?;
     }
     match sched_setaffinity(Pid::from_raw(tid), &cpus) {
-        // None of these CPUs is there, or allowed, at this moment.
+        // None of these CPUs is online, or allowed, at this moment.
         Err(Errno::EINVAL) => Ok(()),
         result => result,
     }
 }
 
-/// Opens the device at a moment when the module may be coming or going.
+/// Opens the device, possibly while the module is loaded or unloaded.
 fn open() {
     match Device::try_open() {
         Ok(device) => {
@@ -137,8 +137,8 @@ fn open() {
         }
         Err(error) => {
             let error = error.raw_os_error().map(Errno::from_raw);
-            let away = matches!(error, Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO));
-            assert!(away, "open: {error:?}");
+            let is_unloaded = matches!(error, Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO));
+            assert!(is_unloaded, "open: {error:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests of the device and the system call, and hints, for threads whose state is
-//! known. Also what an unprivileged user may do, and may not.
+//! Requests of the device and the system call, and hints, for modeled threads. Requests that
+//! must be refused are included.
 
 use std::sync::Arc;
 
@@ -12,73 +12,79 @@ use gosched::uapi::GO_SCHED_HINT_MAX_SIZE;
 use gosched::uapi::GO_SCHED_SLOT_SIZE;
 use nix::errno::Errno;
 
+use crate::context::session;
+use crate::context::Context;
+use crate::modeled::ModeledThread;
 use crate::operation::Operation;
 use crate::random;
 use crate::session::Session;
-use crate::ward::Ward;
-use crate::world::session;
-use crate::world::World;
 
 pub(super) static OPERATIONS: [Operation; 9] = [
-    Operation::new("set", 40, |world, rng| {
-        with_ward(world, rng, |ward, session, rng| {
+    Operation::new("set", 40, |context, rng| {
+        with_modeled(context, rng, |thread, session, rng| {
             // One in 65 is out of range.
-            ward.set(session, rng.u32(..=LEVELS), rng.bool(), rng.bool());
+            thread.set(session, rng.u32(..=LEVELS), rng.bool(), rng.bool());
         });
     }),
-    Operation::new("clear", 12, |world, rng| {
-        with_ward(world, rng, |ward, session, _| ward.clear(session));
+    Operation::new("clear", 12, |context, rng| {
+        with_modeled(context, rng, |thread, session, _| thread.clear(session));
     }),
-    Operation::new("ceiling", 20, |world, rng| {
-        with_ward(world, rng, |ward, session, rng| {
-            ward.limit(session, random::prio_or_none(rng));
+    Operation::new("ceiling", 20, |context, rng| {
+        with_modeled(context, rng, |thread, session, rng| {
+            thread.set_ceiling(session, random::prio_or_none(rng));
         });
     }),
-    Operation::new("bind", 12, |world, rng| {
-        with_ward(world, rng, |ward, session, _| ward.bind(session, true));
+    Operation::new("bind", 12, |context, rng| {
+        with_modeled(context, rng, |thread, session, _| {
+            thread.bind(session, true)
+        });
     }),
-    Operation::new("unbind", 4, |world, rng| {
-        with_ward(world, rng, |ward, session, _| ward.bind(session, false));
+    Operation::new("unbind", 4, |context, rng| {
+        with_modeled(context, rng, |thread, session, _| {
+            thread.bind(session, false)
+        });
     }),
-    Operation::new("hint", 60, |world, rng| {
-        with_ward(world, rng, |ward, session, rng| {
-            if !ward.is_bound() {
-                ward.bind(session, true);
+    Operation::new("hint", 60, |context, rng| {
+        with_modeled(context, rng, |thread, session, rng| {
+            if !thread.is_bound() {
+                thread.bind(session, true);
             }
-            ward.hint(session, random::hint(rng), rng.bool());
+            thread.hint(session, random::hint(rng), rng.bool());
         });
     }),
-    Operation::new("nice", 8, |world, rng| {
-        with_ward(world, rng, |ward, session, rng| {
-            ward.set_nice(session, random::nice(rng));
+    Operation::new("nice", 8, |context, rng| {
+        with_modeled(context, rng, |thread, session, rng| {
+            thread.set_nice(session, random::nice(rng));
         });
     }),
-    Operation::new("child", 12, |world, rng| {
-        with_ward(world, rng, |ward, session, _| ward.check_child(session));
+    Operation::new("child", 12, |context, rng| {
+        with_modeled(context, rng, |thread, session, _| {
+            thread.check_child(session)
+        });
     }),
-    Operation::new("refused", 6, |world, rng| {
-        with_ward(world, rng, |ward, session, _| refuse(ward, session));
+    Operation::new("refused", 6, |context, rng| {
+        with_modeled(context, rng, |thread, session, _| refuse(thread, session));
     }),
 ];
 
-/// Runs `action` on some ward, and compares the ward with what it must be.
+/// Runs `action` on a random modeled thread, and compares the thread with its model.
 #[track_caller]
-pub(super) fn with_ward(
-    world: &World,
+pub(super) fn with_modeled(
+    context: &Context,
     rng: &mut Rng,
-    action: impl FnOnce(&mut Ward, &Arc<Session>, &mut Rng),
+    action: impl FnOnce(&mut ModeledThread, &Arc<Session>, &mut Rng),
 ) {
-    let guard = world.in_session();
+    let guard = context.read_session();
     let session = session(&guard);
-    if let Some(mut ward) = world.some_ward(rng) {
-        action(&mut ward, session, rng);
-        ward.check(session);
+    if let Some(mut thread) = context.pick_modeled(rng) {
+        action(&mut thread, session, rng);
+        thread.check(session);
     }
 }
 
-/// Asks for what nobody gets.
-fn refuse(ward: &Ward, session: &Session) {
-    let (device, tid) = (&session.device, ward.tid());
+/// Makes requests that must fail for every caller.
+fn refuse(thread: &ModeledThread, session: &Session) {
+    let (device, tid) = (&session.device, thread.tid());
     assert_eq!(device.try_set(tid, LEVELS, 0), Err(Errno::EINVAL));
     assert_eq!(device.try_set(tid, 32, 1 << 31), Err(Errno::EINVAL));
     assert_eq!(device.try_set(-1, 32, 0), Err(Errno::EINVAL));
@@ -96,14 +102,14 @@ fn refuse(ward: &Ward, session: &Session) {
         assert_eq!(device.try_set(2, 32, 0), Err(Errno::EPERM));
         assert_eq!(device.try_ceiling(2, 32, 0), Err(Errno::EPERM));
     } else {
-        // Root's, for one: init.
+        // A process of root: init.
         assert_eq!(device.try_set(1, 0, 0), Err(Errno::EPERM));
         assert_eq!(device.try_clear(1, 0), Err(Errno::EPERM));
         assert_eq!(device.try_ceiling(1, 0, 0), Err(Errno::EPERM));
     }
-    if ward.is_bound() {
-        // Whoever asks: the slot is taken.
+    if thread.is_bound() {
+        // The slot is taken, so that no other thread can bind to it.
         assert_eq!(device.get(SELF).slot, None);
-        assert_eq!(device.try_bind(ward.slot()), Err(Errno::EBUSY));
+        assert_eq!(device.try_bind(thread.slot()), Err(Errno::EBUSY));
     }
 }
