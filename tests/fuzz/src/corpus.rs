@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The inputs that reached code no input before them had reached, and how others
-//! are made from them.
+//! Corpus: the inputs that reached new code, and the generation of new inputs from them.
 
 use std::collections::HashSet;
 
 use fastrand::Rng;
 
-/// Lengths of inputs made from nothing, in bytes.
-const FRESH: std::ops::Range<usize> = 64..1024;
+/// Lengths of inputs that are generated from nothing, in bytes.
+const FRESH_LENGTHS: std::ops::Range<usize> = 64..1024;
 
-/// The kept inputs.
+/// Inputs that reached new code, and the code reached so far.
 pub(crate) struct Corpus {
     rng: Rng,
     inputs: Vec<Vec<u8>>,
@@ -26,9 +25,9 @@ impl Corpus {
         }
     }
 
-    /// Makes an input.
-    pub(crate) fn draw(&mut self) -> Vec<u8> {
-        // Now and then from nothing: a corpus stays near where it began.
+    /// Generates an input.
+    pub(crate) fn generate(&mut self) -> Vec<u8> {
+        // One in four is generated from nothing: mutation alone stays near the first inputs.
         let mut input = match self.rng.u8(..4) {
             0 => None,
             _ => self.rng.choice(&self.inputs).cloned(),
@@ -39,13 +38,13 @@ impl Corpus {
             }
         }
         input.unwrap_or_else(|| {
-            let length = self.rng.usize(FRESH);
+            let length = self.rng.usize(FRESH_LENGTHS);
             self.bytes(length)
         })
     }
 
-    /// Keeps `input` if it is the first to reach one of `addresses`.
-    pub(crate) fn learn(&mut self, input: Vec<u8>, addresses: impl IntoIterator<Item = u64>) {
+    /// Adds `input` to the corpus if no input before it has reached one of `addresses`.
+    pub(crate) fn add_if_new(&mut self, input: Vec<u8>, addresses: impl IntoIterator<Item = u64>) {
         let known = self.reached.len();
         self.reached.extend(addresses);
         if self.reached.len() > known {
@@ -53,12 +52,12 @@ impl Corpus {
         }
     }
 
-    /// How many inputs are kept.
+    /// Returns the number of inputs in the corpus.
     pub(crate) fn len(&self) -> usize {
         self.inputs.len()
     }
 
-    /// The addresses of the code that was reached.
+    /// Returns the addresses of the code that was reached.
     pub(crate) fn reached(&self) -> &HashSet<u64> {
         &self.reached
     }
@@ -104,21 +103,21 @@ mod tests {
     #[test]
     fn an_input_is_kept_if_it_reaches_something_new() {
         let mut corpus = Corpus::new(0);
-        corpus.learn(vec![1], [10, 11]);
-        corpus.learn(vec![2], [11]);
-        corpus.learn(vec![3], [11, 12]);
+        corpus.add_if_new(vec![1], [10, 11]);
+        corpus.add_if_new(vec![2], [11]);
+        corpus.add_if_new(vec![3], [11, 12]);
         assert_eq!(corpus.inputs, [vec![1], vec![3]]);
         assert_eq!(corpus.reached().len(), 3);
     }
 
     #[test]
     fn a_seed_gives_the_same_inputs_again() {
-        let draw = || {
+        let generate = || {
             let mut corpus = Corpus::new(7);
-            corpus.learn(vec![0; 100], [1]);
-            corpus.learn(vec![1; 100], [2]);
-            [(); 1000].map(|()| corpus.draw())
+            corpus.add_if_new(vec![0; 100], [1]);
+            corpus.add_if_new(vec![1; 100], [2]);
+            [(); 1000].map(|()| corpus.generate())
         };
-        assert_eq!(draw(), draw());
+        assert_eq!(generate(), generate());
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which code of the kernel a thread reached, as KCOV tells; see
+//! Coverage of the kernel's code by a thread, from KCOV; see
 //! Documentation/dev-tools/kcov.rst.
 
 use std::fs::File;
@@ -19,7 +19,7 @@ use nix::sys::mman::ProtFlags;
 
 const PATH: &str = "/sys/kernel/debug/kcov";
 
-/// Size of a record in words, one more than the addresses it holds. The kernel maps
+/// Size of a trace in words: the number of addresses, and the addresses. The kernel maps
 /// whole pages only.
 const WORDS: usize = 64 << 10;
 
@@ -27,45 +27,45 @@ const INIT_TRACE: libc::Ioctl = request_code_read!(b'c', 1, size_of::<usize>());
 const ENABLE: libc::Ioctl = request_code_none!(b'c', 100);
 const TRACE_PC: usize = 0;
 
-/// A record of one thread's way through the kernel, shared with the processes
-/// that are forked from this one.
+/// Trace of the code that one thread executes in the kernel. Forked processes share the
+/// trace.
 #[derive(Debug)]
 pub(crate) struct Coverage {
     file: File,
-    /// Their number, and the addresses.
+    /// Number of addresses, and the addresses.
     words: &'static [AtomicU64],
 }
 
 impl Coverage {
-    /// Opens a record, if the kernel has them.
+    /// Creates a trace; returns `None` if the kernel has no KCOV.
     pub(crate) fn open() -> Option<Self> {
         let file = match File::options().read(true).write(true).open(PATH) {
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             file => file.unwrap_or_else(|error| panic!("{PATH}: {error}")),
         };
-        request(&file, INIT_TRACE, WORDS).expect("a new record has no size yet");
+        request(&file, INIT_TRACE, WORDS).expect("a new trace has no size yet");
         let length = NonZeroUsize::new(WORDS * size_of::<u64>()).expect("words have a size");
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: A new mapping is in nobody's way.
+        // SAFETY: The kernel places a new mapping where no other is.
         let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &file, 0) };
         let start = start.expect("memory").cast::<AtomicU64>();
-        // SAFETY: The mapping is of this length, never unmapped, and any bytes
-        // are atomics.
+        // SAFETY: `mmap` has returned a mapping of this length, which is never unmapped, and
+        // all bytes are valid atomics.
         let words = unsafe { std::slice::from_raw_parts(start.as_ptr(), WORDS) };
         Some(Self { file, words })
     }
 
-    /// Forgets what was recorded.
+    /// Empties the trace.
     pub(crate) fn reset(&self) {
         self.words[0].store(0, Ordering::Relaxed);
     }
 
-    /// Records the way of the calling thread until it ends.
+    /// Traces the calling thread until that thread ends.
     pub(crate) fn enable(&self) {
-        request(&self.file, ENABLE, TRACE_PC).expect("the last thread to record has ended");
+        request(&self.file, ENABLE, TRACE_PC).expect("the last traced thread has ended");
     }
 
-    /// What was recorded.
+    /// Returns the traced addresses.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = u64> + '_ {
         let (count, addresses) = self.words.split_first().expect("there is a first word");
         let count = count.load(Ordering::Relaxed) as usize;
@@ -76,6 +76,6 @@ impl Coverage {
 }
 
 fn request(file: &File, request: libc::Ioctl, argument: usize) -> Result<(), Errno> {
-    // SAFETY: The requests of this file take numbers.
+    // SAFETY: The requests of this file take numbers, not pointers.
     Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), request, argument) }).map(drop)
 }

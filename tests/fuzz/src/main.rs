@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sends random requests to the device, as an unprivileged user, and checks after
-//! each of them that it changed nothing it should not have; see `--help`.
+//! Fuzzer of the device and the system call. An unprivileged user makes random requests, and
+//! after each request the fuzzer checks that nothing has changed that should not; see
+//! `--help`.
+//!
+//! Each program of requests runs in a child process, which ends or is killed before the
+//! deadline of the tests' `in_child`.
 
 mod corpus;
 mod coverage;
@@ -34,31 +38,32 @@ use rustc_demangle::demangle;
 use crate::corpus::Corpus;
 use crate::coverage::Coverage;
 use crate::op::Program;
-use crate::process::World;
+use crate::process::Context;
 use crate::symbols::Symbols;
 use crate::tally::Tally;
 
-/// The process that the kernel starts, and the thread that starts the kernel's.
+/// Process id of init.
 const INIT: i32 = 1;
+/// Thread id of the kernel thread that starts the others.
 const KTHREADD: i32 = 2;
 
 /// Sends random requests to /dev/go_sched, as an unprivileged user.
 ///
-/// Each program of requests runs in a process of its own. Inputs that reach new
-/// code are kept and varied, if the kernel tells (CONFIG_KCOV). Violations end the
-/// run, with an input that can be replayed.
+/// Each input is decoded to a program of requests, which runs in a process of its own. If the
+/// kernel reports its coverage (CONFIG_KCOV), inputs that reach new code are kept and mutated.
+/// The first violation ends the run, and its input is printed for --replay.
 #[derive(Parser)]
 struct Arguments {
-    /// How long to go on
+    /// Duration of the run, in seconds
     #[arg(long, value_name = "N", default_value_t = 300)]
     seconds: u64,
-    /// Start of the random numbers; default: another one each time
+    /// Seed of the random numbers [default: a random one]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Id of the user that sends the requests
+    /// Id of the user that makes the requests
     #[arg(long, value_name = "ID", default_value_t = USER)]
     user: u32,
-    /// Run the program of one input, and nothing else
+    /// Run only the program of this input
     #[arg(long, value_name = "HEX")]
     replay: Option<String>,
 }
@@ -67,7 +72,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let _public = PublicDevice::new();
     let bystanders = Bystanders::new();
-    let world = World {
+    let context = Context {
         user: arguments.user,
         bystanders: &bystanders.pids,
         tally: Tally::new(),
@@ -81,80 +86,78 @@ fn main() -> ExitCode {
     if let Some(input) = &arguments.replay {
         let input = from_hex(input);
         println!("{:#?}", Program::decode(&input));
-        return match try_input(world, &bystanders, &input) {
+        return match run_input(context, &bystanders, &input) {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         };
     }
-    if world.coverage.is_none() {
+    if context.coverage.is_none() {
         eprintln!(
             "go_sched_fuzz: THIS KERNEL HAS NO CONFIG_KCOV: \
-             the requests are random, and nothing is learned from them"
+             inputs are random, and no corpus is built"
         );
     }
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
     let end = Instant::now() + Duration::from_secs(arguments.seconds);
     let mut corpus = Corpus::new(seed);
     let mut programs = 0;
-    let mut sound = true;
-    while sound && Instant::now() < end {
-        let input = corpus.draw();
-        sound = try_input(world, &bystanders, &input);
+    let mut passed = true;
+    while passed && Instant::now() < end {
+        let input = corpus.generate();
+        passed = run_input(context, &bystanders, &input);
         programs += 1;
-        let reached = world.coverage.into_iter().flatten();
-        corpus.learn(input, reached.flat_map(Coverage::addresses));
+        let reached = context.coverage.into_iter().flatten();
+        corpus.add_if_new(input, reached.flat_map(Coverage::addresses));
     }
-    let idle = world.tally.never_succeeded();
-    if sound && !idle.is_empty() {
-        eprintln!(
-            "go_sched_fuzz: never succeeded in {programs} programs, so little was tried: {idle:?}"
-        );
-        sound = false;
+    let untested = context.tally.never_succeeded();
+    if passed && !untested.is_empty() {
+        eprintln!("go_sched_fuzz: calls that never succeeded in {programs} programs: {untested:?}");
+        passed = false;
     }
     let reached = corpus.reached();
     let symbols = Symbols::load();
-    if world.coverage.is_some() {
-        for function in symbols.without(reached) {
+    if context.coverage.is_some() {
+        for function in symbols.unreached(reached) {
             eprintln!("go_sched_fuzz: not reached: {:#}", demangle(function));
         }
     }
     println!(
         "go_sched_fuzz: {}: seed {seed}, {programs} programs, {} calls, {} PCs reached, \
          {} of them in go_sched's functions, {} inputs in the corpus{}",
-        if sound { "PASS" } else { "FAIL" },
-        world.tally.calls(),
+        if passed { "PASS" } else { "FAIL" },
+        context.tally.calls(),
         reached.len(),
         symbols.count(reached),
         corpus.len(),
-        world.tally
+        context.tally
     );
-    match sound {
+    match passed {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
 }
 
-/// Runs the program of an input. Returns whether all held that must.
-fn try_input(world: World<'_>, bystanders: &Bystanders, input: &[u8]) -> bool {
+/// Runs the program of an input. Returns whether all checks passed.
+fn run_input(context: Context<'_>, bystanders: &Bystanders, input: &[u8]) -> bool {
     let program = Program::decode(input);
-    for coverage in world.coverage.into_iter().flatten() {
+    for coverage in context.coverage.into_iter().flatten() {
         coverage.reset();
     }
     let result = catch_unwind(AssertUnwindSafe(|| {
-        in_child(|| process::run(world, &program));
+        in_child(|| process::run(context, &program));
         bystanders.assert_unchanged();
     }));
     if result.is_err() {
         eprintln!(
-            "go_sched_fuzz: see above for what does not hold. This did it:\n{program:#?}\n\
-             Again: go_sched_fuzz --replay {}",
+            "go_sched_fuzz: a check failed, see above, after this program:\n{program:#?}\n\
+             To repeat: go_sched_fuzz --replay {}",
             to_hex(input)
         );
     }
     result.is_ok()
 }
 
-/// Threads that the programs cannot change.
+/// Threads that the programs must not be able to change.
 struct Bystanders {
     pids: Vec<i32>,
     before: Vec<String>,
@@ -167,7 +170,7 @@ impl Bystanders {
         let device = Device::open();
         let root = Child::sleeping(|| ());
         let other = Child::sleeping(|| become_user(OTHER_USER));
-        // One of them has what can be taken away.
+        // A priority, which a CLEAR would take away.
         device.set(other.pid(), 20);
         let zombie = Child::sleeping(|| ());
         zombie.kill();
@@ -192,7 +195,7 @@ impl Bystanders {
     }
 }
 
-/// Everything about a thread's scheduling, and how often it was changed.
+/// Describes a thread's scheduling and its counters.
 fn describe(device: &Device, pid: i32) -> String {
     format!(
         "{:?} {:?}",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a program does to its mappings of the device.
+//! Operations on a program's mappings of the device.
 
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
@@ -12,7 +12,6 @@ use nix::errno::Errno;
 
 use crate::memory::length;
 use crate::memory::AREA_SIZE;
-use crate::op::Actor;
 use crate::op::Advice;
 use crate::op::Area;
 use crate::op::File;
@@ -23,6 +22,7 @@ use crate::op::Protection;
 use crate::op::Range;
 use crate::op::Remap;
 use crate::op::Slot;
+use crate::op::Thread;
 use crate::process::Process;
 use crate::tally::Kind;
 
@@ -80,7 +80,7 @@ impl Process<'_> {
             self.files[file.0].as_fd().as_raw_fd() as usize,
             offset as usize,
         ];
-        let result = self.call(Actor::Leader, Kind::Mmap, libc::SYS_mmap, &arguments);
+        let result = self.call(Thread::Leader, Kind::Mmap, libc::SYS_mmap, &arguments);
         if result.is_err() {
             self.memory.reserve(start, AREA_SIZE);
         }
@@ -90,7 +90,7 @@ impl Process<'_> {
     fn unmap(&self, range: Range) -> Result<usize, Errno> {
         let (start, bytes) = self.memory.range(range);
         let result = self.call(
-            Actor::Leader,
+            Thread::Leader,
             Kind::Munmap,
             libc::SYS_munmap,
             &[start, bytes],
@@ -103,7 +103,7 @@ impl Process<'_> {
         let (start, bytes) = self.memory.range(range);
         let arguments = [start, bytes, protection.0 as usize];
         self.call(
-            Actor::Leader,
+            Thread::Leader,
             Kind::Mprotect,
             libc::SYS_mprotect,
             &arguments,
@@ -113,7 +113,7 @@ impl Process<'_> {
     fn advise(&self, range: Range, advice: Advice) -> Result<usize, Errno> {
         let (start, bytes) = self.memory.range(range);
         let arguments = [start, bytes, advice.0 as usize];
-        self.call(Actor::Leader, Kind::Madvise, libc::SYS_madvise, &arguments)
+        self.call(Thread::Leader, Kind::Madvise, libc::SYS_madvise, &arguments)
     }
 
     fn remap(&self, remap: Remap) -> Result<usize, Errno> {
@@ -128,7 +128,7 @@ impl Process<'_> {
             }
         }
         let arguments = [from, old, new, flags as usize, to.unwrap_or(from)];
-        let result = self.call(Actor::Leader, Kind::Mremap, libc::SYS_mremap, &arguments);
+        let result = self.call(Thread::Leader, Kind::Mremap, libc::SYS_mremap, &arguments);
         match (result, to) {
             (Ok(_), Some(_)) => self.memory.reserve(from, old),
             (Err(_), Some(to)) if to != from => self.memory.reserve(to, AREA_SIZE),
@@ -142,7 +142,7 @@ impl Process<'_> {
 
     pub(crate) fn store(
         &self,
-        by: Actor,
+        by: Thread,
         area: Area,
         slot: Slot,
         hint: Hint,
@@ -153,7 +153,7 @@ impl Process<'_> {
 
     fn load(&self, area: Area, slot: Slot) -> Result<usize, Errno> {
         let arguments = self.memory.load(self.slot(area, slot));
-        self.call(Actor::Leader, Kind::Access, libc::SYS_pwrite64, &arguments)
+        self.call(Thread::Leader, Kind::Access, libc::SYS_pwrite64, &arguments)
     }
 
     fn slot(&self, area: Area, slot: Slot) -> usize {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The part of the address space that a program plays with. Whatever it unmaps is
-//! reserved again at once, so that nothing else gets there.
+//! The part of the address space that a program's operations use. What a program unmaps is
+//! reserved again at once, so that no other mapping gets there.
 
 use std::fs::File;
 use std::num::NonZeroUsize;
@@ -23,18 +23,21 @@ use crate::op::Place;
 use crate::op::Range;
 use crate::op::AREAS;
 
-/// Length of an area: twice what the device lets one map.
+/// Length of an area in bytes: twice what the device allows to map.
 pub(crate) const AREA_SIZE: usize = 2 * gosched::uapi::GO_SCHED_HINT_MAX_SIZE as usize;
 
-/// Pages of the file from which everything in the areas is written.
+/// Page of the file with each byte, for stores to the areas.
 const BYTES: usize = 0;
+/// Page of the file with the structure of a request.
 const STRUCTURE: usize = 1;
+/// Page of the file for bytes that are loaded from the areas.
 const DUMP: usize = 2;
 
-/// A page to write, nothing, the same page to read, nothing.
+/// Pages of the mapping of a structure: a writable page, a gap, the same page read-only, and a
+/// gap.
 const STRUCTURE_PAGES: usize = 4;
 
-/// The areas, and a place for structures.
+/// The areas, and the mapping of the structure.
 #[derive(Debug)]
 pub(crate) struct Memory {
     start: usize,
@@ -50,7 +53,7 @@ impl Memory {
 
         let length = AREAS * AREA_SIZE + STRUCTURE_PAGES * PAGE_SIZE;
         let length = NonZeroUsize::new(length).expect("there are areas");
-        // SAFETY: A new mapping is in nobody's way.
+        // SAFETY: The kernel places a new mapping where no other is.
         let start =
             unsafe { mmap_anonymous(None, length, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) };
         let memory = Self {
@@ -59,7 +62,7 @@ impl Memory {
         };
         let writable = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         for (page, access) in [(0, writable), (2, ProtFlags::PROT_READ)] {
-            // SAFETY: The range is this value's.
+            // SAFETY: The range is part of the mapping that was made above.
             unsafe {
                 mmap(
                     NonZeroUsize::new(memory.structure() + page * PAGE_SIZE),
@@ -75,25 +78,25 @@ impl Memory {
         memory
     }
 
-    /// Where an area starts.
+    /// Returns the address of an area.
     pub(crate) fn area(&self, area: Area) -> usize {
         self.start + area.0 * AREA_SIZE
     }
 
-    /// Where a part of an area starts, and its length. It ends with the area.
+    /// Returns the address and the length of a range, which ends at the latest with its area.
     pub(crate) fn range(&self, range: Range) -> (usize, usize) {
         let from = length(range.from).min(AREA_SIZE);
         let bytes = length(range.pages).min(AREA_SIZE - from);
         (self.area(range.area) + from, bytes)
     }
 
-    /// Takes a range inside the areas out of use.
+    /// Replaces what is mapped in a range of the areas by inaccessible memory.
     pub(crate) fn reserve(&self, start: usize, length: usize) {
         let Some(length) = NonZeroUsize::new(length.next_multiple_of(PAGE_SIZE)) else {
             return;
         };
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED;
-        // SAFETY: The areas are this value's, and nothing refers to what is there.
+        // SAFETY: The callers pass ranges of the areas, to which there are no references.
         unsafe {
             mmap_anonymous(
                 NonZeroUsize::new(start),
@@ -105,8 +108,8 @@ impl Memory {
         .expect("address space");
     }
 
-    /// Writes a structure of `size` bytes, and what follows it in its page.
-    /// Returns where it is.
+    /// Writes a structure of `size` bytes, and the rest of its page. Returns the address of the
+    /// structure.
     pub(crate) fn put(&self, place: Place, page: &[u8; PAGE_SIZE], size: usize) -> usize {
         let offset = match place {
             Place::Misaligned => 1,
@@ -121,8 +124,8 @@ impl Memory {
             Place::ReadOnly => self.structure() + 2 * PAGE_SIZE,
             Place::Hints(area) => {
                 let start = self.area(area);
-                // SAFETY: The area is this value's. It may not be writable, and
-                // then this has no effect.
+                // SAFETY: Nothing refers to the area. If it is not writable, the kernel
+                // returns an error.
                 unsafe {
                     libc::pread(
                         self.file.as_raw_fd(),
@@ -138,14 +141,14 @@ impl Memory {
         }
     }
 
-    /// Arguments of the `pread64(2)` that writes a byte: unlike a store by the
-    /// processor, it survives that there is nothing.
+    /// Returns the arguments of the `pread64(2)` that stores a byte. Where nothing is mapped,
+    /// `pread64(2)` fails, while a store by the CPU would end the process.
     pub(crate) fn store(&self, address: usize, byte: u8) -> [usize; 4] {
         let position = BYTES * PAGE_SIZE + usize::from(byte);
         [self.file.as_raw_fd() as usize, address, 1, position]
     }
 
-    /// Arguments of the `pwrite64(2)` that reads a byte.
+    /// Returns the arguments of the `pwrite64(2)` that loads a byte.
     pub(crate) fn load(&self, address: usize) -> [usize; 4] {
         [self.file.as_raw_fd() as usize, address, 1, DUMP * PAGE_SIZE]
     }
@@ -155,7 +158,7 @@ impl Memory {
     }
 }
 
-/// A number of pages in bytes.
+/// Returns the size of pages in bytes.
 pub(crate) fn length(pages: Pages) -> usize {
     pages.0 * PAGE_SIZE
 }

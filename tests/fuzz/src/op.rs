@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a program of the fuzzer consists of, and how it is read from bytes: each
-//! sequence of bytes is one, mostly of requests that are nearly right.
+//! Operations of a program, and their decoding from bytes. Every sequence of bytes is a
+//! program, and most requests of a program are valid or almost valid.
 
 use arbitrary::Arbitrary;
 use arbitrary::Result;
 use arbitrary::Unstructured;
 use gosched::uapi;
 
-/// More than this a program does not do, however long its input.
+/// Limit of the number of operations in a program.
 const MAX_OPS: usize = 64;
 
-/// Parts of the address space that a program maps the device to.
+/// Number of areas of the address space that a program maps the device to.
 pub(crate) const AREAS: usize = 3;
 
-/// Files of the device that a program has open.
+/// Number of open files of the device that a program has.
 pub(crate) const FILES: usize = 2;
 
-/// What one process does.
+/// Program of one process.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) role: Role,
-    /// A page of the first file is mapped to the first area.
+    /// Whether a page of the first file is mapped to the first area at the start.
     pub(crate) mapped: bool,
     pub(crate) ops: Vec<Op>,
 }
 
 impl Program {
-    /// Reads a program; what is missing at the end is taken as zero.
+    /// Decodes a program; bytes missing at the end count as zero.
     pub(crate) fn decode(input: &[u8]) -> Self {
         let mut u = Unstructured::new(input);
         let role = Role::arbitrary(&mut u).unwrap_or(Role::Plain);
@@ -40,45 +40,46 @@ impl Program {
     }
 }
 
-/// What an unprivileged process may be besides.
+/// Privileges of an otherwise unprivileged process.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum Role {
-    /// Nothing.
+    /// No privileges.
     Plain,
-    /// One with resource limits that let it raise itself.
+    /// Resource limits that allow higher priorities.
     Limits,
-    /// One that was granted a ceiling in the rt band.
+    /// A granted ceiling in the rt band.
     Granted,
-    /// One that was granted a ceiling below its own.
+    /// A granted ceiling below what the process owns.
     Lowered,
-    /// Root, in a user namespace of its own.
+    /// The rights of root, in a user namespace of the process.
     Namespace,
 }
 
-/// One of the threads that act.
+/// Thread that performs an operation.
 #[derive(Arbitrary, Clone, Copy, Debug)]
-pub(crate) enum Actor {
-    /// The first of the process.
+pub(crate) enum Thread {
+    /// The first thread of the process.
     Leader,
-    /// A second one.
+    /// A second thread.
     Second,
 }
 
-/// One step of a program.
+/// One operation of a program.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum Op {
-    Ioctl(Actor, Ioctl),
-    Syscall(Actor, Target, Flags, Value),
-    SetAttr(Actor, Target, Attributes),
-    Store(Actor, Area, Slot, Hint),
-    /// All that a hint takes: a mapping, a binding, a store, and a look at it.
-    Hint(Actor, File, Slot, Hint, Pastime),
+    Ioctl(Thread, Ioctl),
+    Syscall(Thread, Target, Flags, Value),
+    SetAttr(Thread, Target, Attributes),
+    Store(Thread, Area, Slot, Hint),
+    /// All steps of a hint: a mapping, a binding, a store, and a pause in which the scheduler
+    /// reads the hint.
+    Hint(Thread, File, Slot, Hint, Pause),
     Memory(MemoryOp),
     Lifetime(Lifetime),
-    Pass(Actor, Pastime),
+    Pause(Thread, Pause),
 }
 
-/// What is done to mappings of the device.
+/// Operation on mappings of the device.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum MemoryOp {
     Map(Map),
@@ -89,11 +90,11 @@ pub(crate) enum MemoryOp {
     Load(Area, Slot),
 }
 
-/// Beginnings and ends.
+/// Start or end of a file, a process or a thread.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum Lifetime {
     Reopen(File),
-    Fork(Actor, Fate),
+    Fork(Thread, ChildAction),
     BindAndExit(File, Slot),
 }
 
@@ -107,7 +108,7 @@ pub(crate) struct Ioctl {
     pub(crate) target: Target,
     pub(crate) value: Value,
     pub(crate) slot: Slot,
-    pub(crate) damage: Damage,
+    pub(crate) corruption: Corruption,
     pub(crate) place: Place,
 }
 
@@ -152,91 +153,91 @@ pub(crate) struct Attributes {
     pub(crate) slice_ns: u32,
 }
 
-/// What becomes of a child.
+/// What a child does after fork.
 #[derive(Arbitrary, Clone, Copy, Debug)]
-pub(crate) enum Fate {
+pub(crate) enum ChildAction {
     Exit,
     Exec,
     Sleep,
 }
 
-/// How a thread lets the scheduler look at it.
+/// Way to enter the scheduler.
 #[derive(Arbitrary, Clone, Copy, Debug)]
-pub(crate) enum Pastime {
+pub(crate) enum Pause {
     Yield,
-    Nap,
+    Sleep,
     Spin,
 }
 
-/// Where the structure of a request is.
+/// Place of the structure of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
     Ordinary,
     Misaligned,
     EndOfPage,
-    /// This many bytes of it are there.
+    /// At the end of a page, with only this many bytes mapped.
     Cut(u8),
     ReadOnly,
     Hints(Area),
     At(usize),
 }
 
-/// How a request names its target.
+/// Target of a request: a thread, and the form in which the request names it.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) struct Target {
-    pub(crate) whom: Whom,
-    pub(crate) how: How,
+    pub(crate) thread: TargetThread,
+    pub(crate) form: TargetForm,
 }
 
-/// What stands for a thread.
+/// Form in which a request names a thread.
 #[derive(Arbitrary, Clone, Copy, Debug)]
-pub(crate) enum How {
+pub(crate) enum TargetForm {
     Tid,
     Pidfd,
 }
 
-/// A thread.
+/// Thread that a request names.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Whom {
+pub(crate) enum TargetThread {
     Caller,
     Leader,
     Second,
-    /// One that does nothing itself, so that it is known what happened to it.
+    /// A thread that does nothing, so that only requests change its state.
     Sleeper,
     Child,
-    /// Of another user, or the kernel's.
+    /// A thread of another user or of the kernel.
     Bystander(u8),
     Any(i32),
 }
 
-/// A number with its own way of being drawn.
-macro_rules! drawn {
-    ($($(#[$doc:meta])* $name:ident($kind:ty) = $draw:expr;)*) => {$(
+/// Defines types of numbers that are generated with uneven probabilities.
+macro_rules! generated {
+    ($($(#[$doc:meta])* $name:ident($kind:ty) = $generate:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub(crate) struct $name(pub(crate) $kind);
 
         impl<'a> Arbitrary<'a> for $name {
             fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-                let draw: fn(&mut Unstructured<'a>) -> Result<$kind> = $draw;
-                draw(u).map(Self)
+                let generate: fn(&mut Unstructured<'a>) -> Result<$kind> = $generate;
+                generate(u).map(Self)
             }
         }
     )*};
 }
 
-drawn! {
-    /// Index of an area. The first is where things happen.
+generated! {
+    /// Index of an area. The first area is the most likely.
     Area(usize) = |u| Ok(u.int_in_range(0..=2 * AREAS)?.saturating_sub(AREAS + 1));
     /// Index of an open file.
     File(usize) = |u| Ok(usize::from(u.ratio(1, 4)?));
-    /// A priority, or what is none.
+    /// A priority, or an invalid number.
     Value(u32) = |u| match u.int_in_range(0..=15)? {
         0 => u.arbitrary(),
         1 => u.choose(&[64, 65, 254, 255, 1 << 31, u32::MAX]).copied(),
         _ => u.int_in_range(0..=63),
     };
-    /// What is stored to a slot.
+    /// Byte that is stored to a slot.
     Hint(u8) = |u| match u.int_in_range(0..=7)? {
         0 => u.arbitrary(),
         1 => Ok(uapi::GO_SCHED_HINT_NONE as u8),
@@ -255,22 +256,22 @@ drawn! {
         2 => Ok(u.choose(REQUESTS)? ^ 1 << u.int_in_range(0..=31)?),
         _ => u.choose(REQUESTS).copied(),
     };
-    /// What a structure says of its size, if not the truth.
+    /// Value of a structure's size field; `None` is the true size.
     Size(Option<u32>) = |u| match u.int_in_range(0..=31)? {
         0 => u.arbitrary().map(Some),
         1 => u.int_in_range(0..=128).map(Some),
         2 => u.choose(&[4095, 4096, 4097, 1 << 31, u32::MAX]).copied().map(Some),
         _ => Ok(None),
     };
-    /// Bits that are set besides the flag that the target's form needs.
+    /// Bits that are flipped in the flags that the target's form needs.
     Flags(u32) = |u| match u.int_in_range(0..=15)? {
         0 => u.arbitrary(),
         1 => Ok(1 << u.int_in_range(0..=31)?),
         2..=5 => Ok(uapi::GO_SCHED_INHERIT),
         _ => Ok(0),
     };
-    /// A byte somewhere in the page of the structure.
-    Damage(Option<(u16, u8)>) = |u| match u.ratio(1, 12)? {
+    /// Offset in the page of the structure, and the bits to flip there.
+    Corruption(Option<(u16, u8)>) = |u| match u.ratio(1, 12)? {
         true => Ok(Some((u.int_in_range(0..=4095)?, u.arbitrary()?))),
         false => Ok(None),
     };
@@ -280,12 +281,12 @@ drawn! {
         1 => u.choose(&[0, 255, 256, 257, 511, 512]).copied(),
         _ => u.int_in_range(1..=2),
     };
-    /// Bytes that a length is short of whole pages.
+    /// Number of bytes by which a length is short of whole pages.
     Cut(usize) = |u| match u.ratio(1, 12)? {
         true => u.int_in_range(1..=4095),
         false => Ok(0),
     };
-    /// Where in the file a mapping starts.
+    /// Offset of a mapping in the file.
     Offset(i64) = |u| match u.int_in_range(0..=15)? {
         0 => u.arbitrary(),
         1 => u.choose(&[1 << 20, 255 << 12, 256 << 12, i64::MAX & !4095, -4096]).copied(),
@@ -298,7 +299,7 @@ drawn! {
         1 | 2 => u.int_in_range(0..=7),
         _ => Ok(libc::PROT_READ | libc::PROT_WRITE),
     };
-    /// `MAP_*`, without `MAP_ANONYMOUS` and what puts a mapping elsewhere.
+    /// `MAP_*`, without `MAP_ANONYMOUS` and the flags that change the address.
     MapFlags(i32) = |u| match u.int_in_range(0..=7)? {
         0 => Ok(u.arbitrary::<i32>()? & 0x000f_efcf),
         1 => Ok(libc::MAP_PRIVATE),
@@ -330,7 +331,7 @@ drawn! {
     };
 }
 
-/// Those that are drawn more often stand here more often.
+/// Numbers of requests; a more frequent request is listed more often.
 const REQUESTS: &[u32] = &[
     uapi::GO_SCHED_VERSION,
     uapi::GO_SCHED_SET,
@@ -356,19 +357,19 @@ impl<'a> Arbitrary<'a> for Place {
             2 => Self::Cut(u.arbitrary()?),
             3 => Self::ReadOnly,
             4 => Self::Hints(u.arbitrary()?),
-            5 => Self::At(*u.choose(NOWHERE)?),
+            5 => Self::At(*u.choose(INVALID_ADDRESSES)?),
             _ => Self::Ordinary,
         })
     }
 }
 
-/// Where there is nothing, or nothing for a process.
-const NOWHERE: &[usize] = &[
+/// Addresses where nothing is mapped, or that a process cannot access.
+const INVALID_ADDRESSES: &[usize] = &[
     0,
     1,
     usize::MAX,
     usize::MAX - 3,
-    // The end of user space, the hole behind it, and the kernel's own.
+    // The end of user space, the gap behind it, and addresses of the kernel.
     0x7fff_ffff_f000,
     0x8000_0000_0000,
     0x8000_0000_0000_0000,
@@ -376,11 +377,11 @@ const NOWHERE: &[usize] = &[
     0xffff_ffff_8100_0000,
 ];
 
-impl<'a> Arbitrary<'a> for Whom {
+impl<'a> Arbitrary<'a> for TargetThread {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         Ok(match u.int_in_range(0..=15)? {
             0 => Self::Any(u.arbitrary()?),
-            // The file descriptors of the process, where they are taken for pidfds.
+            // The file descriptors of the process, when they are used as pidfds.
             1 => Self::Any(u.int_in_range(-2..=30)?),
             2..=4 => Self::Bystander(u.arbitrary()?),
             5 => Self::Child,

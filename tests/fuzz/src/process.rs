@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The process that runs a program, and what must hold after each of its steps.
+//! The process that runs a program, and the checks after each operation.
 
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
@@ -28,45 +28,45 @@ use nix::unistd::Pid;
 
 use crate::coverage::Coverage;
 use crate::memory::Memory;
-use crate::op::Actor;
 use crate::op::Area;
 use crate::op::Attributes;
-use crate::op::Fate;
+use crate::op::ChildAction;
 use crate::op::File;
-use crate::op::How;
 use crate::op::Ioctl;
 use crate::op::Lifetime;
 use crate::op::Op;
-use crate::op::Pastime;
+use crate::op::Pause;
 use crate::op::Program;
 use crate::op::Slot;
 use crate::op::Target;
-use crate::op::Whom;
+use crate::op::TargetForm;
+use crate::op::TargetThread;
+use crate::op::Thread;
 use crate::op::FILES;
 use crate::tally::Kind;
 use crate::tally::Tally;
 
-/// How long a thread spins: at least one tick falls into that.
+/// Duration of a spin, in which there is at least one tick.
 const SPIN: Duration = Duration::from_millis(2);
 
-/// What is given to all processes.
+/// Context that all processes get.
 #[derive(Clone, Copy)]
-pub(crate) struct World<'a> {
-    /// The user that the processes are.
+pub(crate) struct Context<'a> {
+    /// User id of the processes.
     pub(crate) user: u32,
-    /// Threads that they must not change.
+    /// Threads that the processes must not change.
     pub(crate) bystanders: &'a [i32],
     pub(crate) tally: &'static Tally,
-    /// One record for each [`Actor`], if there are any.
+    /// Trace of each [`Thread`], if the kernel has KCOV.
     pub(crate) coverage: Option<&'static [Coverage; 2]>,
 }
 
-/// The calling process and what it has.
+/// State of the calling process.
 pub(crate) struct Process<'a> {
-    world: World<'a>,
-    /// No thread may ever be above this.
-    bound: u32,
-    /// For looking at threads, apart from those that the program plays with.
+    context: Context<'a>,
+    /// Highest priority that a thread of the process may ever have.
+    max_prio: u32,
+    /// Device that the checks use, which the program does not.
     observer: Device,
     pub(crate) files: [Device; FILES],
     pub(crate) memory: Memory,
@@ -75,13 +75,13 @@ pub(crate) struct Process<'a> {
     children: Vec<i32>,
 }
 
-/// Runs a program in the calling process, for good. Panics if something does
-/// not hold.
-pub(crate) fn run(world: World<'_>, program: &Program) {
-    let bound = program.role.assume(world.user);
+/// Runs a program in the calling process, which cannot run another one. Panics if a check
+/// fails.
+pub(crate) fn run(context: Context<'_>, program: &Program) {
+    let max_prio = program.role.assume(context.user);
     let mut process = Process {
-        world,
-        bound,
+        context,
+        max_prio,
         observer: Device::open(),
         files: std::array::from_fn(|_| Device::open()),
         memory: Memory::new(),
@@ -89,7 +89,7 @@ pub(crate) fn run(world: World<'_>, program: &Program) {
         sleeper: Worker::spawn(),
         children: Vec::new(),
     };
-    if let Some([leaders, seconds]) = world.coverage {
+    if let Some([leaders, seconds]) = context.coverage {
         process.second.run(|| seconds.enable());
         leaders.enable();
     }
@@ -107,12 +107,12 @@ pub(crate) fn run(world: World<'_>, program: &Program) {
             );
         }
         sleeper = now;
-        process.assert_bound(op);
+        process.assert_max_prio(op);
     }
 }
 
 impl Op {
-    /// Whether its success may change a thread other than its own.
+    /// Returns whether the operation may change a thread other than the one that performs it.
     fn has_target(&self) -> bool {
         matches!(
             self,
@@ -126,21 +126,21 @@ impl Process<'_> {
         match *op {
             Op::Ioctl(by, ioctl) => self.ioctl(by, ioctl),
             Op::Syscall(by, target, flags, value) => {
-                let named = self.name(target);
-                let flags = named.flags ^ flags.0;
+                let resolved = self.resolve(target);
+                let flags = resolved.flags ^ flags.0;
                 let number = i64::from(uapi::GO_SCHED_NR_SET_SCHEDPRIO);
-                let arguments = [named.number as usize, value.0 as usize, flags as usize];
+                let arguments = [resolved.number as usize, value.0 as usize, flags as usize];
                 self.call(by, Kind::Syscall, number, &arguments)
             }
             Op::SetAttr(by, target, attributes) => self.set_attr(by, target, attributes),
             Op::Store(by, area, slot, hint) => self.store(by, area, slot, hint),
-            Op::Hint(by, file, slot, hint, pastime) => {
+            Op::Hint(by, file, slot, hint, pause) => {
                 let area = Area(0);
                 self.map_page(file, area)?;
-                // It may be bound there already.
+                // The thread may be bound to that slot already.
                 let _ = self.bind(by, file, slot);
                 self.store(by, area, slot, hint)?;
-                self.as_actor(by, move || pass(pastime));
+                self.on_thread(by, move || wait(pause));
                 Ok(0)
             }
             Op::Memory(op) => self.change_mapping(op),
@@ -148,61 +148,61 @@ impl Process<'_> {
                 self.files[file.0] = Device::open();
                 Ok(0)
             }
-            Op::Lifetime(Lifetime::Fork(by, fate)) => self.fork(by, fate),
+            Op::Lifetime(Lifetime::Fork(by, action)) => self.fork(by, action),
             Op::Lifetime(Lifetime::BindAndExit(file, slot)) => {
                 let file = self.files[file.0].as_fd().as_raw_fd();
                 let result = in_thread(move || bind(file, slot));
-                self.world.tally.count(Kind::Bind, result);
+                self.context.tally.count(Kind::Bind, result);
                 result
             }
-            Op::Pass(by, pastime) => {
-                self.as_actor(by, move || pass(pastime));
+            Op::Pause(by, pause) => {
+                self.on_thread(by, move || wait(pause));
                 Ok(0)
             }
         }
     }
 
-    /// Issues a system call and counts how it ends.
+    /// Makes a system call and counts its result.
     pub(crate) fn call(
         &self,
-        by: Actor,
+        by: Thread,
         kind: Kind,
         number: libc::c_long,
         arguments: &[usize],
     ) -> Result<usize, Errno> {
         let mut all = [0; 6];
         all[..arguments.len()].copy_from_slice(arguments);
-        let result = self.as_actor(by, move || {
+        let result = self.on_thread(by, move || {
             let [a, b, c, d, e, f] = all;
-            // SAFETY: What the calls write to is `Memory`'s.
+            // SAFETY: The callers pass addresses in `Memory`, to which there are no references.
             Errno::result(unsafe { libc::syscall(number, a, b, c, d, e, f) })
         });
         let result = result.map(|value| value as usize);
-        self.world.tally.count(kind, result);
+        self.context.tally.count(kind, result);
         result
     }
 
-    fn as_actor<R: Send + 'static>(
+    fn on_thread<R: Send + 'static>(
         &self,
-        by: Actor,
+        by: Thread,
         job: impl FnOnce() -> R + Send + 'static,
     ) -> R {
         match by {
-            Actor::Leader => job(),
-            Actor::Second => self.second.run(job),
+            Thread::Leader => job(),
+            Thread::Second => self.second.run(job),
         }
     }
 
-    fn ioctl(&self, by: Actor, ioctl: Ioctl) -> Result<usize, Errno> {
+    fn ioctl(&self, by: Thread, ioctl: Ioctl) -> Result<usize, Errno> {
         let request = ioctl.request.0;
         let kind = Kind::of_request(request);
-        let named = self.name(ioctl.target);
+        let resolved = self.resolve(ioctl.target);
         let flags = match kind {
             Kind::Bind | Kind::ClassInfo => ioctl.flags.0 & !uapi::GO_SCHED_INHERIT,
-            Kind::Set => named.flags ^ ioctl.flags.0,
-            _ => named.flags ^ ioctl.flags.0 & !uapi::GO_SCHED_INHERIT,
+            Kind::Set => resolved.flags ^ ioctl.flags.0,
+            _ => resolved.flags ^ ioctl.flags.0 & !uapi::GO_SCHED_INHERIT,
         };
-        let target = named.number as u32;
+        let target = resolved.number as u32;
         let (size, words) = match kind {
             Kind::Get => (size_of::<uapi::go_sched_get>(), [target, 0]),
             Kind::Clear => (size_of::<uapi::go_sched_clear>(), [target, 0]),
@@ -211,15 +211,15 @@ impl Process<'_> {
             Kind::ClassInfo => (size_of::<uapi::go_sched_class_info>(), [0, 0]),
             _ => (size_of::<uapi::go_sched_set>(), [target, ioctl.value.0]),
         };
-        let said = ioctl.size.0.unwrap_or(size as u32);
+        let size_field = ioctl.size.0.unwrap_or(size as u32);
         let mut page = [0; PAGE_SIZE];
         for (bytes, word) in page
             .chunks_exact_mut(4)
-            .zip([said, flags, words[0], words[1]])
+            .zip([size_field, flags, words[0], words[1]])
         {
             bytes.copy_from_slice(&word.to_ne_bytes());
         }
-        if let Some((at, byte)) = ioctl.damage.0 {
+        if let Some((at, byte)) = ioctl.corruption.0 {
             page[usize::from(at)] ^= byte;
         }
         let address = self.memory.put(ioctl.place, &page, size);
@@ -228,14 +228,14 @@ impl Process<'_> {
         self.call(by, kind, libc::SYS_ioctl, &arguments)
     }
 
-    fn bind(&self, by: Actor, file: File, slot: Slot) -> Result<usize, Errno> {
+    fn bind(&self, by: Thread, file: File, slot: Slot) -> Result<usize, Errno> {
         let file = self.files[file.0].as_fd().as_raw_fd();
-        let result = self.as_actor(by, move || bind(file, slot));
-        self.world.tally.count(Kind::Bind, result);
+        let result = self.on_thread(by, move || bind(file, slot));
+        self.context.tally.count(Kind::Bind, result);
         result
     }
 
-    fn set_attr(&self, by: Actor, target: Target, attributes: Attributes) -> Result<usize, Errno> {
+    fn set_attr(&self, by: Thread, target: Target, attributes: Attributes) -> Result<usize, Errno> {
         let mut attr = Attr::normal(i32::from(attributes.nice % 20));
         attr.v0.sched_policy = attributes.policy.0;
         if [libc::SCHED_FIFO, libc::SCHED_RR].contains(&attr.policy()) {
@@ -243,17 +243,17 @@ impl Process<'_> {
         }
         attr.v0.sched_flags = attributes.flags.0;
         attr.v0.sched_runtime = u64::from(attributes.slice_ns);
-        let tid = self.tid(target.whom);
-        let result = self.as_actor(by, move || attr.try_apply(tid).map(|()| 0));
-        self.world.tally.count(Kind::SetAttr, result);
+        let tid = self.tid(target.thread);
+        let result = self.on_thread(by, move || attr.try_apply(tid).map(|()| 0));
+        self.context.tally.count(Kind::SetAttr, result);
         result
     }
 
-    fn fork(&mut self, by: Actor, fate: Fate) -> Result<usize, Errno> {
-        let child = self.as_actor(by, move || {
+    fn fork(&mut self, by: Thread, action: ChildAction) -> Result<usize, Errno> {
+        let child = self.on_thread(by, move || {
             // SAFETY: The child makes system calls and nothing else.
             match unsafe { libc::fork() } {
-                0 => be_child(fate),
+                0 => run_child(action),
                 pid => Errno::result(pid),
             }
         })?;
@@ -261,44 +261,44 @@ impl Process<'_> {
         Ok(0)
     }
 
-    /// The id of a thread, or what stands for it.
-    fn tid(&self, whom: Whom) -> i32 {
-        match whom {
-            Whom::Caller => 0,
-            Whom::Leader => getpid().as_raw(),
-            Whom::Second => self.second.tid(),
-            Whom::Sleeper => self.sleeper.tid(),
-            Whom::Child => self.children.last().copied().unwrap_or(i32::MAX),
-            Whom::Bystander(index) => {
-                let bystanders = self.world.bystanders;
+    /// Returns the id of a thread, or the number that stands for one.
+    fn tid(&self, thread: TargetThread) -> i32 {
+        match thread {
+            TargetThread::Caller => 0,
+            TargetThread::Leader => getpid().as_raw(),
+            TargetThread::Second => self.second.tid(),
+            TargetThread::Sleeper => self.sleeper.tid(),
+            TargetThread::Child => self.children.last().copied().unwrap_or(i32::MAX),
+            TargetThread::Bystander(index) => {
+                let bystanders = self.context.bystanders;
                 bystanders[usize::from(index) % bystanders.len()]
             }
-            Whom::Any(number) => number,
+            TargetThread::Any(number) => number,
         }
     }
 
-    fn name(&self, target: Target) -> Named {
-        let tid = self.tid(target.whom);
-        if let How::Tid = target.how {
-            return Named {
+    fn resolve(&self, target: Target) -> ResolvedTarget {
+        let tid = self.tid(target.thread);
+        if let TargetForm::Tid = target.form {
+            return ResolvedTarget {
                 number: tid,
                 flags: 0,
                 pidfd: None,
             };
         }
-        let pidfd_flags = match target.whom {
-            Whom::Second | Whom::Sleeper => libc::PIDFD_THREAD,
+        let pidfd_flags = match target.thread {
+            TargetThread::Second | TargetThread::Sleeper => libc::PIDFD_THREAD,
             _ => 0,
         };
-        let pidfd = match target.whom {
-            Whom::Any(_) => None,
-            // SAFETY: The call takes no pointer.
+        let pidfd = match target.thread {
+            TargetThread::Any(_) => None,
+            // SAFETY: The system call takes no pointer.
             _ => Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, tid, pidfd_flags) })
-                // SAFETY: The file descriptor is new.
+                // SAFETY: The system call has returned a new file descriptor.
                 .map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
                 .ok(),
         };
-        Named {
+        ResolvedTarget {
             number: pidfd.as_ref().map_or(tid, AsRawFd::as_raw_fd),
             flags: uapi::GO_SCHED_TARGET_PIDFD,
             pidfd,
@@ -309,22 +309,25 @@ impl Process<'_> {
         State::of(&self.observer, self.sleeper.tid())
     }
 
-    /// No thread is, or may get, above what the role gives.
-    fn assert_bound(&self, op: &Op) {
+    /// Checks that no thread has, or may have, a priority above that of the role.
+    fn assert_max_prio(&self, op: &Op) {
         let own = [getpid().as_raw(), self.second.tid(), self.sleeper.tid()];
         for tid in own {
             let state = State::of(&self.observer, tid);
             let record = state.record;
             let highest = [
-                Some(rank(&state.attr)),
+                Some(prio_of(&state.attr)),
                 Some(record.ceiling),
                 record.prio,
                 record.applied,
             ];
             assert!(
-                highest.into_iter().flatten().all(|prio| prio <= self.bound),
+                highest
+                    .into_iter()
+                    .flatten()
+                    .all(|prio| prio <= self.max_prio),
                 "{op:?} brought thread {tid} above {}: {state:?}",
-                self.bound
+                self.max_prio
             );
         }
     }
@@ -333,24 +336,25 @@ impl Process<'_> {
 impl Drop for Process<'_> {
     fn drop(&mut self) {
         for child in self.children.drain(..).map(Pid::from_raw) {
-            // It may have ended of itself.
+            // The child may have ended by itself.
             let _ = kill(child, Signal::SIGKILL);
             let _ = waitpid(child, None);
         }
     }
 }
 
-/// A target as a request has it.
-struct Named {
+/// A target in the form that a request takes.
+struct ResolvedTarget {
     number: i32,
     flags: u32,
-    /// Keeps the file descriptor open that `number` is.
+    /// Keeps the file descriptor `number` open.
     #[expect(dead_code, reason = "it is held, not read")]
     pidfd: Option<OwnedFd>,
 }
 
-/// The lowest priority that stands for attributes, or higher than any.
-fn rank(attr: &Attr) -> u32 {
+/// Returns the lowest priority of the band and nice value of `attr`, or `u32::MAX` for an
+/// unknown policy.
+fn prio_of(attr: &Attr) -> u32 {
     match attr.policy() {
         libc::SCHED_IDLE => 0,
         libc::SCHED_OTHER | libc::SCHED_BATCH => 32_u32.saturating_add_signed(-attr.v0.sched_nice),
@@ -371,11 +375,11 @@ fn bind(file: RawFd, slot: Slot) -> Result<usize, Errno> {
     Errno::result(result).map(|_| 0)
 }
 
-fn pass(pastime: Pastime) {
-    match pastime {
-        Pastime::Yield => sched_yield().expect("it always succeeds"),
-        Pastime::Nap => thread::sleep(Duration::from_micros(100)),
-        Pastime::Spin => {
+fn wait(pause: Pause) {
+    match pause {
+        Pause::Yield => sched_yield().expect("it always succeeds"),
+        Pause::Sleep => thread::sleep(Duration::from_micros(100)),
+        Pause::Spin => {
             let start = Instant::now();
             while start.elapsed() < SPIN {
                 std::hint::spin_loop();
@@ -384,19 +388,19 @@ fn pass(pastime: Pastime) {
     }
 }
 
-/// What a forked process, which has one thread of those it was copied from, does.
-fn be_child(fate: Fate) -> ! {
+/// Runs the child of a fork, a process with one thread.
+fn run_child(action: ChildAction) -> ! {
     let program = c"/bin/true";
     let arguments = [program.as_ptr(), std::ptr::null()];
-    // SAFETY: The strings and the array live for ever, and the calls are safe in
-    // the child of a process with threads.
+    // SAFETY: The strings and the array outlive the calls, and signal-safety(7) allows these
+    // calls in the child of a process with threads.
     unsafe {
-        match fate {
-            Fate::Exit => {}
-            Fate::Exec => {
+        match action {
+            ChildAction::Exit => {}
+            ChildAction::Exec => {
                 libc::execv(program.as_ptr(), arguments.as_ptr());
             }
-            Fate::Sleep => loop {
+            ChildAction::Sleep => loop {
                 libc::pause();
             },
         }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How a process becomes what its program wants it to be, and how far up it may
-//! get as that.
+//! Change of a process to the role of its program, and the highest priority of each role.
 
 use common::child::become_user;
 use common::child::become_user_with_ceiling;
@@ -13,21 +12,24 @@ use nix::sys::resource::Resource;
 
 use crate::op::Role;
 
-/// What a thread at nice 0 is.
+/// Priority of a thread at nice 0.
 const ORDINARY: u32 = 32;
 
+/// Ceiling of [`Role::Granted`].
 const GRANTED: u32 = 56;
+/// Ceiling of [`Role::Lowered`].
 const LOWERED: u32 = 20;
 
-/// The real-time priority of the limits, which is 3 above the fair band.
+/// Limit of real-time priorities in [`Role::Limits`].
 const RT_PRIORITY_LIMIT: u64 = 3;
+/// Priority of that real-time priority.
 const LIMITED: u32 = 50;
-/// 20 minus the nice value.
+/// Limit of nice values in [`Role::Limits`], as 20 minus the nice value.
 const NICE_LIMIT: u64 = 25;
 
 impl Role {
-    /// Makes the calling process, which is root's, that of `user`. Returns the
-    /// priority above which none of its threads may ever be.
+    /// Changes the calling process from root to `user`. Returns the highest priority that a
+    /// thread of the process may ever have.
     pub(crate) fn assume(self, user: u32) -> u32 {
         let (nice, rt_priority) = match self {
             Self::Limits => (NICE_LIMIT, RT_PRIORITY_LIMIT),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The functions that addresses of the kernel belong to.
+//! Functions of the kernel, by their addresses.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -8,8 +8,8 @@ use std::fs;
 
 const PATH: &str = "/proc/kallsyms";
 
-/// The project's functions in the kernel and its module, by their addresses, and
-/// the functions between them, which are nobody's.
+/// Start addresses of all functions of the kernel, with the names of the project's functions in
+/// the kernel and the module.
 pub(crate) struct Symbols(BTreeMap<u64, Option<String>>);
 
 impl Symbols {
@@ -24,15 +24,15 @@ impl Symbols {
             let address = u64::from_str_radix(words.next()?, 16).ok()?;
             let is_function = matches!(words.next()?, "t" | "T");
             let name = words.next()?;
-            // Of Rust, the generic functions of others are compiled into the module.
+            // Generic functions of other Rust crates are part of the module.
             let module = words.next().unwrap_or_default();
             let is_ours = name.contains("go_sched") || module == "[go_sched_class]";
-            // Calls of a function begin after its prefix.
+            // The padding before a function is never executed.
             let is_padding = name.starts_with("__pfx_");
             let ours = (is_function && is_ours && !is_padding).then(|| name.to_owned());
             Some((address, ours))
         });
-        // Where several have one address, the project's is meant.
+        // Of several functions at one address, the project's counts.
         let mut functions = BTreeMap::new();
         for (address, name) in symbols {
             let known: &mut Option<String> = functions.entry(address).or_default();
@@ -41,14 +41,14 @@ impl Symbols {
         Self(functions)
     }
 
-    /// How many of the addresses are in the project's functions.
+    /// Counts the addresses that are in the project's functions.
     pub(crate) fn count<'a>(&self, addresses: impl IntoIterator<Item = &'a u64>) -> usize {
         let addresses = addresses.into_iter();
         addresses.filter_map(|address| self.find(*address)).count()
     }
 
-    /// The project's functions that hold none of the addresses.
-    pub(crate) fn without<'a>(
+    /// Returns the project's functions in which none of the addresses is.
+    pub(crate) fn unreached<'a>(
         &self,
         addresses: impl IntoIterator<Item = &'a u64>,
     ) -> BTreeSet<&str> {
@@ -96,6 +96,6 @@ mod tests {
     fn a_function_without_an_address_is_told() {
         let symbols = Symbols::parse(TEXT);
         assert_eq!(symbols.count(&[0x1000, 0x1110, 0x1111]), 2);
-        assert!(symbols.without(&[0x1110]).iter().eq(&["ioctl"]));
+        assert!(symbols.unreached(&[0x1110]).iter().eq(&["ioctl"]));
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is called, which errors it may end with, and how often it did.
+//! Kinds of calls, their documented errors, and the number of each result.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -16,7 +16,7 @@ use nix::sys::mman::ProtFlags;
 /// Above the largest error number of Linux, `EHWPOISON`.
 const ERRNOS: usize = 134;
 
-/// What can be called.
+/// Kind of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Version,
@@ -30,7 +30,7 @@ pub(crate) enum Kind {
     ClassInfo,
     /// A request with the device's type and a number it does not know.
     Unknown,
-    /// A request with another type, some of which the file system answers.
+    /// A request with another type; some of these the file system handles.
     Foreign,
     Syscall,
     Mmap,
@@ -38,7 +38,7 @@ pub(crate) enum Kind {
     Mprotect,
     Madvise,
     Mremap,
-    /// A store to the hint page or a load from it, by a system call.
+    /// A store to a hint page or a load from one, by a system call.
     Access,
     SetAttr,
 }
@@ -68,7 +68,7 @@ const KINDS: [(Kind, &str); 19] = [
 ];
 
 impl Kind {
-    /// Which request an `ioctl(2)` is.
+    /// Returns the kind of an `ioctl(2)` request.
     pub(crate) fn of_request(request: u32) -> Self {
         match request {
             uapi::GO_SCHED_VERSION => Version,
@@ -85,8 +85,8 @@ impl Kind {
         }
     }
 
-    /// The errors that `uapi/go_sched.h` and the manual pages have for it; `None`
-    /// is any.
+    /// Returns the errors that `uapi/go_sched.h` and the manual pages document; `None` allows
+    /// every error.
     fn documented(self) -> Option<&'static [Errno]> {
         use Errno::*;
         Some(match self {
@@ -104,7 +104,7 @@ impl Kind {
             ClassInfo => &[E2BIG, EFAULT, EINVAL],
             Unknown => &[ENOTTY],
             Foreign => return None,
-            // EAGAIN: more would be locked than RLIMIT_MEMLOCK.
+            // EAGAIN means that more than RLIMIT_MEMLOCK would be locked.
             Mmap => &[EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM],
             Munmap => &[EINVAL],
             Mprotect => &[EACCES, EINVAL, ENOMEM, EPERM],
@@ -116,20 +116,20 @@ impl Kind {
     }
 }
 
-/// Counts that all processes share.
+/// Number of calls by kind and result, shared by all processes.
 pub(crate) struct Tally([[AtomicU64; ERRNOS]; KINDS.len()]);
 
 impl Tally {
     pub(crate) fn new() -> &'static Self {
         let length = NonZeroUsize::new(size_of::<Self>()).expect("there are kinds of calls");
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: A new mapping is in nobody's way.
+        // SAFETY: The kernel places a new mapping where no other is.
         let start = unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_SHARED) };
-        // SAFETY: The mapping is zeroed, large enough, and never unmapped.
+        // SAFETY: `mmap` has returned a zeroed mapping of this size, which is never unmapped.
         unsafe { start.expect("memory").cast().as_ref() }
     }
 
-    /// Counts a result, which must be one that is documented.
+    /// Counts a result. Panics if the error is not documented.
     pub(crate) fn count(&self, kind: Kind, result: Result<usize, Errno>) {
         let number = result.err().map_or(0, |error| error as usize);
         let counts = &self.0[kind as usize];
@@ -145,13 +145,13 @@ impl Tally {
         }
     }
 
-    /// How many calls there were.
+    /// Returns the number of calls.
     pub(crate) fn calls(&self) -> u64 {
         let counts = self.0.iter().flatten();
         counts.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// What should succeed now and then, and never did.
+    /// Returns the names of calls that should succeed sometimes and never did.
     pub(crate) fn never_succeeded(&self) -> Vec<&'static str> {
         let has_no_success = |kind: Kind| self.0[kind as usize][0].load(Ordering::Relaxed) == 0;
         KINDS
