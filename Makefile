@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The front door. The kernel build system reads Kbuild, not this file.
+# All commands of the project; "make" lists them. The kernel build system reads Kbuild,
+# not this file.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,20 +10,21 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .ONESHELL:
 
-# Everything that is built goes here; the source tree stays as it was checked out.
+# Folder of everything that is built; nothing is built in the source tree.
 export GO_SCHED_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/go_sched
 export CARGO_TARGET_DIR := $(GO_SCHED_CACHE)/target
 export GOCACHE := $(GO_SCHED_CACHE)/go-build
 
-# Where rustc, cargo, clang and go are. The distribution's come first: the kernel
-# needs a Rust with library sources, which a rustup toolchain may not have, and
-# one compiler for everything keeps cargo from building everything twice.
+# Folder of rustc, cargo, clang and go, by default that of the distribution's. The kernel
+# needs a Rust with library sources, which a rustup toolchain may not have. With one
+# compiler for everything, cargo does not build libraries twice.
 TOOLCHAIN ?= /usr/bin
 export PATH := $(GO_SCHED_CACHE)/bindgen/bin:$(TOOLCHAIN):$(PATH)
 unexport RUSTC RUSTFLAGS
 
-# Static, because the guest has no libraries. With the target named, build scripts
-# and procedural macros, which cannot be static, are built without the flag.
+# Programs are linked statically, because the guest has no libraries. The target is named
+# so that the flag does not apply to build scripts and procedural macros, which cannot be
+# static.
 target := x86_64-unknown-linux-gnu
 static := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static'
 binaries := $(CARGO_TARGET_DIR)/$(target)/release
@@ -44,7 +46,7 @@ kernel := $(GO_SCHED_CACHE)/linux-6.12/build$(addprefix -,$(variant))
 kernel_stamp := $(kernel)/.go_sched_stamp
 endif
 
-# kbuild of 6.12 writes beside the sources, so it gets links to them.
+# kbuild of 6.12 writes to the folder of the sources, so it gets a folder of links to them.
 module_sources := Kbuild $(wildcard *.rs) policy uapi
 module_key := $(firstword $(shell printf '%s' '$(CURDIR) $(kernel)' | cksum))
 module := $(GO_SCHED_CACHE)/module-$(module_key)/go_sched_class.ko
@@ -84,7 +86,7 @@ help:
 demo: guest
 	mkdir -p $(GO_SCHED_CACHE)/demo
 	(cd go/cmd/demo && CGO_ENABLED=0 go build -buildvcs=false -o $(GO_SCHED_CACHE)/demo/demo .)
-	# 4 ns an instruction is about what an emulated CPU needs.
+	# An emulated CPU takes about 4 ns for an instruction.
 	qemu/run --icount 2 --overlay $(GO_SCHED_CACHE)/demo -- /demo
 
 .PHONY: test
@@ -100,8 +102,8 @@ test-scx: setup
 	cd tests/scx
 	GO_SCHED_VARIANT=scx cargo test --locked --no-fail-fast
 
-# The Go package with the newest Go as well: the others use the distribution's, and go.mod
-# names the oldest.
+# Tests the Go package with the newest Go. The other targets use the distribution's Go, and
+# go.mod names the oldest one.
 .PHONY: test-go
 test-go: guest
 	scripts/install-packages --go
@@ -111,8 +113,8 @@ test-go: guest
 	cd tests
 	cargo test --locked --package go-sched-go-tests
 
-# KDIR, VARIANT and DEBUG take the place of the kernel that tells of its coverage,
-# and then there is less to go by. The timeout has room for boot and shutdown.
+# Without VARIANT, the kernel is the one that reports its coverage. The timeout includes
+# the boot and the shutdown.
 fuzz_seconds := $(or $(SECONDS),300)
 .PHONY: fuzz
 fuzz: programs
@@ -121,8 +123,8 @@ fuzz: programs
 	qemu/run --variant $(or $(variant),kcov) --timeout $$(($(fuzz_seconds) + 600)) \
 		--cargo-runner $(binaries)/go_sched_fuzz --seconds $(fuzz_seconds) $(addprefix --seed ,$(SEED))
 
-# slab_nomerge lets the kernel count the records of threads. The timeout has room for
-# an emulated debug kernel's boot, and for the last thread to come to its end.
+# With slab_nomerge, the kernel counts the records of threads separately. The timeout
+# includes the boot of an emulated debug kernel, and the end of all threads.
 torture_seconds := $(or $(SECONDS),600)
 .PHONY: torture
 torture: programs
@@ -132,9 +134,8 @@ torture: programs
 		$(addprefix --cpus ,$(CPUS)) --append slab_nomerge --cargo-runner \
 		$(binaries)/go_sched_torture --seconds $(torture_seconds) $(addprefix --seed ,$(SEED))
 
-# Programs of this machine that are measured or measure, with their libraries; the
-# server; and what runs them, on the host too. COLD="demo test" builds everything anew for
-# each of the two.
+# The guest gets programs of this machine with their libraries, and the server. COLD="demo
+# test" also measures these two commands with everything built anew.
 bench_overlay := $(GO_SCHED_CACHE)/bench
 bench_report = bench/report$(if $(findstring quick,$@),/quick,$(if $(filter kvm,$(GO_SCHED_ACCEL)),/kvm))
 .PHONY: bench bench-quick
@@ -174,7 +175,7 @@ kernel: $(kernel_stamp)
 FORCE:
 
 ifndef KDIR
-# Returns at once, and leaves the stamp as it is, when nothing has changed.
+# If nothing has changed, the script returns at once and does not touch the stamp.
 $(kernel_stamp): setup FORCE
 	kernel/build $(variant)
 else
@@ -187,13 +188,13 @@ endif
 module: $(module)
 	$(if $(KDIR),echo $(module))
 
-# What scripts/Makefile.kcov, which knows C alone, has for the kernel.
+# Flags for coverage of the module's Rust code: scripts/Makefile.kcov has those for C alone.
 kcov_rust := $(strip -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \
 	-Cllvm-args=-sanitizer-coverage-trace-pc)
 
-# From scratch each time, as kbuild does not notice that the kernel's Rust crates
-# changed. Two builds at once take turns; the result appears complete or not at
-# all.
+# The module is built from scratch each time, because kbuild does not notice changes of
+# the kernel's Rust crates. The lock lets one build run at a time, and the final mv lets
+# others never see an incomplete module.
 $(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
 	if ! grep -qs '^CONFIG_GO_SCHED=y' $(kernel)/.config; then
 		echo '$(kernel) is not a kernel built with kernel/linux-6.12 and CONFIG_GO_SCHED=y' >&2
@@ -213,7 +214,7 @@ $(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
 		env -u MAKEFLAGS make -C $(kernel) M=$(@D)/build $$llvm modules
 	mv $(@D)/build/go_sched_class.ko $@
 
-# The kernel of kernel/config/deb.config unless KCONFIG, VARIANT or KDIR say which.
+# Without VARIANT, KCONFIG and KDIR, the variant is deb.
 .PHONY: setup-deb
 setup-deb:
 	scripts/install-packages --deb
@@ -231,7 +232,7 @@ test-deb: deb
 	qemu/run $(addprefix --variant ,$(variant)) --kernel $(deb_test)/vmlinuz --no-module \
 		--memory 3072 --overlay $(deb_test)/guest --append rdinit=/boot -- /check
 
-# What is inside the guest. "run" calls this before each boot.
+# Builds what the guest contains. qemu/run calls this before each boot.
 .PHONY: guest
 guest: $(if $(filter unpatched,$(variant)),$(kernel_stamp),$(module)) programs
 
@@ -243,7 +244,7 @@ programs: setup
 		env $(static) cargo build --release --locked --target $(target) \
 			--package go-sched-qemu --package gosched-cli
 
-# For qemu/run: builds what runs the guest and says where it is.
+# Builds the program that boots the guest and prints its path, for qemu/run.
 .PHONY: runner
 runner: programs
 	echo $(binaries)/run
@@ -260,7 +261,7 @@ where:
 .PHONY: lint
 lint: $(kernel_stamp)
 	scripts/install-packages --lint
-	# By name: "cargo clippy" would prefer a rustup toolchain's to the one in PATH.
+	# "cargo clippy" would prefer a rustup toolchain's cargo-clippy to the one in PATH.
 	cargo-fmt --all --check
 	for source in *.rs; do rustfmt --check --edition 2021 <"$$source"; done
 	cargo-clippy clippy --workspace --all-targets --locked -- -D warnings
@@ -277,7 +278,7 @@ lint: $(kernel_stamp)
 	git diff --exit-code tools/gosched/src/uapi
 	$(bench_readme) --check README.md
 	cd $(GO_SCHED_CACHE)/linux-6.12/source
-	# It asks git's history for known licences, and that tree has none.
+	# checkpatch.pl would search the git history for licences, and this tree has none.
 	GIT_DIR=none scripts/checkpatch.pl --strict --quiet --no-summary \
 		$(CURDIR)/kernel/linux-6.12/*.patch
 

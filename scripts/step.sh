@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Sourced: long commands with their output in a log, and a sign of life.
+# Functions, to be sourced, that run a long command with its output in a log and report
+# progress.
 
-# step LOG TITLE COMMAND...: runs COMMAND with its output appended to LOG. When that
-# takes a while, says for how long it has been running, on one line of a terminal
-# or every 15 s elsewhere. Ends the script, showing the end of LOG, if it fails.
-# steps.jsonl beside LOG tells afterwards where the time went.
+# step LOG TITLE COMMAND...: runs COMMAND and appends its output to LOG. Prints the
+# elapsed time, every second on a terminal and every 15 s elsewhere. If COMMAND fails,
+# prints the end of LOG and ends the script. Adds the duration to steps.jsonl, which is
+# in the folder of LOG.
 step() {
 	local log=$1 title=$2 start=$SECONDS started ticker status=0
 	started=$(date --utc +%FT%TZ)
 	shift 2
 	step_tick "$title" &
 	ticker=$!
-	# COMMAND stays in the foreground: an interrupt from the terminal must
-	# reach it, and bash has background commands ignore that.
+	# COMMAND runs in the foreground, because bash makes background commands
+	# ignore an interrupt from the terminal.
 	"$@" >>"$log" 2>&1 </dev/null || status=$?
 	kill "$ticker" 2>/dev/null || true
 	wait "$ticker" 2>/dev/null || true
@@ -24,7 +25,7 @@ step() {
 			printf '\nThe end of the log:\n\n'
 			tail -n 30 "$log"
 			printf '\nThe whole log: %s\n' "$log"
-			echo "If it does not say what to mend, start afresh: make clean"
+			echo "If the log does not explain the failure, build everything anew: make clean"
 		} >&2
 		exit 1
 	fi
@@ -36,7 +37,7 @@ step() {
 	fi
 }
 
-# Shows one line, over the one before it when stderr is a terminal.
+# Prints one line to standard error; on a terminal, in place of the line before it.
 step_say() {
 	if [[ -t 2 ]]; then
 		printf '\r\033[K%s' "$1" >&2
@@ -48,8 +49,9 @@ step_say() {
 step_tick() {
 	local seconds=0 every=15
 	[[ ! -t 2 ]] || every=1
-	# A killed script cannot end its ticker: the ticker looks. The script's
-	# streams and the lock's file descriptor must not live on in its sleep.
+	# The ticker checks whether the script still runs: a killed script cannot end
+	# its ticker. sleep must not keep the script's streams and the file descriptor
+	# of its lock open.
 	while sleep 1 >/dev/null 2>&1 9>&- && kill -0 "$$" 2>/dev/null; do
 		((++seconds))
 		((seconds > 1 && seconds % every)) || step_say "$1 ... $seconds s"
