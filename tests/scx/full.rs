@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! While a sched_ext scheduler runs all threads, nothing new is given a priority, and
-//! nobody follows a hint; when it has ended, all is as it was before.
+//! While a sched_ext scheduler runs all threads, no thread gets a priority and no thread
+//! follows a hint. When the scheduler has ended, priorities and hints work as before.
 
 use std::thread;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use nix::errno::Errno;
 use scx::state;
 use scx::Scheduler;
 
-/// A thread at each of some priorities, and its state.
+/// Returns a thread at each priority of the sample, with the thread's state.
 fn sample(device: &Device) -> Vec<(Worker, State)> {
     SAMPLE
         .into_iter()
@@ -133,7 +133,7 @@ fn the_module_can_be_reloaded_beside_the_scheduler() {
     drop(device);
     let scheduler = Scheduler::full("reload");
 
-    // A file that a thread has just closed may be released a moment later.
+    // The kernel may release a file shortly after a thread has closed it.
     eventually("the module can be unloaded", || try_unload().is_ok());
     for (worker, _) in &threads {
         assert_eq!(Attr::of(worker.tid()), base);
@@ -148,7 +148,7 @@ fn the_module_can_be_reloaded_beside_the_scheduler() {
     }
 }
 
-/// How often a thread passes the scheduler, where it must not follow its hint.
+/// Number of times that a thread enters the scheduler and must not follow its hint.
 const OFTEN: u32 = 100;
 
 #[test]
@@ -164,7 +164,7 @@ fn a_bound_thread_follows_hints_again_when_the_scheduler_has_ended() {
 
             let scheduler = Scheduler::full("hint");
             hinted.slot().store(wanted);
-            // By itself, by others, and on the tick.
+            // The scheduler reads the hint at a yield, on the tick, and at a wakeup.
             hinted.worker().run(|| {
                 (0..OFTEN).for_each(|_| be_scheduled());
                 burn(SOME_TICKS);
@@ -175,7 +175,7 @@ fn a_bound_thread_follows_hints_again_when_the_scheduler_has_ended() {
             assert_eq!(device.stats(tid).applies, stats.applies);
             drop(scheduler);
 
-            // Nothing is stored again.
+            // The hint was stored before, and is not stored again.
             eventually("the hint is followed", || {
                 hinted.worker().run(be_scheduled);
                 hinted.slot().applied() == wanted

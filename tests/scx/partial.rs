@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Beside a sched_ext scheduler that runs its own threads alone, a priority does
-//! what it does without one.
+//! A priority has the same effect beside a sched_ext scheduler that runs only threads of
+//! its own policy as without a scheduler.
 
 use common::attr::setscheduler;
 use common::attr::Attr;

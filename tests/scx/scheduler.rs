@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The smallest sched_ext scheduler: one without callbacks, for which the kernel
-//! queues all threads first in, first out.
+//! The smallest sched_ext scheduler: one without callbacks. The kernel then runs all
+//! threads in the order in which they were queued.
 //!
-//! To the kernel a scheduler is a map of type `BPF_MAP_TYPE_STRUCT_OPS` that holds
-//! one `struct sched_ext_ops`. Without callbacks there is no BPF program in it, and
-//! nothing to compile or to verify: its bytes are laid out here, where the kernel's
-//! type information says that the fields are.
+//! For the kernel, a scheduler is a map of type `BPF_MAP_TYPE_STRUCT_OPS` with one
+//! `struct sched_ext_ops`. A scheduler without callbacks has no BPF program to compile or
+//! to verify. This file writes the bytes of the structure, at the offsets from the
+//! kernel's type information.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -35,12 +35,12 @@ const BPF_F_LINK: u32 = 1 << 13;
 // From kernel/sched/ext.c.
 const SCX_OPS_SWITCH_PARTIAL: u64 = 1 << 3;
 
-/// The scheduling policy of the threads that a partial scheduler runs.
+/// Scheduling policy of the threads that a partial scheduler runs.
 pub const SCHED_EXT: libc::c_int = 7;
 
-/// Type information with one type in it, a pointer to nothing: a header, the type,
-/// and the one string that is always there, the empty one. A map whose value is a
-/// structure of the kernel's must come with some, which nothing looks at.
+/// Type information with one type, a pointer to void: a header, the type, and the empty
+/// string. A map whose value is a structure of the kernel must have type information,
+/// but the kernel does not use it.
 const BTF: [u32; 10] = [0x0001_eb9f, 24, 0, 12, 12, 4, 0, 2 << 24, 0, 0];
 
 /// `union bpf_attr` of `BPF_BTF_LOAD`, as far as it is used.
@@ -85,19 +85,19 @@ struct LinkCreate {
     flags: u32,
 }
 
-/// What the kernel's type information says of a scheduler.
+/// Layout of a scheduler's map value, from the kernel's type information.
 struct Layout {
-    /// Number of the type of the map's value.
+    /// Type id of the map's value.
     value_type: u32,
-    /// Bytes of the map's value.
+    /// Size of the map's value, in bytes.
     size: usize,
-    /// Where in it the scheduler's name is.
+    /// Offset of the scheduler's name, in bytes.
     name: usize,
-    /// Where in it the scheduler's flags are.
+    /// Offset of the scheduler's flags, in bytes.
     flags: usize,
 }
 
-/// Read once, because under emulation that takes seconds.
+/// Layout, read once, because that takes seconds under emulation.
 static LAYOUT: LazyLock<Layout> = LazyLock::new(|| {
     let types = fs::read(VMLINUX_BTF).expect("the kernel has type information");
     let types = Btf::from_bytes(&types).expect("the type information is valid");
@@ -112,14 +112,14 @@ static LAYOUT: LazyLock<Layout> = LazyLock::new(|| {
     }
 });
 
-/// A scheduler in force; it ends when dropped, or with the process.
+/// A loaded scheduler. It is unloaded when this is dropped, or when the process ends.
 #[derive(Debug)]
 pub struct Scheduler {
     _link: OwnedFd,
 }
 
 impl Scheduler {
-    /// Loads a scheduler that runs all threads of no higher class.
+    /// Loads a scheduler that runs all threads that no higher scheduling class runs.
     #[track_caller]
     pub fn full(name: &str) -> Self {
         Self::load(name, 0)
@@ -142,7 +142,7 @@ impl Scheduler {
 
         let link = attach(LAYOUT.value_type, &value)
             .unwrap_or_else(|error| panic!("loading {name}: {error}"));
-        // Of what goes wrong later, only the kernel's log tells.
+        // Later errors are only in the kernel log.
         assert_eq!(state(), "enabled");
         Self { _link: link }
     }
@@ -154,8 +154,8 @@ pub fn state() -> String {
     state.trim_end().to_owned()
 }
 
-/// Creates the map, fills it, and puts it in force for as long as the descriptor
-/// lives that this returns.
+/// Creates the map, fills it, and loads the scheduler. Returns the file descriptor that
+/// keeps the scheduler loaded.
 fn attach(value_type: u32, value: &[u8]) -> Result<OwnedFd, Errno> {
     let load = BtfLoad {
         btf: BTF.as_ptr().addr() as u64,
@@ -200,14 +200,14 @@ fn attach(value_type: u32, value: &[u8]) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(bpf(BPF_LINK_CREATE, &create)?) })
 }
 
-/// `bpf(2)`.
+/// Calls `bpf(2)` and returns its result.
 ///
 /// # Safety
 ///
-/// `attr` must be what the command takes, and the memory it points to as large as
-/// the command expects.
+/// `attr` must be of the type that `command` takes, and its addresses must be valid for
+/// what the command reads and writes there.
 unsafe fn bpf<T>(command: libc::c_int, attr: &T) -> Result<libc::c_int, Errno> {
-    // SAFETY: The caller has promised it.
+    // SAFETY: The caller guarantees that `attr` and its addresses are valid.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
@@ -219,7 +219,7 @@ unsafe fn bpf<T>(command: libc::c_int, attr: &T) -> Result<libc::c_int, Errno> {
     Errno::result(result).map(|result| result as libc::c_int)
 }
 
-/// Returns a structure of the kernel, and its number.
+/// Returns a structure of the kernel and its type id.
 #[track_caller]
 fn structure(types: &Btf, name: &str) -> (u32, Struct) {
     let ids = types
@@ -233,7 +233,7 @@ fn structure(types: &Btf, name: &str) -> (u32, Struct) {
         .unwrap_or_else(|| panic!("the kernel has no struct {name}"))
 }
 
-/// Returns where in a structure a field is, in bytes.
+/// Returns the offset of a field in a structure, in bytes.
 #[track_caller]
 fn offset(types: &Btf, structure: &Struct, field: &str) -> usize {
     structure
