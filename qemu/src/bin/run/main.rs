@@ -40,6 +40,7 @@ const HARNESS_BROKE: u8 = 125;
 #[derive(Parser)]
 #[command(
     name = "qemu/run",
+    override_usage = "qemu/run [OPTIONS] -- COMMAND [ARGUMENT]...",
     after_help = "\
 Exit status, if it is not COMMAND's own:
   123  the kernel reported an error: a warning, wrong lock order, a memory leak, a panic
@@ -52,10 +53,10 @@ Example: qemu/run --variant debug -- gosched check"
 struct Arguments {
     /// Boot a variant of the kernel: the usual configuration with kernel/config/NAME.config
     /// added. "debug" checks memory, locks and leaks; "unpatched" is Debian's kernel, and
-    /// takes --no-module
+    /// needs --no-module
     #[arg(long, value_name = "NAME", env = "GO_SCHED_VARIANT")]
     variant: Option<String>,
-    /// CPUs of the guest, 1 to 8 [default: 2; with --icount 1]
+    /// CPUs of the guest, 1 to 8 [default: 2, or 1 with --icount]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=8))]
     cpus: Option<u8>,
     /// Memory of the guest, in MiB
@@ -72,8 +73,8 @@ struct Arguments {
     /// Copy the contents of DIR to the root directory of the guest; may be given repeatedly
     #[arg(long, value_name = "DIR")]
     overlay: Vec<PathBuf>,
-    /// Seconds, the boot included, after which the guest is ended [default: 900; with --variant
-    /// 3600]
+    /// Seconds, the boot included, after which the guest is ended [default: 900, or 3600
+    /// with --variant]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
     /// Boot FILE, a bzImage, and not the kernel that is built here
@@ -92,8 +93,8 @@ struct Arguments {
     /// a runner of cargo
     #[arg(long)]
     cargo_runner: bool,
-    /// How QEMU runs the guest [default: kvm if a trial guest runs with it, else tcg; with
-    /// --icount tcg]
+    /// How QEMU runs the guest [default: kvm if a trial guest runs with it, else tcg;
+    /// always tcg with --icount]
     #[arg(long, env = "GO_SCHED_ACCEL")]
     accel: Option<Accelerator>,
     /// Advance the guest's clock by 2^SHIFT nanoseconds with each instruction that a CPU
