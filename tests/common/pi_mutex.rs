@@ -2,47 +2,59 @@
 
 //! Locks with priority inheritance.
 
-use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// A mutex whose holder inherits the priority of who waits for it; std's does not.
+use rustix::io::Errno;
+use rustix::thread::futex;
+use rustix::time::clock_gettime;
+use rustix::time::ClockId;
+use rustix::time::Timespec;
+
+use crate::DEADLINE;
+
+const PRIVATE: futex::Flags = futex::Flags::PRIVATE;
+
+/// A mutex whose holder inherits the priority of its most urgent waiter; std's does not.
+/// Each call enters the kernel, as if another thread were waiting.
 #[derive(Debug)]
-pub struct PiMutex(UnsafeCell<libc::pthread_mutex_t>);
-
-// SAFETY: POSIX lets any thread call the functions below on one mutex.
-unsafe impl Send for PiMutex {}
-// SAFETY: As above.
-unsafe impl Sync for PiMutex {}
+pub struct PiMutex(AtomicU32);
 
 impl PiMutex {
-    /// Makes one that nobody holds.
+    /// Makes a mutex that no thread holds.
     pub fn new() -> Arc<Self> {
-        let mutex = Arc::new(Self(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER)));
-        let mut attr = MaybeUninit::uninit();
-        // SAFETY: The first call initializes `attr` for the others, and nobody
-        // uses the mutex yet.
-        unsafe {
-            assert_eq!(libc::pthread_mutexattr_init(attr.as_mut_ptr()), 0);
-            let inherit = libc::PTHREAD_PRIO_INHERIT;
-            assert_eq!(
-                libc::pthread_mutexattr_setprotocol(attr.as_mut_ptr(), inherit),
-                0
-            );
-            assert_eq!(libc::pthread_mutex_init(mutex.0.get(), attr.as_ptr()), 0);
-        }
-        mutex
+        Arc::new(Self(AtomicU32::new(0)))
     }
 
-    /// Waits until the calling thread holds it.
+    /// Waits until the calling thread holds the mutex; panics after [`DEADLINE`].
+    #[track_caller]
     pub fn lock(&self) {
-        // SAFETY: `new` has initialized the mutex, which does not move.
-        assert_eq!(unsafe { libc::pthread_mutex_lock(self.0.get()) }, 0);
+        assert!(self.lock_within(DEADLINE), "waited {DEADLINE:?} for a lock");
     }
 
-    /// Lets it go, as the thread that holds it.
+    /// Waits for the mutex, and returns whether the calling thread got it before the timeout.
+    pub fn lock_within(&self, timeout: Duration) -> bool {
+        let timeout = Timespec::try_from(timeout).expect("the timeout fits");
+        let end = clock_gettime(ClockId::Realtime) + timeout;
+        match futex::lock_pi(&self.0, PRIVATE, Some(&end)) {
+            Ok(()) => true,
+            Err(Errno::TIMEDOUT) => false,
+            Err(error) => panic!("PI futex: {error}"),
+        }
+    }
+
+    /// Releases the mutex, which the calling thread holds.
     pub fn unlock(&self) {
-        // SAFETY: `new` has initialized the mutex, which does not move.
-        assert_eq!(unsafe { libc::pthread_mutex_unlock(self.0.get()) }, 0);
+        // The kernel returns EAGAIN when another thread begins to wait at this moment.
+        while let Err(error) = futex::unlock_pi(&self.0, PRIVATE) {
+            assert_eq!(error, Errno::AGAIN, "the lock is held");
+        }
+    }
+
+    /// Returns whether a thread waits for the mutex.
+    pub fn has_waiter(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & futex::WAITERS != 0
     }
 }

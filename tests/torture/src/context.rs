@@ -17,11 +17,11 @@ use std::sync::MutexGuard;
 use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
 
+use common::pi_mutex::PiMutex;
 use fastrand::Rng;
 
 use crate::cgroup::Cgroups;
 use crate::modeled::ModeledThread;
-use crate::pi_futex::PiFutex;
 use crate::session::Session;
 
 const POISONED: &str = "a failure ends the program";
@@ -39,8 +39,8 @@ pub(crate) struct Context {
     modeled: Vec<Mutex<ModeledThread>>,
     /// Thread ids of the victims; 0 for one that does not exist at this moment.
     pub(crate) victims: Vec<AtomicI32>,
-    /// Locks that the victims take.
-    pub(crate) futexes: [PiFutex; 4],
+    /// Mutexes that the victims lock.
+    pub(crate) mutexes: [Arc<PiMutex>; 4],
     pub(crate) cgroups: Result<Cgroups, String>,
 }
 
@@ -59,7 +59,7 @@ impl Context {
             session: RwLock::new(Some(Arc::new(session))),
             modeled,
             victims: (0..threads).map(|_| AtomicI32::new(0)).collect(),
-            futexes: [const { PiFutex::new() }; 4],
+            mutexes: [(); 4].map(|()| PiMutex::new()),
             cgroups,
         }
     }

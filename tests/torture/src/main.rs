@@ -18,7 +18,6 @@ mod in_force;
 mod modeled;
 mod operation;
 mod ops;
-mod pi_futex;
 mod random;
 mod report;
 mod session;

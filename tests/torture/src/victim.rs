@@ -18,7 +18,6 @@ use common::syscall::set_schedprio;
 use fastrand::Rng;
 use nix::errno::Errno;
 use nix::unistd::gettid;
-use rustix::time::Timespec;
 
 use crate::context::session;
 use crate::context::Context;
@@ -164,15 +163,12 @@ fn bind_to_own_page(context: &Context, rng: &mut Rng) {
 /// Takes two locks in order, the second with a short timeout. Chains of waiting threads form
 /// and dissolve that way.
 fn lock_two(context: &Context, rng: &mut Rng) {
-    let first = rng.usize(..context.futexes.len() - 1);
-    let second = rng.usize(first + 1..context.futexes.len());
-    let (first, second) = (&context.futexes[first], &context.futexes[second]);
+    let first = rng.usize(..context.mutexes.len() - 1);
+    let second = rng.usize(first + 1..context.mutexes.len());
+    let (first, second) = (&context.mutexes[first], &context.mutexes[second]);
     first.lock();
     pause(rng);
-    let timeout = Timespec {
-        tv_sec: 0,
-        tv_nsec: rng.i64(0..2_000_000),
-    };
+    let timeout = Duration::from_nanos(rng.u64(..2_000_000));
     if second.lock_within(timeout) {
         pause(rng);
         second.unlock();

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use common::eventually;
+use common::pi_mutex::PiMutex;
 use common::worker::Pending;
 use fastrand::Rng;
 use procfs::process::Process;
@@ -13,7 +14,6 @@ use procfs::process::Stat;
 use crate::context::session;
 use crate::modeled::ModeledThread;
 use crate::operation::Operation;
-use crate::pi_futex::PiFutex;
 use crate::random;
 use crate::session::Session;
 
@@ -32,11 +32,11 @@ const SLEEPING: char = 'S';
 /// Builds a chain and changes its threads: the first thread holds a lock that the second
 /// waits for, and the second holds a lock that the third waits for.
 fn chain(threads: [&mut ModeledThread; 3], session: &Session, rng: &mut Rng) {
-    let locks = Arc::new([const { PiFutex::new() }; 2]);
-    let held = Arc::clone(&locks);
-    threads[0].worker().run(move || held[0].lock());
+    let locks = [PiMutex::new(), PiMutex::new()];
+    let held = Arc::clone(&locks[0]);
+    threads[0].worker().run(move || held.lock());
     let pending = [(1, 0), (2, 1)].map(|(thread, lock)| {
-        let own = Arc::clone(&locks);
+        let own = locks.clone();
         let pending: Pending<()> = threads[thread].worker().start(move || {
             if thread == 1 {
                 own[1].lock();
@@ -72,8 +72,8 @@ fn chain(threads: [&mut ModeledThread; 3], session: &Session, rng: &mut Rng) {
         }
     }
 
-    let held = Arc::clone(&locks);
-    threads[0].worker().run(move || held[0].unlock());
+    let held = Arc::clone(&locks[0]);
+    threads[0].worker().run(move || held.unlock());
     pending.into_iter().for_each(Pending::wait);
     for thread in threads {
         thread.check(session);
