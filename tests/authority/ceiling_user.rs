@@ -304,7 +304,10 @@ fn fork_and_execve_keep_it() {
 
 #[test]
 fn a_setuid_program_has_it_until_it_is_its_users_again() {
-    const NAME: &str = "a_setuid_program_has_it_until_it_is_its_users_again";
+    const TEST: &str = concat!(
+        module_path!(),
+        "::a_setuid_program_has_it_until_it_is_its_users_again"
+    );
     const RETURN: &str = "return to the user";
 
     if let Some(role) = env::var_os(SETUID_ROLE) {
@@ -314,7 +317,7 @@ fn a_setuid_program_has_it_until_it_is_its_users_again() {
         io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
         return;
     }
-    let mut programs = ["stay root", RETURN].map(|role| setuid_program(NAME, role));
+    let mut programs = ["stay root", RETURN].map(|role| setuid_program(TEST, role));
     let device = Device::open();
     in_child(|| {
         become_user_with_ceiling(USER, &device, GRANTED);

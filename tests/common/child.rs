@@ -190,10 +190,12 @@ pub fn with_program<R>(program: &mut Command, look: impl FnOnce(i32) -> R) -> R 
     result
 }
 
-/// One test of the calling program, as a program that anybody may start and that is
-/// root then: busybox would become the user again. Root makes it.
+/// Returns a test of the calling program as a program that anybody may start and that
+/// is root then: busybox would become the user again. The caller is root, and names the
+/// test by its path in the source, the crate included.
 pub fn setuid_program(test: &str, role: &str) -> Command {
     const PATH: &str = "/tmp/setuid-program";
+    let (_, test) = test.split_once("::").expect("a crate, and a path in it");
     if !fs::exists(PATH).expect("a folder") {
         fs::copy("/proc/self/exe", PATH).expect("room in /tmp");
         fs::set_permissions(PATH, Permissions::from_mode(0o4755)).expect("root's own file");

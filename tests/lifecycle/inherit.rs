@@ -136,7 +136,8 @@ fn in_vfork<R>(job: impl FnOnce() -> R) -> R {
 /// A program that a user starts, and that is root then. The change of the user ends
 /// a granted ceiling before that, unless the caller is that user.
 fn setuid_program() -> Command {
-    let mut program = child::setuid_program("a_setuid_program_is_root", "");
+    const TEST: &str = concat!(module_path!(), "::a_setuid_program_is_root");
+    let mut program = child::setuid_program(TEST, "");
     program.uid(USER).gid(USER);
     program
 }

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The hint page: mapping, binding, storing, and what a store does.
+
+mod bind;
+mod late;
+mod lifetime;
+mod mapping;
+mod memory;
+mod order;
+mod passed;
+mod store;
