@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use common::child::pidfd;
+use common::deadline::await_child;
 use common::device::Device;
 use common::device::SELF;
 use common::hint::HintPage;
@@ -42,7 +43,6 @@ use nix::kmod::finit_module;
 use nix::kmod::ModuleInitFlags;
 use nix::sys::mman::MapFlags;
 use nix::sys::mman::ProtFlags;
-use nix::sys::wait::waitpid;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::fork;
 use nix::unistd::ForkResult;
@@ -325,7 +325,7 @@ fn a_fork_that_inherits_priority_and_ceiling() {
                 unsafe { libc::_exit(i32::from(!inherited)) }
             }
             ForkResult::Parent { child } => {
-                let status = waitpid(child, None).expect("the child is not waited for yet");
+                let status = await_child(child);
                 assert_eq!(status, WaitStatus::Exited(child, 0), "it has inherited");
                 Ok(())
             }

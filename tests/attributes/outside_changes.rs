@@ -5,17 +5,15 @@
 //! from.
 
 use std::fs;
-use std::io;
 use std::mem;
 use std::panic::resume_unwind;
-use std::path::Path;
-use std::path::PathBuf;
 use std::thread;
 
 use common::attr::setparam;
 use common::attr::setpriority;
 use common::attr::setscheduler;
 use common::attr::Attr;
+use common::cgroup::Cgroup;
 use common::child::become_user;
 use common::child::become_user_with_ceiling;
 use common::child::in_child;
@@ -47,38 +45,9 @@ use nix::unistd::Pid;
 /// A ceiling above all that the base of an ordinary thread allows.
 const GRANTED: u32 = 55;
 
-/// A control group with the controllers that schedule; removed when dropped.
-struct Group(PathBuf);
-
-impl Group {
-    fn new() -> io::Result<Self> {
-        let root = Path::new("/sys/fs/cgroup");
-        fs::write(root.join("cgroup.subtree_control"), "+cpu +cpuset")?;
-        let group = root.join("under-test");
-        fs::create_dir(&group)?;
-        Ok(Self(group))
-    }
-
-    fn add(&self, pid: i32) {
-        self.set("cgroup.procs", &pid.to_string());
-    }
-
-    fn set(&self, file: &str, value: &str) {
-        fs::write(self.0.join(file), value)
-            .unwrap_or_else(|error| panic!("{value} to {file}: {error}"));
-    }
-
-    fn get(&self, file: &str) -> String {
-        let value =
-            fs::read_to_string(self.0.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        value.trim().to_owned()
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        fs::remove_dir(&self.0).expect("nothing is left in the group");
-    }
+/// Makes a control group with the controllers that schedule.
+fn scheduling_group() -> Cgroup {
+    Cgroup::new("under-test", "+cpu +cpuset")
 }
 
 /// The threads of a process: one that sleeps, one that spins on the contested
@@ -170,10 +139,10 @@ fn its_affinity_leaves_a_priority_alone() {
 
 #[test]
 fn its_cpuset_leaves_a_priority_alone() {
-    let group = Group::new().unwrap();
+    let group = scheduling_group();
     assert_left_alone(|process| {
         group.set("cpuset.cpus", &CONTESTED_CPU.to_string());
-        group.add(process.pid());
+        group.add(process.pid() as u32);
         for cpu in [WATCHER_CPU, CONTESTED_CPU] {
             group.set("cpuset.cpus", &cpu.to_string());
             assert_eq!(group.get("cpuset.cpus.effective"), cpu.to_string());
@@ -188,9 +157,9 @@ fn its_cpuset_leaves_a_priority_alone() {
 
 #[test]
 fn the_weight_of_its_control_group_leaves_a_priority_alone() {
-    let group = Group::new().unwrap();
+    let group = scheduling_group();
     assert_left_alone(|process| {
-        group.add(process.pid());
+        group.add(process.pid() as u32);
         for (file, values) in [
             ("cpu.weight", ["1", "10000", "100"]),
             ("cpu.weight.nice", ["19", "-20", "0"]),
@@ -207,9 +176,9 @@ fn the_weight_of_its_control_group_leaves_a_priority_alone() {
 
 #[test]
 fn the_quota_of_its_control_group_leaves_a_priority_alone() {
-    let group = Group::new().unwrap();
+    let group = scheduling_group();
     assert_left_alone(|process| {
-        group.add(process.pid());
+        group.add(process.pid() as u32);
         for quota in ["1000 100000", "max 100000"] {
             group.set("cpu.max", quota);
             assert_eq!(group.get("cpu.max"), quota);

@@ -24,6 +24,10 @@ use common::command::fails;
 use common::command::gosched;
 use common::command::output;
 use common::command::succeeds;
+use common::deadline::await_output;
+use common::deadline::await_program;
+use common::deadline::output_of;
+use common::deadline::TimedReader;
 use common::device::Device;
 use common::eventually;
 use common::hint::HintPage;
@@ -41,7 +45,7 @@ use serde_json::Value;
 /// The command while it runs.
 struct Running {
     program: Program,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Lines<BufReader<TimedReader<ChildStdout>>>,
 }
 
 impl Running {
@@ -58,7 +62,7 @@ impl Running {
         let stdout = program.stdout.take().expect("a pipe");
         Self {
             program,
-            lines: BufReader::new(stdout).lines(),
+            lines: BufReader::new(TimedReader::new(stdout)).lines(),
         }
     }
 
@@ -86,7 +90,7 @@ impl Running {
             status: ended,
             stderr,
             ..
-        } = self.program.wait_with_output().expect("it ends");
+        } = await_output(self.program);
         let stderr = String::from_utf8(stderr).expect("text");
         assert_eq!(ended.code(), Some(status), "{stderr}");
         (lines, stderr)
@@ -309,7 +313,7 @@ fn trace_without_a_reader_waits_for_the_command() {
     eventually("it no longer records", || instances() == 0);
     assert_eq!(program.try_wait().expect("it is ours"), None);
     fs::write(END, "").expect("a new file");
-    let ended = program.wait_with_output().expect("it ends");
+    let ended = await_output(program);
     assert_eq!(ended.status.code(), Some(7));
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
     fs::remove_file(END).expect("it is ours");
@@ -331,9 +335,12 @@ fn trace_ends_with_a_signal_while_events_never_end() {
         let mut trace = tracing(&[]);
         trace.line();
         trace.signal(Signal::SIGINT);
-        trace.lines.by_ref().for_each(drop);
+        trace
+            .lines
+            .by_ref()
+            .for_each(|line| drop(line.expect("text")));
         // Some may have been lost.
-        let ended = trace.program.wait().expect("it ends");
+        let ended = await_program(&mut trace.program);
         assert!(matches!(ended.code(), Some(0 | 1)), "{ended}");
         assert_eq!(instances(), 0);
     });
@@ -404,7 +411,6 @@ fn stats_counts_changes_from_the_first_one_on() {
 #[test]
 fn a_shell_pipeline_that_ends_early_is_no_failure() {
     let script = "gosched map | head -n 1; gosched completions bash | true";
-    let ended = Command::new("sh").args(["-c", script]).output();
-    let ended = ended.expect("the guest has a shell");
+    let ended = output_of(Command::new("sh").args(["-c", script]));
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
 }

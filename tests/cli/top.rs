@@ -8,19 +8,22 @@ use std::io::BufReader;
 use std::io::Read;
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::process;
 use std::process::Child as Program;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use common::cgroup::Cgroup;
 use common::child::Child;
 use common::command::described;
 use common::command::gosched;
 use common::command::json;
 use common::command::output;
 use common::command::succeeds;
+use common::deadline::await_output;
+use common::deadline::await_program;
+use common::deadline::TimedReader;
 use common::device::Device;
 use common::eventually;
 use common::hint::HintPage;
@@ -209,38 +212,36 @@ fn a_hint_above_the_ceiling_is_marked_and_counted() {
 
 /// A control group that allows a tenth of a CPU, with a program in it that wants
 /// all of one.
-struct Limited(Program);
+struct Throttled {
+    program: Program,
+    group: Cgroup,
+}
 
-impl Limited {
-    const DIR: &str = "/sys/fs/cgroup/top";
-
+impl Throttled {
     fn new() -> Self {
-        let dir = Path::new(Self::DIR);
-        fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+cpu").expect("cgroup v2");
-        fs::create_dir(dir).expect("a new group");
-        fs::write(dir.join("cpu.max"), "10000 100000").expect("a limit");
+        let group = Cgroup::new("top", "+cpu");
+        group.set("cpu.max", "10000 100000");
         let program = Command::new("sh")
             .args(["-c", "while :; do :; done"])
             .spawn()
             .expect("the guest has a shell");
-        fs::write(dir.join("cgroup.procs"), program.id().to_string()).expect("a member");
-        Self(program)
+        group.add(program.id());
+        Self { program, group }
     }
 }
 
-impl Drop for Limited {
+impl Drop for Throttled {
     fn drop(&mut self) {
-        self.0.kill().expect("it spins");
-        self.0.wait().expect("it is ours");
-        fs::remove_dir(Self::DIR).expect("nobody else is in it");
+        self.program.kill().expect("it spins");
+        await_program(&mut self.program);
     }
 }
 
 #[test]
 fn a_thread_that_its_control_group_throttles_is_marked() {
     let device = Device::open();
-    let limited = Limited::new();
-    let pid = limited.0.id() as i32;
+    let throttled = Throttled::new();
+    let pid = throttled.program.id() as i32;
     device.set(pid, 24);
     let mut thread = Value::Null;
     eventually("it is throttled", || {
@@ -248,7 +249,7 @@ fn a_thread_that_its_control_group_throttles_is_marked() {
         thread["quota"]["throttled_now"].as_u64() > Some(0)
     });
     assert_eq!(thread["cgroup"], "/top");
-    assert_eq!(thread["quota"]["cgroup"], Limited::DIR);
+    assert_eq!(thread["quota"]["cgroup"], "/sys/fs/cgroup/top");
     assert_eq!(thread["quota"]["cpus"], 0.1);
 
     let id = pid.to_string();
@@ -261,19 +262,17 @@ fn a_thread_that_its_control_group_throttles_is_marked() {
 
 #[test]
 fn a_thread_competes_in_the_nearest_group_that_has_the_controller() {
-    let limited = Limited::new();
-    let pid = limited.0.id() as i32;
+    let throttled = Throttled::new();
+    let pid = throttled.program.id() as i32;
     // Its parent does not pass the controller on.
-    let inner = Path::new(Limited::DIR).join("inner");
-    fs::create_dir(&inner).expect("a new group");
-    fs::write(inner.join("cgroup.procs"), pid.to_string()).expect("a member");
+    let inner = Cgroup::try_new(throttled.group.path(), "inner", "").expect("a new group");
+    inner.add(pid as u32);
     let thread = thread_of(&update(pid), pid).clone();
     let id = pid.to_string();
     let said = succeeds(&["top", "-b", "--all", "-n", "1", "-i", INTERVAL, "-p", &id]);
 
-    let outer = Path::new(Limited::DIR).join("cgroup.procs");
-    fs::write(outer, pid.to_string()).expect("a member");
-    fs::remove_dir(inner).expect("nobody is in it");
+    throttled.group.add(pid as u32);
+    drop(inner);
     assert_eq!(thread["cgroup"], "/top/inner");
     assert_eq!(thread["competes_in"], "/top");
     assert!(said.trim_end().ends_with(" /top"), "{said}");
@@ -295,9 +294,9 @@ fn a_reader_that_has_enough_ends_it_quietly() {
             .spawn()
             .expect("the guest has the command");
         let mut line = String::new();
-        let stdout = top.stdout.take().expect("a pipe");
+        let stdout = TimedReader::new(top.stdout.take().expect("a pipe"));
         BufReader::new(stdout).read_line(&mut line).expect("text");
-        let ended = top.wait_with_output().expect("it ends");
+        let ended = await_output(top);
         assert!(ended.status.success(), "{:?}", ended.status);
         assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
     }
@@ -346,8 +345,9 @@ impl OnTerminal {
     fn read_until(&mut self, text: &str) -> String {
         let mut drawn = String::new();
         let mut chunk = [0; 4096];
+        let mut screen = TimedReader::new(&self.screen);
         while !drawn.contains(text) {
-            let length = self.screen.read(&mut chunk).expect("a screen");
+            let length = screen.read(&mut chunk).expect("a screen");
             drawn.push_str(&String::from_utf8_lossy(&chunk[..length]));
         }
         drawn
@@ -373,7 +373,7 @@ fn the_terminal_is_given_back_as_it_was() {
             }
         }
         on.read_until(LEAVE_SCREEN);
-        assert!(on.top.wait().expect("it ends").success(), "{end:?}");
+        assert!(await_program(&mut on.top).success(), "{end:?}");
         assert!(!on.is_raw(), "{end:?}");
     }
 }
@@ -390,6 +390,6 @@ fn what_is_marked_is_coloured_on_a_terminal_unless_colours_are_off() {
         on.screen.write_all(b"q").expect("a key");
         drawn.push_str(&on.read_until(LEAVE_SCREEN));
         assert_eq!(drawn.contains(YELLOW), !no_color, "{drawn:?}");
-        assert!(on.top.wait().expect("it ends").success());
+        assert!(await_program(&mut on.top).success());
     }
 }

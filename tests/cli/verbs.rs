@@ -2,9 +2,9 @@
 
 //! The command `gosched`, end to end.
 
-use std::io::Read;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
+use std::process::Output;
 use std::process::Stdio;
 use std::thread;
 
@@ -17,6 +17,7 @@ use common::command::gosched;
 use common::command::json;
 use common::command::output;
 use common::command::succeeds;
+use common::deadline::await_output;
 use common::device::Device;
 use common::device::PublicDevice;
 use common::device::SELF;
@@ -253,15 +254,9 @@ fn run_passes_on_streams_and_status() {
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(b"through").unwrap();
-    let mut echo = String::new();
-    child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut echo)
-        .unwrap();
-    assert_eq!(echo, "through");
-    assert_eq!(child.wait().unwrap().code(), Some(42));
+    let Output { status, stdout, .. } = await_output(child);
+    assert_eq!(stdout, b"through");
+    assert_eq!(status.code(), Some(42));
 }
 
 #[test]

@@ -10,7 +10,6 @@ use std::fs::Permissions;
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::catch_unwind;
@@ -19,13 +18,8 @@ use std::process::Command;
 use std::process::Stdio;
 
 use nix::fcntl::OFlag;
-use nix::poll::poll;
-use nix::poll::PollFd;
-use nix::poll::PollFlags;
-use nix::poll::PollTimeout;
 use nix::sys::signal::kill;
 use nix::sys::signal::Signal;
-use nix::sys::wait::waitpid;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::fork;
 use nix::unistd::pause;
@@ -47,9 +41,12 @@ use rustix::thread::set_thread_res_gid;
 use rustix::thread::set_thread_res_uid;
 use rustix::thread::CapabilitySet;
 
+use crate::deadline::await_child;
+use crate::deadline::await_program;
+use crate::deadline::await_readable;
+use crate::deadline::TimedReader;
 use crate::device::Device;
 use crate::device::SELF;
-use crate::DEADLINE;
 
 /// In the environment of [`setuid_program`]: tells its test what to be.
 pub const SETUID_ROLE: &str = "GO_SCHED_SETUID_ROLE";
@@ -91,10 +88,9 @@ impl Child {
     /// Waits for the process to end and returns how it did.
     #[track_caller]
     pub fn wait(mut self) -> WaitStatus {
-        let pidfd = pidfd(self.pid(), 0);
-        await_readable(&pidfd, "the child to end");
+        let status = await_child(self.pid);
         self.alive = false;
-        waitpid(self.pid, None).expect("the child has not been waited for")
+        status
     }
 
     fn spawn(job: impl FnOnce(), then: impl FnOnce()) -> (Self, File) {
@@ -146,7 +142,7 @@ impl Drop for Child {
         if self.alive {
             // It may be dead already, which is as well.
             let _ = kill(self.pid, Signal::SIGKILL);
-            let _ = waitpid(self.pid, None);
+            await_child(self.pid);
         }
     }
 }
@@ -177,7 +173,8 @@ pub fn with_program<R>(program: &mut Command, look: impl FnOnce(i32) -> R) -> R 
         .stdout(Stdio::piped())
         .spawn()
         .expect("the guest has the program");
-    let (mut stdin, mut stdout) = child.stdin.take().zip(child.stdout.take()).expect("pipes");
+    let (mut stdin, stdout) = child.stdin.take().zip(child.stdout.take()).expect("pipes");
+    let mut stdout = TimedReader::new(stdout);
     // What it says comes from the new program, so exec is over.
     stdin.write_all(b"?").expect("the program reads");
     stdout
@@ -186,7 +183,7 @@ pub fn with_program<R>(program: &mut Command, look: impl FnOnce(i32) -> R) -> R 
     let result = look(child.id() as i32);
     drop(stdin);
     io::copy(&mut stdout, &mut io::sink()).expect("the program ends");
-    assert!(child.wait().expect("the child is ours").success());
+    assert!(await_program(&mut child).success());
     result
 }
 
@@ -262,14 +259,6 @@ fn limit_capabilities(kept: impl FnOnce(CapabilitySet) -> CapabilitySet) {
     sets.permitted = kept(sets.permitted);
     sets.effective = sets.permitted;
     set_capabilities(None, sets).expect("a process gives up capabilities");
-}
-
-#[track_caller]
-fn await_readable(fd: &impl AsFd, what: &str) {
-    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
-    let timeout = PollTimeout::try_from(DEADLINE).expect("the deadline fits");
-    let ready = poll(&mut fds, timeout).expect("poll");
-    assert_ne!(ready, 0, "waited {DEADLINE:?} for {what}");
 }
 
 /// Returns what a panic says.

@@ -10,6 +10,8 @@ use boon::Compiler;
 use boon::Schemas;
 use serde_json::Value;
 
+use crate::deadline::output_of;
+
 /// The command with arguments, and nothing to read.
 pub fn gosched(arguments: &[&str]) -> Command {
     let mut command = Command::new("gosched");
@@ -25,7 +27,7 @@ pub fn output(command: &mut Command, status: i32) -> (String, String) {
         status: ended,
         stdout,
         stderr,
-    } = command.output().expect("the guest has the command");
+    } = output_of(command);
     let [stdout, stderr] =
         [stdout, stderr].map(|text| String::from_utf8(text).expect("the command writes text"));
     assert_eq!(ended.code(), Some(status), "{command:?}: {stderr}");

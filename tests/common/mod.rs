@@ -8,8 +8,10 @@
 
 pub mod attr;
 pub mod budget;
+pub mod cgroup;
 pub mod child;
 pub mod command;
+pub mod deadline;
 pub mod device;
 pub mod fair;
 pub mod hint;
@@ -24,17 +26,13 @@ pub mod worker;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
-use std::thread;
-use std::time::Duration;
-use std::time::Instant;
 
 use nix::sched::sched_setaffinity;
 use nix::sched::CpuSet;
 use nix::unistd::Pid;
 
-/// How long anything may take before the test fails: far above what a debug
-/// kernel needs under emulation.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+pub use crate::deadline::eventually;
+pub use crate::deadline::DEADLINE;
 
 /// The CPU of the thread that watches the others.
 pub const WATCHER_CPU: usize = 0;
@@ -68,17 +66,4 @@ pub fn pin(cpu: usize) {
     set.set(cpu).expect("the CPU number is in range");
     sched_setaffinity(Pid::from_raw(0), &set)
         .unwrap_or_else(|error| panic!("cannot run on CPU {cpu}, the tests need two: {error}"));
-}
-
-/// Waits until `condition` holds, for what the kernel announces in no way.
-#[track_caller]
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(
-            start.elapsed() < DEADLINE,
-            "{what}: not so after {DEADLINE:?}"
-        );
-        thread::sleep(Duration::from_millis(1));
-    }
 }

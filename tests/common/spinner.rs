@@ -17,6 +17,8 @@ use nix::time::ClockId;
 use nix::unistd::gettid;
 
 use crate::attr::Attr;
+use crate::deadline::join_on_drop;
+use crate::deadline::receive;
 use crate::pin;
 
 const PAUSED: u8 = 0;
@@ -62,7 +64,7 @@ impl Spinner {
             }
         });
         Self {
-            tid: tid.recv().expect("the thread starts"),
+            tid: receive(&tid),
             state,
             thread: Some(thread),
         }
@@ -119,7 +121,7 @@ impl Drop for Spinner {
         // refused only when it has ended already.
         let _ = Attr::fifo(RT_PRIORITY_ABOVE_ALL).try_apply(self.tid);
         if let Some(thread) = self.thread.take() {
-            thread.join().expect("a spinner does not panic");
+            join_on_drop(thread);
         }
     }
 }

@@ -13,6 +13,9 @@ use std::thread::JoinHandle;
 
 use nix::unistd::gettid;
 
+use crate::deadline::join;
+use crate::deadline::join_on_drop;
+use crate::deadline::TEST_DEADLINE;
 use crate::DEADLINE;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -83,7 +86,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            thread.join().expect("jobs do not panic past the worker");
+            join_on_drop(thread);
         }
     }
 }
@@ -91,7 +94,13 @@ impl Drop for Worker {
 /// Runs `job` in a thread of its own, which takes its scheduling with it, for as
 /// long as `job` takes.
 pub fn in_thread<R: Send + 'static>(job: impl FnOnce() -> R + Send + 'static) -> R {
-    thread::spawn(job)
-        .join()
-        .unwrap_or_else(|panic| resume_unwind(panic))
+    let (answer, result) = channel();
+    let thread = thread::spawn(move || {
+        // Nobody listens any more once the test has failed.
+        let _ = answer.send(catch_unwind(AssertUnwindSafe(job)));
+    });
+    let result = result.recv_timeout(TEST_DEADLINE);
+    let result = result.unwrap_or_else(|error| panic!("a thread did not finish its job: {error}"));
+    join(thread);
+    result.unwrap_or_else(|panic| resume_unwind(panic))
 }

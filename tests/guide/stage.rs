@@ -27,6 +27,7 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 
 use common::attr::Attr;
+use common::deadline::await_program;
 use common::device;
 use common::device::Device;
 use common::device::SELF;
@@ -255,7 +256,7 @@ impl Drop for Shell {
     fn drop(&mut self) {
         let group = Pid::from_raw(self.process.id() as i32);
         killpg(group, Signal::SIGKILL).expect("the shell has not been waited for");
-        self.process.wait().expect("the shell is ours");
+        await_program(&mut self.process);
     }
 }
 

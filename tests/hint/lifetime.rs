@@ -16,6 +16,7 @@ use common::attr::Attr;
 use common::child::in_child;
 use common::child::with_program;
 use common::child::Child;
+use common::deadline::TimedReader;
 use common::device::Device;
 use common::device::SELF;
 use common::eventually;
@@ -198,7 +199,8 @@ fn exec_by_another_thread_ends_the_binding_of_each() {
     // An echo comes from the new program, so exec is over.
     let mut to_program = File::from(to_program);
     to_program.write_all(b"?").unwrap();
-    File::from(from_program).read_exact(&mut [0]).unwrap();
+    let mut from_program = TimedReader::new(File::from(from_program));
+    from_program.read_exact(&mut [0]).unwrap();
     let record = device.get(child.pid());
     assert_eq!((record.slot, record.prio), (None, None));
     assert_eq!(page.slot(1).applied(), NONE);

@@ -3,11 +3,9 @@
 //! What hint pages cost: one comes into being when it is touched or bound, counts as
 //! memory that its user has locked, and lasts for as long as anybody has to do with it.
 
-use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
 use std::process;
 
+use common::cgroup::Cgroup;
 use common::child::become_user;
 use common::child::end_of_child;
 use common::child::in_child;
@@ -242,36 +240,9 @@ fn a_page_lasts_as_long_as_the_thread_that_is_bound_to_it() {
     }
 }
 
-/// A control group that counts memory; removed when dropped.
-struct Group(PathBuf);
-
-impl Group {
-    fn new() -> Self {
-        let root = Path::new("/sys/fs/cgroup");
-        fs::write(root.join("cgroup.subtree_control"), "+memory").expect("the kernel has MEMCG");
-        let group = root.join("hint-memory");
-        fs::create_dir(&group).expect("nobody else has it");
-        Self(group)
-    }
-
-    /// Adds the calling process.
-    fn enter(&self) {
-        let pid = process::id().to_string();
-        fs::write(self.0.join("cgroup.procs"), pid).expect("root moves itself");
-    }
-
-    /// Bytes of memory that the group has.
-    fn bytes(&self) -> u64 {
-        let text = fs::read_to_string(self.0.join("memory.current")).expect("the group exists");
-        text.trim().parse().expect("a number")
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Its last process may be dead and not gone.
-        eventually("the group is empty", || fs::remove_dir(&self.0).is_ok());
-    }
+/// Returns the bytes of memory that a control group has.
+fn bytes(group: &Cgroup) -> u64 {
+    group.get("memory.current").parse().expect("a number")
 }
 
 #[test]
@@ -280,22 +251,22 @@ fn pages_are_charged_to_the_memory_cgroup_when_they_are_touched() {
     const TOUCHED: usize = 10;
     const FILE: u64 = GO_SCHED_HINT_MAX_SIZE as u64;
 
-    let group = Group::new();
+    let group = Cgroup::new("hint-memory", "+memory");
     in_child(|| {
-        group.enter();
-        let before = group.bytes();
+        group.add(process::id());
+        let before = bytes(&group);
         let mapped: Vec<_> = (0..FILES)
             .map(|_| HintPage::new(&Device::open(), SLOTS))
             .collect();
         // Apart from what each file and each mapping costs.
-        let mapping = group.bytes().saturating_sub(before);
+        let mapping = bytes(&group).saturating_sub(before);
         assert!(mapping < FILES as u64 * FILE / 20, "{mapping} bytes");
 
-        let before = group.bytes();
+        let before = bytes(&group);
         for all in &mapped[..TOUCHED] {
             touch(all, 0..PAGES);
         }
-        let touching = group.bytes().saturating_sub(before);
+        let touching = bytes(&group).saturating_sub(before);
         // The kernel counts in batches.
         assert!(
             touching >= TOUCHED as u64 * FILE * 9 / 10,

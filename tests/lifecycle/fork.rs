@@ -17,6 +17,8 @@ use common::attr::timer_slack_ns;
 use common::child::in_child;
 use common::child::with_program;
 use common::child::Child;
+use common::deadline::join;
+use common::deadline::TimedReader;
 use common::device::Device;
 use common::device::SELF;
 use common::state::State;
@@ -91,9 +93,7 @@ fn with_inherit_so_do_the_childrens_children() {
                 device.set_inherited(SELF, prio);
                 let expected = start_of(gettid().as_raw());
                 in_child(|| {
-                    thread::spawn(move || assert_eq!(child_of_caller(birth), expected))
-                        .join()
-                        .unwrap();
+                    in_thread(move || assert_eq!(child_of_caller(birth), expected));
                 });
             }
         });
@@ -158,7 +158,8 @@ fn the_thread_that_calls_exec_brings_its_own_priority() {
     let mut to_program = File::from(to_program);
     to_program.write_all(b"?").unwrap();
     let mut echo = [0];
-    File::from(from_program).read_exact(&mut echo).unwrap();
+    let mut from_program = TimedReader::new(File::from(from_program));
+    from_program.read_exact(&mut echo).unwrap();
     assert_eq!(device.prio(child.pid()), Some(20));
 }
 
@@ -232,10 +233,8 @@ fn a_thread_may_end_while_it_is_being_changed() {
     });
     for _ in 0..THREADS {
         let sender = sender.clone();
-        thread::spawn(move || sender.send(gettid().as_raw()).unwrap())
-            .join()
-            .unwrap();
+        in_thread(move || sender.send(gettid().as_raw()).unwrap());
     }
     drop(sender);
-    assert!(changer.join().unwrap() > 0, "no thread ended meanwhile");
+    assert!(join(changer) > 0, "no thread ended meanwhile");
 }

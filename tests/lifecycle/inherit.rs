@@ -16,6 +16,7 @@ use common::child::in_child;
 use common::child::with_program;
 use common::child::Child;
 use common::child::SETUID_ROLE;
+use common::deadline::await_child;
 use common::device::Device;
 use common::device::SELF;
 use common::hint::HintPage;
@@ -32,7 +33,6 @@ use nix::errno::Errno;
 use nix::sched::clone;
 use nix::sched::CloneFlags;
 use nix::sys::prctl::set_timerslack;
-use nix::sys::wait::waitpid;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::gettid;
 
@@ -128,7 +128,7 @@ fn in_vfork<R>(job: impl FnOnce() -> R) -> R {
     // SAFETY: The stack is far larger than a job needs, and until the child has
     // ended, the calling thread does not run.
     let child = unsafe { clone(run, &mut stack, flags, Some(libc::SIGCHLD)) }.expect("a process");
-    let status = waitpid(child, None).expect("the child is ours");
+    let status = await_child(child);
     assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
     result.expect("the job has run")
 }

@@ -23,6 +23,7 @@ use common::child::become_user;
 use common::child::become_user_with_ceiling;
 use common::child::in_child;
 use common::child::Child;
+use common::deadline::receive;
 use common::device::Device;
 use common::device::SELF;
 use common::pi_mutex::PiMutex;
@@ -230,7 +231,7 @@ fn who_has_a_mutex_that_a_granted_thread_waits_for_leaves_its_neighbour_its_cpu(
             locked.send(()).expect("a listener");
             spin();
         });
-        is_locked.recv().expect("it has the mutex");
+        receive(&is_locked);
         take(prio, 0);
         mutex.lock();
     });
