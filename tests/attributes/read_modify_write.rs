@@ -28,20 +28,23 @@ use procfs::process::Stat;
 /// Priorities of each band, below and above the bases.
 const PRIOS: [u32; 6] = [8, 16, 24, 40, 47, 50];
 
-/// What a call has told of a thread, as far as it tells.
+/// The parameters of a thread that a system call returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Told {
+struct Parameters {
     policy: Option<i32>,
     nice: Option<i32>,
     rt_priority: Option<u32>,
     attr: Option<Attr>,
 }
 
-/// A name, and how to read.
-type Reader = (&'static str, fn(i32) -> Told);
+/// A name, and a function that reads.
+type Reader = (&'static str, fn(i32) -> Parameters);
 
-/// A name, and how to write what was read, if that suffices.
-type Writer = (&'static str, fn(i32, &Told) -> Option<Result<(), Errno>>);
+/// A name, and a function that writes what was read, if that suffices.
+type Writer = (
+    &'static str,
+    fn(i32, &Parameters) -> Option<Result<(), Errno>>,
+);
 
 fn getscheduler(tid: i32) -> i32 {
     // SAFETY: The call takes no pointer.
@@ -72,29 +75,29 @@ fn readers() -> [Reader; 5] {
     [
         ("sched_getattr", |tid| {
             let attr = Attr::base_of(tid);
-            Told {
+            Parameters {
                 policy: Some(attr.policy()),
                 nice: None,
                 rt_priority: Some(attr.v0.sched_priority),
                 attr: Some(attr),
             }
         }),
-        ("sched_getscheduler and sched_getparam", |tid| Told {
+        ("sched_getscheduler and sched_getparam", |tid| Parameters {
             policy: Some(getscheduler(tid)),
             rt_priority: Some(getparam(tid)),
-            ..Told::default()
+            ..Parameters::default()
         }),
-        ("getpriority", |tid| Told {
+        ("getpriority", |tid| Parameters {
             nice: Some(getpriority(tid)),
-            ..Told::default()
+            ..Parameters::default()
         }),
-        ("getpriority without the library", |tid| Told {
+        ("getpriority without the library", |tid| Parameters {
             nice: Some(raw_getpriority(libc::PRIO_PROCESS, tid)),
-            ..Told::default()
+            ..Parameters::default()
         }),
         ("/proc/PID/stat", |tid| {
             let stat = stat(tid);
-            Told {
+            Parameters {
                 policy: stat.policy.map(|policy| policy as i32),
                 nice: Some(stat.nice as i32),
                 rt_priority: stat.rt_priority,
@@ -106,18 +109,18 @@ fn readers() -> [Reader; 5] {
 
 fn writers() -> [Writer; 4] {
     [
-        ("sched_setattr", |tid, told| {
-            told.attr.map(|attr| attr.try_apply(tid))
+        ("sched_setattr", |tid, read| {
+            read.attr.map(|attr| attr.try_apply(tid))
         }),
-        ("sched_setscheduler", |tid, told| {
-            let (policy, priority) = told.policy.zip(told.rt_priority)?;
+        ("sched_setscheduler", |tid, read| {
+            let (policy, priority) = read.policy.zip(read.rt_priority)?;
             Some(setscheduler(tid, policy, priority as i32))
         }),
-        ("sched_setparam", |tid, told| {
-            Some(setparam(tid, told.rt_priority? as i32))
+        ("sched_setparam", |tid, read| {
+            Some(setparam(tid, read.rt_priority? as i32))
         }),
-        ("setpriority", |tid, told| {
-            Some(setpriority(tid, told.nice?))
+        ("setpriority", |tid, read| {
+            Some(setpriority(tid, read.nice?))
         }),
     ]
 }
@@ -173,13 +176,13 @@ fn all_calls_tell_the_base() {
         let worker = Worker::spawn();
         let tid = worker.tid();
         set_up(tid);
-        let told = || readers().map(|(_, read)| read(tid));
-        let mut before = told();
+        let read = || readers().map(|(_, read)| read(tid));
+        let mut before = read();
         for prio in PRIOS.into_iter().chain(SAMPLE) {
             device.set(tid, prio);
-            let mut after = told();
-            // The clamp of the utilization, of which only what is in force is told.
-            for attr in [&mut before, &mut after].map(|told| &mut told[0].attr) {
+            let mut after = read();
+            // The clamp of the utilization, of which only what is in force is read.
+            for attr in [&mut before, &mut after].map(|read| &mut read[0].attr) {
                 *attr = attr.map(|attr| Attr {
                     util_min: 0,
                     ..attr

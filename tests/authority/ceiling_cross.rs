@@ -159,39 +159,39 @@ fn requests() -> Vec<Request> {
     requests
 }
 
-/// A caller and its threads.
-struct Cast {
-    /// Kept alive, with its threads.
+/// The process of a caller, and the threads that its requests are about.
+struct CallerProcess {
     _caller: Child,
-    process: Child,
+    /// Another process of the user.
+    other: Child,
     own: i32,
     thread: i32,
     requests: Vec<Request>,
-    line: UnixStream,
+    socket: UnixStream,
 }
 
-impl Cast {
+impl CallerProcess {
     fn new(caller: Caller, nice: u64, rtprio: u64) -> Self {
         let limit = || {
             setrlimit(Resource::RLIMIT_NICE, nice, nice).expect("root sets limits");
             setrlimit(Resource::RLIMIT_RTPRIO, rtprio, rtprio).expect("root sets limits");
         };
         let requests = requests();
-        let (mut line, far) = UnixStream::pair().expect("a pair of sockets");
-        line.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        let (mut socket, far) = UnixStream::pair().expect("a pair of sockets");
+        socket.set_read_timeout(Some(DEADLINE)).expect("a timeout");
         Self {
-            process: Child::sleeping(|| {
+            other: Child::sleeping(|| {
                 limit();
                 become_user(USER);
             }),
             _caller: Child::sleeping(|| {
                 limit();
-                play(caller, requests.clone(), far);
+                serve(caller, requests.clone(), far);
             }),
-            own: receive(&mut line).expect("a thread id"),
-            thread: receive(&mut line).expect("a thread id"),
+            own: receive(&mut socket).expect("a thread id"),
+            thread: receive(&mut socket).expect("a thread id"),
             requests,
-            line,
+            socket,
         }
     }
 
@@ -199,34 +199,35 @@ impl Cast {
         match target {
             Target::Own => self.own,
             Target::Thread => self.thread,
-            Target::Process => self.process.pid(),
+            Target::Process => self.other.pid(),
         }
     }
 
     /// Has the caller issue a request.
     fn ask(&mut self, request: Request, tid: i32) -> Result<(), Errno> {
         let index = self.requests.iter().position(|one| *one == request);
-        send(&mut self.line, index.expect("one of all requests") as i32);
-        send(&mut self.line, tid);
-        match receive(&mut self.line).expect("an answer") {
+        send(&mut self.socket, index.expect("one of all requests") as i32);
+        send(&mut self.socket, tid);
+        match receive(&mut self.socket).expect("an answer") {
             0 => Ok(()),
             error => Err(Errno::from_raw(error)),
         }
     }
 }
 
-fn send(line: &mut UnixStream, number: i32) {
-    line.write_all(&number.to_ne_bytes()).expect("a listener");
+fn send(socket: &mut UnixStream, number: i32) {
+    socket.write_all(&number.to_ne_bytes()).expect("a listener");
 }
 
-fn receive(line: &mut UnixStream) -> Option<i32> {
+fn receive(socket: &mut UnixStream) -> Option<i32> {
     let mut bytes = [0; 4];
-    line.read_exact(&mut bytes).ok()?;
+    socket.read_exact(&mut bytes).ok()?;
     Some(i32::from_ne_bytes(bytes))
 }
 
-/// Makes the calling process, root's, that of a caller which does as it is told.
-fn play(caller: Caller, requests: Vec<Request>, mut line: UnixStream) {
+/// Makes the calling process, root's, that of a caller, and issues the requests that
+/// come by the socket.
+fn serve(caller: Caller, requests: Vec<Request>, mut socket: UnixStream) {
     let device = Device::open();
     if caller == Caller::NamespaceRoot {
         become_user(USER);
@@ -245,13 +246,16 @@ fn play(caller: Caller, requests: Vec<Request>, mut line: UnixStream) {
         Caller::OtherUser => become_user_in_thread(OTHER_USER),
         Caller::Nicer => become_user_with_sys_nice_in_thread(OTHER_USER),
     });
-    send(&mut line, own.tid());
-    send(&mut line, thread.tid());
+    send(&mut socket, own.tid());
+    send(&mut socket, thread.tid());
     own.start(move || {
-        while let (Some(index), Some(tid)) = (receive(&mut line), receive(&mut line)) {
+        while let (Some(index), Some(tid)) = (receive(&mut socket), receive(&mut socket)) {
             let tid = if tid == gettid().as_raw() { SELF } else { tid };
             let result = requests[index as usize].issue(&device, tid);
-            send(&mut line, result.map_or_else(|error| error as i32, |()| 0));
+            send(
+                &mut socket,
+                result.map_or_else(|error| error as i32, |()| 0),
+            );
         }
     });
     // They live as long as the process.
@@ -267,14 +271,14 @@ fn rebase(tid: i32, base: Attr) {
 /// Whether `sched_setattr(2)` lets the caller change a thread, which keeps its
 /// base.
 fn is_allowed_outside(
-    cast: &mut Cast,
+    process: &mut CallerProcess,
     device: &Device,
     tid: i32,
     base: Attr,
     wanted: Attr,
 ) -> bool {
     let before = State::of(device, tid);
-    let result = cast.ask(Request::Setattr(wanted), tid);
+    let result = process.ask(Request::Setattr(wanted), tid);
     assert!(matches!(result, Ok(()) | Err(Errno::EPERM)), "{result:?}");
     rebase(tid, base);
     assert_eq!(State::of(device, tid), before);
@@ -284,7 +288,7 @@ fn is_allowed_outside(
 /// Tries a request on a thread without a priority that has had `before`, and
 /// returns what is wrong with the result.
 fn try_cell(
-    cast: &mut Cast,
+    process: &mut CallerProcess,
     device: &Device,
     tid: i32,
     before: Option<u32>,
@@ -296,7 +300,7 @@ fn try_cell(
         device.set(tid, prio);
     }
     let start = State::of(device, tid);
-    let result = cast.ask(request, tid);
+    let result = process.ask(request, tid);
     let end = State::of(device, tid);
     device.clear(tid);
     assert_eq!(State::of(device, tid), base, "{request:?} from {before:?}");
@@ -313,9 +317,9 @@ fn try_cell(
 }
 
 /// The priorities of [`WANTED`] that `sched_setattr(2)` lets the caller ask for.
-fn allowed_outside(cast: &mut Cast, device: &Device, tid: i32, base: Attr) -> Vec<u32> {
+fn allowed_outside(process: &mut CallerProcess, device: &Device, tid: i32, base: Attr) -> Vec<u32> {
     let mut allowed = WANTED.to_vec();
-    allowed.retain(|prio| is_allowed_outside(cast, device, tid, base, equivalent(*prio, base)));
+    allowed.retain(|prio| is_allowed_outside(process, device, tid, base, equivalent(*prio, base)));
     allowed
 }
 
@@ -328,10 +332,10 @@ fn a_request_is_allowed_as_sched_setattr_is_and_to_the_owner_up_to_a_granted_cei
     let (mut allowed_cells, mut refused_cells) = (0, 0);
 
     for (caller, nice, rtprio) in callers() {
-        let mut cast = Cast::new(caller, nice, rtprio);
+        let mut process = CallerProcess::new(caller, nice, rtprio);
         let mut turns = (0..TURNS).cycle();
         for target in TARGETS {
-            let tid = cast.tid(target);
+            let tid = process.tid(target);
             let owns = matches!(
                 (caller, target),
                 (Caller::Owner | Caller::NamespaceRoot, _) | (_, Target::Own)
@@ -339,7 +343,7 @@ fn a_request_is_allowed_as_sched_setattr_is_and_to_the_owner_up_to_a_granted_cei
             let may_clear = owns || matches!(caller, Caller::Root | Caller::Nicer);
             for base in bases() {
                 rebase(tid, base);
-                let outside = allowed_outside(&mut cast, &device, tid, base);
+                let outside = allowed_outside(&mut process, &device, tid, base);
                 for grant in GRANTS {
                     let ceiling = grant.map_or(GO_SCHED_PRIO_NONE, |grant| grant as i32);
                     device.ceiling(tid, ceiling);
@@ -358,7 +362,7 @@ fn a_request_is_allowed_as_sched_setattr_is_and_to_the_owner_up_to_a_granted_cei
                             ),
                             None => (Request::Clear, may_clear),
                         };
-                        let error = try_cell(&mut cast, &device, tid, before, request, allowed);
+                        let error = try_cell(&mut process, &device, tid, before, request, allowed);
                         wrong.extend(error.map(|error| {
                             format!(
                                 "{caller:?} with limits {nice} and {rtprio}, {target:?}, \

@@ -73,7 +73,7 @@ impl Running {
     }
 
     #[track_caller]
-    fn seen(&mut self) -> Value {
+    fn event(&mut self) -> Value {
         described("watch", &self.line())
     }
 
@@ -103,13 +103,13 @@ fn watch_tells_each_change_until_the_thread_has_ended() {
     let child = Child::sleeping(|| ());
     let pid = child.pid();
     let mut watch = Running::start(&["watch", "--json", "-i", "0.01", &pid.to_string()]);
-    let first = watch.seen();
+    let first = watch.event();
     assert_eq!(first["event"], "found");
     assert_eq!(first["tid"], pid);
     assert_eq!(first["priority"], Value::Null);
 
     device.set(pid, 50);
-    let set = watch.seen();
+    let set = watch.event();
     assert_eq!(set["event"], "changed");
     assert_eq!(set["priority"], 50);
     assert_eq!(set["current"]["policy"], "SCHED_RR");
@@ -117,10 +117,10 @@ fn watch_tells_each_change_until_the_thread_has_ended() {
     assert!(set["seconds"].as_f64() > first["seconds"].as_f64());
 
     device.ceiling(pid, 60);
-    assert_eq!(watch.seen()["ceiling"], 60);
+    assert_eq!(watch.event()["ceiling"], 60);
 
     drop(child);
-    let end = watch.seen();
+    let end = watch.event();
     assert_eq!(end["event"], "ended");
     assert_eq!(end["tid"], pid);
     assert_eq!(watch.end(0), (vec![], String::new()));
@@ -297,8 +297,8 @@ fn trace_passes_signals_on_and_goes_on_until_the_command_has_ended() {
     while !trace.line().contains("-> 40 SCHED_OTHER") {}
     trace.signal(Signal::SIGTERM);
     let (lines, stderr) = trace.end(7);
-    let told = lines.iter().any(|line| line.contains("-> 20 SCHED_OTHER"));
-    assert!(told, "{lines:?}");
+    let lowered = lines.iter().any(|line| line.contains("-> 20 SCHED_OTHER"));
+    assert!(lowered, "{lines:?}");
     assert_eq!(stderr, "");
     assert_eq!(instances(), 0);
 }

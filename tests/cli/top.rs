@@ -255,8 +255,8 @@ fn a_thread_that_its_control_group_throttles_is_marked() {
     let id = pid.to_string();
     eventually("it is marked", || {
         let said = succeeds(&["top", "-b", "-n", "1", "-i", INTERVAL, "-p", &id]);
-        let told = "/sys/fs/cgroup/top: cpu.max allows 10% of one CPU; throttled";
-        said.contains(told) && said.contains(" QT ") && said.trim_end().ends_with("/top")
+        let quota = "/sys/fs/cgroup/top: cpu.max allows 10% of one CPU; throttled";
+        said.contains(quota) && said.contains(" QT ") && said.trim_end().ends_with("/top")
     });
 }
 

@@ -13,7 +13,6 @@ use std::thread::JoinHandle;
 
 use nix::unistd::gettid;
 
-use crate::deadline::join;
 use crate::deadline::join_on_drop;
 use crate::deadline::TEST_DEADLINE;
 use crate::DEADLINE;
@@ -91,8 +90,8 @@ impl Drop for Worker {
     }
 }
 
-/// Runs `job` in a thread of its own, which takes its scheduling with it, for as
-/// long as `job` takes.
+/// Runs `job` in a new thread, so that what it does to its own scheduling ends with it.
+/// Returns its result, or panics as it did.
 pub fn in_thread<R: Send + 'static>(job: impl FnOnce() -> R + Send + 'static) -> R {
     let (answer, result) = channel();
     let thread = thread::spawn(move || {
@@ -101,6 +100,7 @@ pub fn in_thread<R: Send + 'static>(job: impl FnOnce() -> R + Send + 'static) ->
     });
     let result = result.recv_timeout(TEST_DEADLINE);
     let result = result.unwrap_or_else(|error| panic!("a thread did not finish its job: {error}"));
-    join(thread);
+    // It has nothing left to do.
+    thread.join().expect("the job's panic is caught");
     result.unwrap_or_else(|panic| resume_unwind(panic))
 }

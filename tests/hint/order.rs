@@ -46,9 +46,11 @@ const HIGH: u8 = 50;
 /// Below it.
 const LOW: u8 = 10;
 
-/// Ticks that a thread may have before one that waits gets the CPU: one until the
-/// store is seen, and those of a system call or of a slice. Each is a few, also where
-/// a debug kernel is emulated.
+/// Ticks that a lowered thread may run for before the other one gets the CPU, in half of
+/// the rounds: one until the store is seen, and one of a system call or a slice.
+const TICKS_MEDIAN: u32 = 2;
+
+/// The same in all rounds: the host may take a CPU away for some ticks.
 const TICKS_MAX: u32 = 30;
 
 /// What the hinted thread does while it keeps its CPU.
@@ -302,9 +304,9 @@ fn trace() -> Trace {
     trace
 }
 
-/// What a line of the trace says.
+/// An event on the contested CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Happened {
+enum CpuEvent {
     /// The competitor has become ready.
     Woke,
     /// A timer interrupt.
@@ -317,8 +319,8 @@ enum Happened {
     OtherRuns,
 }
 
-/// What happened on the contested CPU, seen from a competitor.
-fn happened(trace: &Trace, hinted: i32, competitor: i32) -> Vec<Happened> {
+/// Returns the events on the contested CPU, the first one first.
+fn cpu_events(trace: &Trace, hinted: i32, competitor: i32) -> Vec<CpuEvent> {
     let on_cpu = format!(" [{CONTESTED_CPU:03}] ");
     let has = |line: &str, field: String| line.split(' ').any(|word| word == field);
     trace
@@ -329,13 +331,13 @@ fn happened(trace: &Trace, hinted: i32, competitor: i32) -> Vec<Happened> {
             let (_, event) = line.split_once(": ")?;
             let (name, fields) = event.split_once(": ")?;
             match name.trim() {
-                "local_timer_entry" => Some(Happened::Tick),
-                "sched_wakeup" if has(fields, format!("pid={competitor}")) => Some(Happened::Woke),
-                "go_sched_apply" if has(fields, format!("pid={hinted}")) => Some(Happened::Applied),
+                "local_timer_entry" => Some(CpuEvent::Tick),
+                "sched_wakeup" if has(fields, format!("pid={competitor}")) => Some(CpuEvent::Woke),
+                "go_sched_apply" if has(fields, format!("pid={hinted}")) => Some(CpuEvent::Applied),
                 "sched_switch" if has(fields, format!("next_pid={competitor}")) => {
-                    Some(Happened::Runs)
+                    Some(CpuEvent::Runs)
                 }
-                "sched_switch" => Some(Happened::OtherRuns),
+                "sched_switch" => Some(CpuEvent::OtherRuns),
                 _ => None,
             }
         })
@@ -343,7 +345,7 @@ fn happened(trace: &Trace, hinted: i32, competitor: i32) -> Vec<Happened> {
 }
 
 #[test]
-fn a_competitor_that_wakes_does_not_wait_for_the_tick() {
+fn a_competitor_that_wakes_need_not_wait_for_the_tick() {
     const ROUNDS: u32 = 200;
     /// Long enough for the store, and mostly short enough for no tick in between.
     const BEFORE_WAKEUP_NS: u64 = 200_000;
@@ -392,9 +394,9 @@ fn a_competitor_that_wakes_does_not_wait_for_the_tick() {
         });
         running.wait();
 
-        let happened = happened(&trace, hinted.tid(), tid);
-        let at_once = [Happened::Woke, Happened::Applied, Happened::Runs];
-        let times = happened.windows(3).filter(|what| **what == at_once).count();
+        let events = cpu_events(&trace, hinted.tid(), tid);
+        let at_once = [CpuEvent::Woke, CpuEvent::Applied, CpuEvent::Runs];
+        let times = events.windows(3).filter(|three| **three == at_once).count();
         println!("{times} of {ROUNDS} wakeups found the store that no tick had seen");
         // At times a tick comes first, or the emulator is late with the store. If it
         // were always a tick that sees the store, there would be one in between.
@@ -437,34 +439,35 @@ fn assert_lowered_thread_makes_way(busy: Busy, low: u8, waiting: u32) {
     });
     running.wait();
 
-    let mut waits = Vec::new();
+    let mut counts = Vec::new();
     let mut ticks = None;
-    for what in happened(&trace, hinted.tid(), competitor.tid()) {
-        match what {
-            Happened::Woke => ticks = Some(0),
-            Happened::Tick => ticks = ticks.map(|ticks| ticks + 1),
-            Happened::Runs => waits.extend(ticks.take()),
-            Happened::Applied | Happened::OtherRuns => (),
+    for event in cpu_events(&trace, hinted.tid(), competitor.tid()) {
+        match event {
+            CpuEvent::Woke => ticks = Some(0),
+            CpuEvent::Tick => ticks = ticks.map(|ticks| ticks + 1),
+            CpuEvent::Runs => counts.extend(ticks.take()),
+            CpuEvent::Applied | CpuEvent::OtherRuns => (),
         }
     }
-    waits.sort_unstable();
-    println!("{busy:?}, {waiting} waiting for {low}: ticks {waits:?}");
-    assert!(waits.len() >= ROUNDS as usize / 2, "{waits:?}");
-    assert!(waits.last() <= Some(&TICKS_MAX), "{waits:?}");
+    counts.sort_unstable();
+    println!("{busy:?}, {waiting} waiting for {low}: ticks {counts:?}");
+    assert!(counts.len() >= ROUNDS as usize / 2, "{counts:?}");
+    assert!(counts[counts.len() / 2] <= TICKS_MEDIAN, "{counts:?}");
+    assert!(counts.last() <= Some(&TICKS_MAX), "{counts:?}");
 }
 
 #[test]
-fn a_lowered_thread_makes_way_for_an_ordinary_one_within_a_tick_and_a_slice() {
+fn a_lowered_thread_mostly_makes_way_for_an_ordinary_one_within_two_ticks() {
     watch(|| assert_lowered_thread_makes_way(Busy::InUserMode, LOW, ORDINARY));
 }
 
 #[test]
-fn a_lowered_thread_makes_way_inside_the_rt_band_within_a_tick() {
+fn a_lowered_thread_mostly_makes_way_inside_the_rt_band_within_two_ticks() {
     watch(|| assert_lowered_thread_makes_way(Busy::InUserMode, HIGH - 2, u32::from(HIGH) - 1));
 }
 
 #[test]
-fn a_lowered_thread_that_calls_the_kernel_all_the_time_makes_way_as_well() {
+fn a_lowered_thread_that_calls_the_kernel_all_the_time_mostly_makes_way_within_two_ticks() {
     watch(|| assert_lowered_thread_makes_way(Busy::InKernelMode, LOW, ORDINARY));
 }
 

@@ -37,16 +37,16 @@ use nix::unistd::pipe2;
 /// the policy is a real-time one.
 type Start = (State, u64);
 
-/// How a child comes into being.
+/// A way to make a child.
 #[derive(Clone, Copy, Debug)]
-enum Birth {
+enum Creation {
     Thread,
     Fork,
-    /// By way of vfork(2), with another program.
+    /// By vfork(2) and execve(2).
     Exec,
 }
 
-const BIRTHS: [Birth; 3] = [Birth::Thread, Birth::Fork, Birth::Exec];
+const CREATIONS: [Creation; 3] = [Creation::Thread, Creation::Fork, Creation::Exec];
 
 fn start_of(tid: i32) -> Start {
     let slack = fs::read_to_string(format!("/proc/{tid}/timerslack_ns"))
@@ -56,11 +56,11 @@ fn start_of(tid: i32) -> Start {
 }
 
 /// Starts a child of the calling thread and returns what it started with.
-fn child_of_caller(birth: Birth) -> Start {
-    match birth {
-        Birth::Thread => start_of(Worker::spawn().tid()),
-        Birth::Fork => start_of(Child::sleeping(|| ()).pid()),
-        Birth::Exec => with_program(&mut Command::new("cat"), start_of),
+fn child_of_caller(creation: Creation) -> Start {
+    match creation {
+        Creation::Thread => start_of(Worker::spawn().tid()),
+        Creation::Fork => start_of(Child::sleeping(|| ()).pid()),
+        Creation::Exec => with_program(&mut Command::new("cat"), start_of),
     }
 }
 
@@ -85,15 +85,15 @@ fn the_timer_slack_of_an_rt_priority_is_0_and_its_childrens_is_not() {
 }
 
 #[test]
-fn with_inherit_so_do_the_childrens_children() {
-    for birth in BIRTHS {
+fn with_inherit_the_childrens_children_start_at_the_priority_too() {
+    for creation in CREATIONS {
         in_thread(move || {
             let device = Device::open();
             for prio in SAMPLE {
                 device.set_inherited(SELF, prio);
                 let expected = start_of(gettid().as_raw());
                 in_child(|| {
-                    in_thread(move || assert_eq!(child_of_caller(birth), expected));
+                    in_thread(move || assert_eq!(child_of_caller(creation), expected));
                 });
             }
         });
@@ -202,7 +202,7 @@ fn a_child_of_a_thread_being_changed_starts_with_one_of_its_priorities() {
         });
         let _stop = StopOnDrop(&done);
         for _ in 0..CHILDREN {
-            let (child, _) = parent.run(|| child_of_caller(Birth::Thread));
+            let (child, _) = parent.run(|| child_of_caller(Creation::Thread));
             assert_eq!(child.record.base, base.record.base);
             let expected = match child.record.prio {
                 Some(prio) => base.attr.mapped(&TABLE[prio as usize]),

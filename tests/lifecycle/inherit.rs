@@ -45,9 +45,9 @@ const GRANTED: u32 = 45;
 /// Priorities of all bands, below and above most of the bases.
 const SAMPLE: [u32; 4] = [7, 20, 40, 50];
 
-/// How a child comes into being.
+/// A way to make a child.
 #[derive(Clone, Copy, Debug)]
-enum Birth {
+enum Creation {
     Thread,
     Fork,
     /// It borrows its parent's memory, as by vfork(2).
@@ -57,7 +57,7 @@ enum Birth {
     SetuidExec,
 }
 
-impl Birth {
+impl Creation {
     /// Whether the child is never another user's, so that a granted ceiling is its own
     /// too.
     fn keeps_user(self) -> bool {
@@ -65,12 +65,12 @@ impl Birth {
     }
 }
 
-const BIRTHS: [Birth; 5] = [
-    Birth::Thread,
-    Birth::Fork,
-    Birth::Vfork,
-    Birth::Exec,
-    Birth::SetuidExec,
+const CREATIONS: [Creation; 5] = [
+    Creation::Thread,
+    Creation::Fork,
+    Creation::Vfork,
+    Creation::Exec,
+    Creation::SetuidExec,
 ];
 
 /// Bases that a child could inherit wrongly, each in its own way.
@@ -105,13 +105,13 @@ fn start_of(tid: i32, prio: Option<u32>) -> Start {
 }
 
 /// Starts a child of the calling thread, and looks at it.
-fn child_of_caller(birth: Birth, prio: Option<u32>) -> Start {
-    match birth {
-        Birth::Thread => start_of(Worker::spawn().tid(), prio),
-        Birth::Fork => start_of(Child::sleeping(|| ()).pid(), prio),
-        Birth::Vfork => in_vfork(|| start_of(gettid().as_raw(), prio)),
-        Birth::Exec => with_program(&mut Command::new("cat"), |pid| start_of(pid, prio)),
-        Birth::SetuidExec => with_program(&mut setuid_program(), |pid| start_of(pid, prio)),
+fn child_of_caller(creation: Creation, prio: Option<u32>) -> Start {
+    match creation {
+        Creation::Thread => start_of(Worker::spawn().tid(), prio),
+        Creation::Fork => start_of(Child::sleeping(|| ()).pid(), prio),
+        Creation::Vfork => in_vfork(|| start_of(gettid().as_raw(), prio)),
+        Creation::Exec => with_program(&mut Command::new("cat"), |pid| start_of(pid, prio)),
+        Creation::SetuidExec => with_program(&mut setuid_program(), |pid| start_of(pid, prio)),
     }
 }
 
@@ -157,16 +157,16 @@ fn a_setuid_program_is_root() {
 #[test]
 fn a_child_has_of_its_parent_what_it_had_without_go_priorities_and_the_ceiling() {
     for base in bases() {
-        for birth in BIRTHS {
+        for creation in CREATIONS {
             in_thread(move || {
                 let device = Device::open();
                 prepare(base);
-                let (mut state, slack) = child_of_caller(birth, None);
+                let (mut state, slack) = child_of_caller(creation, None);
                 assert_eq!(state.record.prio, None);
                 assert!(!state.record.ceiling_granted);
 
                 device.ceiling(SELF, GRANTED as i32);
-                if birth.keeps_user() {
+                if creation.keeps_user() {
                     state.record.ceiling = GRANTED;
                     state.record.ceiling_granted = true;
                 }
@@ -175,8 +175,12 @@ fn a_child_has_of_its_parent_what_it_had_without_go_priorities_and_the_ceiling()
                         Some(prio) => device.set(SELF, prio),
                         None => device.clear(SELF),
                     }
-                    let start = child_of_caller(birth, None);
-                    assert_eq!(start, (state, slack), "{birth:?} of {base:?} at {prio:?}");
+                    let start = child_of_caller(creation, None);
+                    assert_eq!(
+                        start,
+                        (state, slack),
+                        "{creation:?} of {base:?} at {prio:?}"
+                    );
                     assert_eq!(device.prio(SELF), prio, "the parent keeps it");
                 }
             });
@@ -187,19 +191,19 @@ fn a_child_has_of_its_parent_what_it_had_without_go_priorities_and_the_ceiling()
 #[test]
 fn with_inherit_a_child_is_as_if_it_had_been_given_the_priority() {
     for base in bases() {
-        for birth in BIRTHS {
+        for creation in CREATIONS {
             in_thread(move || {
                 let device = Device::open();
                 prepare(base);
                 device.ceiling(SELF, GRANTED as i32);
                 for prio in SAMPLE {
                     device.clear(SELF);
-                    let expected = child_of_caller(birth, Some(prio));
+                    let expected = child_of_caller(creation, Some(prio));
                     device.set_inherited(SELF, prio);
-                    let start = child_of_caller(birth, None);
-                    assert_eq!(start, expected, "{birth:?} of {base:?} at {prio}");
+                    let start = child_of_caller(creation, None);
+                    assert_eq!(start, expected, "{creation:?} of {base:?} at {prio}");
                     let mut parent = State::of(&device, SELF);
-                    if !birth.keeps_user() {
+                    if !creation.keeps_user() {
                         parent.record.ceiling = expected.0.record.ceiling;
                         parent.record.ceiling_granted = false;
                     }
@@ -213,19 +217,19 @@ fn with_inherit_a_child_is_as_if_it_had_been_given_the_priority() {
 #[test]
 fn reset_on_fork_keeps_everything_from_a_child() {
     for base in bases().map(Attr::reset_on_fork) {
-        for birth in BIRTHS {
+        for creation in CREATIONS {
             in_thread(move || {
                 let device = Device::open();
                 prepare(base);
-                let expected = child_of_caller(birth, None);
+                let expected = child_of_caller(creation, None);
                 device.ceiling(SELF, GRANTED as i32);
                 for prio in SAMPLE {
                     device.set(SELF, prio);
-                    let start = child_of_caller(birth, None);
-                    assert_eq!(start, expected, "{birth:?} of {base:?} at {prio}");
+                    let start = child_of_caller(creation, None);
+                    assert_eq!(start, expected, "{creation:?} of {base:?} at {prio}");
                     device.set_inherited(SELF, prio);
-                    let start = child_of_caller(birth, None);
-                    assert_eq!(start, expected, "{birth:?} of {base:?} at {prio}");
+                    let start = child_of_caller(creation, None);
+                    assert_eq!(start, expected, "{creation:?} of {base:?} at {prio}");
                 }
             });
         }
@@ -235,11 +239,11 @@ fn reset_on_fork_keeps_everything_from_a_child() {
 #[test]
 fn a_child_of_a_bound_thread_has_no_slot_and_no_hint() {
     let _unlimited = Reconfigured::unlimited();
-    for birth in BIRTHS {
+    for creation in CREATIONS {
         for inherit in [false, true] {
             let hinted = HintedWorker::free();
             let (device, tid) = (hinted.device(), hinted.tid());
-            let born = move || child_of_caller(birth, None);
+            let born = move || child_of_caller(creation, None);
             if inherit {
                 device.set_inherited(tid, 20);
             } else {
@@ -251,7 +255,7 @@ fn a_child_of_a_bound_thread_has_no_slot_and_no_hint() {
             for hint in SAMPLE {
                 hinted.take(hint as u8, hint as u8);
                 let start = assert_unchanged(device, tid, || hinted.worker().run(born));
-                assert_eq!(start, expected, "{birth:?} at {hint}");
+                assert_eq!(start, expected, "{creation:?} at {hint}");
                 assert_eq!(hinted.slot().applied(), hint as u8);
             }
         }

@@ -370,9 +370,12 @@ fn a_real_time_thread_without_a_priority_is_none_of_the_guards_business() {
 }
 
 #[test]
-fn runaways_on_all_cpus_leave_a_shell_at_priority_30_its_share() {
+fn runaways_on_all_cpus_leave_a_shell_and_a_spinner_at_priority_30_their_share() {
+    /// CPU time in which a share shows.
+    const ENOUGH: Duration = Duration::from_millis(500);
+
     in_thread(|| {
-        // Who watches must not have to wait for the CPU.
+        // The watcher must not have to wait for the CPU.
         Attr::fifo(90).reset_on_fork().apply(SELF);
         let device = Device::open();
         let spinners = [WATCHER_CPU, CONTESTED_CPU].map(|cpu| granted(&device, cpu));
@@ -389,6 +392,17 @@ fn runaways_on_all_cpus_leave_a_shell_at_priority_30_its_share() {
         let said = said.wait().expect("the guest has the command");
         let said = described("get", &String::from_utf8_lossy(&said.stdout));
         assert_eq!(said[0]["applied"], 30, "{said}");
+
+        // By weight, a thread at nice 2 has 0.64 of what one at nice 0 has.
+        let spinner = Spinner::paused(CONTESTED_CPU);
+        device.set(spinner.tid(), 30);
+        let runaway = &spinners[1];
+        let start = runaway.cpu_time();
+        spinner.spin();
+        eventually("the spinner has a third of what the runaway has", || {
+            let [had, runaway] = [spinner.cpu_time(), runaway.cpu_time() - start];
+            had >= ENOUGH && 3 * had >= runaway
+        });
 
         // And they have been runaways all the time.
         for (spinner, before) in spinners.iter().zip(before) {
