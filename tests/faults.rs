@@ -4,9 +4,9 @@
 //! call fails with ENOMEM and has changed nothing, or does without.
 //!
 //! The allocations fail by fault injection, see
-//! Documentation/fault-injection/fault-injection.rst. Only the debug kernel has
-//! it, which is known when this runs: hence a harness in
-//! which that is the time to decide that a test is ignored.
+//! Documentation/fault-injection/fault-injection.rst. Only the debug kernel has it.
+//! Which kernel runs is known in the guest alone: hence a harness that decides there
+//! whether its tests are ignored.
 
 use std::fmt::Debug;
 use std::fs;
@@ -47,7 +47,7 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::fork;
 use nix::unistd::ForkResult;
 
-/// Which allocation of the thread that opens it shall fail, counted from its next.
+/// The file that sets which allocation of the calling thread fails: 1 is the next one.
 const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
 
 /// The settings of the two kinds of faults. As they are by default, only
@@ -115,7 +115,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs `operation` with the `n`th allocation of the calling thread failing.
-/// Returns its result, and whether it got as far as that allocation.
+/// Returns the result, and whether there were that many allocations.
 fn with_failure<R>(n: u32, operation: impl FnOnce() -> R) -> (R, bool) {
     let file = File::options().read(true).write(true).open(FAIL_NTH);
     let file = file.unwrap_or_else(|error| panic!("{FAIL_NTH}: {error}"));
@@ -132,9 +132,9 @@ fn with_failure<R>(n: u32, operation: impl FnOnce() -> R) -> (R, bool) {
     (result, &left[..length] == b"0\n")
 }
 
-/// Runs an operation on a new subject each time, in a new thread each time, with
-/// its first allocation failing, then its second, until it has no more of them.
-/// Returns how many of these failures made the operation fail.
+/// Runs an operation with its first allocation failing, then with its second, until there
+/// is no such allocation. Each time, the subject and the thread are new. Returns how many
+/// of these failures made the operation fail.
 #[track_caller]
 fn exhaust<S, R, O: Debug + PartialEq>(
     subject: impl Fn() -> S + Sync,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A thread takes no more debt to a level than it can run up there, whichever way it
-//! comes: what it has had too much of the CPU counts by its weight of then, and at
-//! most for two slices of now.
+//! The debt of CPU time that a thread takes to a new level is bounded, whatever changes
+//! its level. The debt counts by the weight of the old level, and is two slices of the
+//! new level at most.
 
 use std::hint::spin_loop;
 use std::sync::atomic::AtomicBool;
@@ -43,7 +43,7 @@ use nix::unistd::gettid;
 /// A Go priority, or none: nice 0.
 type Level = Option<u32>;
 
-/// What is tried by each way: from and to each kind of level.
+/// The first and last levels to try, for each way.
 const PAIRS: [(Level, Level); 7] = [
     (None, Some(47)),
     (Some(0), Some(47)),
@@ -54,13 +54,13 @@ const PAIRS: [(Level, Level); 7] = [
     (URGENT, Some(47)),
 ];
 
-/// A real-time level on the way: the thread is not in the fair class.
+/// A real-time level: the thread leaves the fair class.
 const URGENT: Level = Some(50);
 
-/// Below these a thread weighs so little that a slice makes a debt worth a test.
+/// Below this level a thread weighs so little that one slice makes a debt worth a test.
 const LIGHT: u32 = 32;
 
-/// Real-time priorities of the three that are above all levels.
+/// Real-time priorities of the helper threads, above all levels.
 const WAITER: u32 = 80;
 const WATCHER: u32 = 90;
 const FREEZER: u32 = 91;
@@ -71,7 +71,7 @@ enum Way {
     Request,
     SystemCall,
     Hint,
-    /// Not by go_sched at all.
+    /// By `sched_setattr(2)`, without go_sched.
     SetAttr,
 }
 
@@ -114,7 +114,7 @@ impl Mover {
     }
 }
 
-/// The parameters of a priority, for who has no go_sched.
+/// Returns the attributes for `sched_setattr(2)` that are equivalent to a priority.
 fn as_attr(prio: u32) -> Attr {
     let level = &TABLE[prio as usize];
     match level.policy {
@@ -152,8 +152,8 @@ fn own_time_ns() -> i64 {
     Duration::from(time).as_nanos() as i64
 }
 
-/// Runs until the calling thread has had a part of a slice more than its share, with the
-/// rest of it left to go elsewhere.
+/// Spins until the calling thread has had a quarter of a slice more than its share. The
+/// rest of the slice is left to move to another level in.
 fn run_into_debt(level: Level, rival: i32) {
     let own = gettid().as_raw();
     let slice_ns = slice_ns(level);
@@ -180,11 +180,11 @@ fn be_boosted(waiter: &Worker) -> Arc<PiMutex> {
     mutex
 }
 
-/// One CPU, and those who share it with the thread under test.
+/// One CPU, and the threads that share it with the thread under test.
 struct Contest {
-    /// An ordinary thread that wants it all the time.
+    /// An ordinary thread that spins all the time.
     rival: Spinner,
-    /// Stops both while it spins.
+    /// A real-time thread that keeps the CPU from both while it spins.
     freezer: Spinner,
     waiter: Arc<Worker>,
 }
@@ -204,8 +204,8 @@ impl Contest {
     }
 
     /// Has a new thread run up a debt at the first level of a path, and go to the others.
-    /// The last one, or the end of a boost there, puts it beside its rival, of whom it
-    /// must not have had more than is right.
+    /// The last level, or the end of a boost there, puts the thread into the queue of its
+    /// rival. Checks that the thread is not further ahead of the rival than allowed.
     #[track_caller]
     fn assert_bounded(&self, way: Way, boosted: bool, path: &[Level]) {
         let over = Arc::new(AtomicBool::new(false));
@@ -276,7 +276,7 @@ impl Contest {
     }
 }
 
-/// Tries all paths of one way, straight and by others on the way.
+/// Tries all paths by one way: straight, and by other levels.
 fn assert_all_bounded(way: Way, boosted: bool) {
     in_thread(move || {
         pin(WATCHER_CPU);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel counts for a thread, and tells by `GO_SCHED_STATS` and in
-//! `/proc/PID/sched`; and what `GO_SCHED_GET` tells beyond its first version.
+//! The counters of a thread, as `GO_SCHED_STATS` and `/proc/PID/sched` have them. The
+//! fields of `GO_SCHED_GET` that its first version did not have.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,7 +46,7 @@ fn proc_lines(tid: i32) -> BTreeMap<String, i64> {
         .collect()
 }
 
-/// Reads the counters of a thread that rests, which must be the same in `/proc`.
+/// Reads the counters of a sleeping thread, and checks that `/proc` has the same.
 #[track_caller]
 fn counters(device: &Device, tid: i32) -> go_sched_stats {
     let stats = device.stats(tid);

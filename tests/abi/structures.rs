@@ -32,9 +32,9 @@ type Words = [u32; PAGE / 4 + 1];
 /// A request that takes a structure, and what is special to that.
 struct Request {
     number: u32,
-    /// Bytes of its first version.
+    /// Size of its first version, in bytes.
     ver0: u32,
-    /// Bytes of it today.
+    /// Size of its present version, in bytes.
     size: u32,
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which thread a request is about.
+//! The target of a request: threads by id and by pidfd.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -28,7 +28,7 @@ const KTHREADD: i32 = 2;
 /// Above the largest thread id the kernel gives out.
 const NO_TID: i32 = 1 << 22;
 
-/// All three requests on a target, each of which must fail with `error`.
+/// Checks that all three requests on a target fail with `error`.
 #[track_caller]
 fn assert_no_target(device: &Device, target: i32, flags: u32, error: Errno) {
     let results = [

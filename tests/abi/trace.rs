@@ -63,7 +63,7 @@ fn reject(pid: i32, prio: i32, error: Errno, reason: &str) -> Event {
     }
 }
 
-/// Asks for something as a user, with a device that root has opened.
+/// Runs `job` as a user, with a device that root has opened.
 fn as_user<R: Send + 'static>(ask: impl FnOnce(&Device) -> R + Send + 'static) -> R {
     in_thread(|| {
         let device = Device::open();

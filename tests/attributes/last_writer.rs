@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The last writer wins: whoever changes a thread's scheduling by another call
-//! ends its priority, and what he wrote is the new base.
+//! ends its priority, and the new parameters become its base.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -25,8 +25,8 @@ use common::SAMPLE;
 use go_sched_policy::TABLE;
 use nix::errno::Errno;
 
-/// Gives a new thread a base and a priority, lets `write` change it otherwise,
-/// and checks that this is its new base and in force, for all bands.
+/// Gives a new thread a base and a priority, and runs `write` on the thread. Checks that
+/// the parameters that `write` sets are the new base and in force, for all bands.
 #[track_caller]
 fn assert_wins(base: Attr, expected: Params, write: fn()) {
     let device = Device::open();

@@ -55,7 +55,7 @@ fn bases() -> Vec<(Attr, Params)> {
     bases
 }
 
-/// What must be in force at a priority, in a thread for which `base` was before.
+/// Returns what must be in force at a priority, in a thread that had `base` before.
 fn mapped(base: Attr, prio: u32) -> Attr {
     base.mapped(&TABLE[prio as usize])
 }
@@ -101,7 +101,7 @@ fn what_get_tells_is_what_the_scheduler_goes_by_and_other_calls_tell_the_base() 
     }
 }
 
-/// What all calls but those of go_sched tell of the calling thread's parameters.
+/// The parameters of the calling thread, as all calls but those of go_sched return them.
 #[derive(Debug, PartialEq, Eq)]
 struct OtherCalls {
     /// `sched_getattr(2)`.

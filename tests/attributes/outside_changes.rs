@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What else the kernel lets be changed about a thread. What says nothing of its
-//! own parameters leaves its priority alone; the rest ends it, wherever it came
-//! from.
+//! Changes of a thread by other means than go_sched. One that does not set the thread's
+//! own parameters leaves its priority alone. Any other ends the priority, whether that
+//! came from a request, a hint or a parent.
 
 use std::fs;
 use std::mem;
@@ -50,8 +50,8 @@ fn scheduling_group() -> Cgroup {
     Cgroup::new("under-test", "+cpu +cpuset")
 }
 
-/// The threads of a process: one that sleeps, one that spins on the contested
-/// CPU.
+/// Returns the threads of a process: one that sleeps, and one that spins on the
+/// contested CPU.
 fn threads_of(process: &Child) -> [i32; 2] {
     let tids: Vec<i32> = fs::read_dir(format!("/proc/{}/task", process.pid()))
         .expect("the process lives")
@@ -65,8 +65,8 @@ fn threads_of(process: &Child) -> [i32; 2] {
     tids.try_into().expect("two threads")
 }
 
-/// Changes something about processes whose threads have priorities, which must
-/// leave these, and all that follows from them, as they were.
+/// Runs `change` on processes whose threads have priorities, and checks that the
+/// priorities and what they put in force stay.
 #[track_caller]
 fn assert_left_alone(change: impl Fn(&Child) + Sync) {
     let all_priorities = || {
@@ -252,7 +252,7 @@ fn writers() -> [Writer; 6] {
     ]
 }
 
-/// Checks that a thread is at a base, which is in force.
+/// Checks that a thread has no priority, and that its base is in force.
 #[track_caller]
 fn assert_base(device: &Device, tid: i32, base: Params, context: &str) {
     let State { attr, nice, record } = State::of(device, tid);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What other calls tell of a thread with a priority is its base. So a program that
+//! Other system calls return the base of a thread with a priority. So a program that
 //! reads, changes a part and writes all of it back ends the priority, as the last
 //! writer, and leaves the rest of the base as it was.
 

@@ -55,7 +55,7 @@ fn as_user(job: impl FnOnce(&Device)) {
     });
 }
 
-/// The same for a user that has been granted a ceiling.
+/// Runs `job` as a user that has been granted a ceiling, in a process of its own.
 fn with_ceiling(ceiling: u32, job: impl FnOnce(&Device)) {
     let device = Device::open();
     in_child(|| {
@@ -75,7 +75,7 @@ fn assert_ceiling(device: &Device, tid: i32, ceiling: u32, granted: bool) {
     );
 }
 
-/// Tries all priorities on a thread: just those of `allowed` must be.
+/// Tries all priorities on a thread, and checks that just those of `allowed` are accepted.
 #[track_caller]
 fn assert_allowed(device: &Device, tid: i32, allowed: RangeInclusive<u32>) {
     for prio in 0..LEVELS {

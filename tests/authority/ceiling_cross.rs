@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Who may give a thread which priority, for all kinds of callers, threads, limits and
-//! bases: whoever `sched_setattr(2)` lets give the very parameters to the same thread
-//! without a priority and, up to a granted ceiling, whoever has its user id.
+//! bases. A caller may where `sched_setattr(2)` lets it give the same parameters to the
+//! thread without a priority. A caller with the user id of the thread may up to a granted
+//! ceiling too.
 
 use std::fs;
 use std::io::Read;
@@ -35,11 +36,11 @@ use nix::sys::resource::setrlimit;
 use nix::sys::resource::Resource;
 use nix::unistd::gettid;
 
-/// Who asks.
+/// The caller of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Caller {
     Root,
-    /// The user whose threads are asked about, these having limits of their own.
+    /// The user of the threads, which have limits of their own.
     Owner,
     OtherUser,
     /// Another user with `CAP_SYS_NICE` and no other capability.
@@ -71,13 +72,13 @@ fn callers() -> Vec<(Caller, u64, u64)> {
     callers
 }
 
-/// The thread it is about. But for the caller's own, it is the user's.
+/// The thread that a request is about. The threads but the caller's own are the user's.
 #[derive(Clone, Copy, Debug)]
 enum Target {
     Own,
-    /// Of the caller's process.
+    /// A thread of the caller's process.
     Thread,
-    /// Of another process.
+    /// The main thread of another process.
     Process,
 }
 
@@ -110,9 +111,9 @@ const WANTED: [u32; 20] = [
     3, 4, 15, 16, 27, 28, 32, 33, 37, 38, 40, 41, 47, 48, 49, 50, 51, 52, 53, 63,
 ];
 
-/// Each request comes once for a caller, a thread, a base and a grant. By the device or
-/// the system call, and after which of [`BEFORE`], takes turns. As the number of requests
-/// is odd, each of them has had all turns when a caller is through.
+/// Combinations of device or system call with [`BEFORE`]. Each request comes once for a
+/// caller, a thread, a base and a grant, with the next combination. As the number of
+/// requests is odd, each of them has had all combinations when a caller is through.
 const TURNS: usize = 2 * BEFORE.len();
 
 /// What a caller does to a thread.
@@ -135,7 +136,7 @@ impl Request {
     }
 }
 
-/// What `sched_setattr(2)` has to be asked in place of a priority: the same parameters.
+/// Returns the attributes for `sched_setattr(2)` that are equivalent to a priority.
 fn equivalent(prio: u32, base: Attr) -> Attr {
     let level = &TABLE[prio as usize];
     match level.policy {
@@ -149,7 +150,7 @@ fn equivalent(prio: u32, base: Attr) -> Attr {
     }
 }
 
-/// Every request there is.
+/// Returns all requests.
 fn requests() -> Vec<Request> {
     let mut requests = vec![Request::Clear];
     for prio in WANTED {
@@ -262,14 +263,14 @@ fn serve(caller: Caller, requests: Vec<Request>, mut socket: UnixStream) {
     mem::forget((own, thread));
 }
 
-/// Gives a thread a base, also what its policy does not use.
+/// Gives a thread a base, the nice value that its policy does not use included.
 fn rebase(tid: i32, base: Attr) {
     Attr::normal(base.v0.sched_nice).apply(tid);
     base.apply(tid);
 }
 
-/// Whether `sched_setattr(2)` lets the caller change a thread, which keeps its
-/// base.
+/// Returns whether `sched_setattr(2)` lets the caller change a thread. The thread has its
+/// base again afterwards.
 fn is_allowed_outside(
     process: &mut CallerProcess,
     device: &Device,
@@ -285,8 +286,8 @@ fn is_allowed_outside(
     result.is_ok()
 }
 
-/// Tries a request on a thread without a priority that has had `before`, and
-/// returns what is wrong with the result.
+/// Tries a request on a thread at the priority `before`. Returns what is wrong with the
+/// result, if anything. The thread has no priority afterwards.
 fn try_cell(
     process: &mut CallerProcess,
     device: &Device,
@@ -316,7 +317,7 @@ fn try_cell(
     (!is_right).then(|| format!("{request:?}: {result:?}, {start:?} -> {end:?}"))
 }
 
-/// The priorities of [`WANTED`] that `sched_setattr(2)` lets the caller ask for.
+/// Returns the priorities of [`WANTED`] that `sched_setattr(2)` lets the caller ask for.
 fn allowed_outside(process: &mut CallerProcess, device: &Device, tid: i32, base: Attr) -> Vec<u32> {
     let mut allowed = WANTED.to_vec();
     allowed.retain(|prio| is_allowed_outside(process, device, tid, base, equivalent(*prio, base)));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a thread owns: the priorities whose very parameters `sched_setattr(2)` would
-//! let its user give it. Its own ceiling is the highest of them; below that may be some
-//! that it does not own, and a ceiling that is set without privilege lends none of these.
+//! What a thread owns: the priorities whose parameters `sched_setattr(2)` would let its
+//! user give it. The own ceiling of the thread is the highest priority that it owns. Below
+//! that may be priorities that the thread does not own, and a ceiling that is set without
+//! privilege lends none of these.
 
 use common::attr::setpriority;
 use common::attr::Attr;
@@ -25,8 +26,8 @@ use nix::sys::resource::Resource;
 /// The lowest priority of the rt band.
 const RT: u32 = 48;
 
-/// What decides which priorities a thread owns, and the highest of these below the rt
-/// band and in it. Of both bands it owns all up to there.
+/// A base and limits of a thread, and the highest priorities that it owns by them: below
+/// the rt band, and in it. The thread owns all priorities up to there.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     base: Attr,
@@ -147,7 +148,7 @@ fn assert_ceiling(device: &Device, tid: i32, ceiling: u32, set: bool) {
     );
 }
 
-/// Tries all priorities on a thread: just those that `owned` names must be allowed.
+/// Tries all priorities on a thread, and checks that just those of `owned` are accepted.
 #[track_caller]
 fn assert_allowed(device: &Device, tid: i32, owned: impl Fn(u32) -> bool) {
     for prio in 0..LEVELS {

@@ -79,7 +79,7 @@ fn change((name, number, [first, second, third]): Change) {
     assert_eq!(Errno::result(result), Ok(0), "{name}");
 }
 
-/// Checks whether a thread has its granted ceiling still, or has its own instead.
+/// Checks whether a thread still has its granted ceiling, or its own ceiling.
 #[track_caller]
 fn assert_granted(device: &Device, tid: i32, granted: bool) {
     let record = device.get(tid);
@@ -91,7 +91,7 @@ fn assert_granted(device: &Device, tid: i32, granted: bool) {
     );
 }
 
-/// Checks what is asked for, and in force, of the calling thread.
+/// Checks the priority of the calling thread, and the one in force.
 #[track_caller]
 fn assert_in_force(device: &Device, prio: u32) {
     let State { attr, record, .. } = State::of(device, SELF);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel's other calls let a user do to a thread with a priority: what
-//! they would without it, or a priority lent by root would stay for ever.
+//! What other system calls let a user do to a thread with a priority: the same as
+//! without the priority. Or a user could keep for ever what root lent for a while.
 
 use common::attr::setparam;
 use common::attr::setpriority;

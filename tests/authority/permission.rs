@@ -42,8 +42,8 @@ fn as_user(job: impl FnOnce(), then: impl FnOnce(&Device)) {
     });
 }
 
-/// Tries all priorities on the calling thread, from its base and from each
-/// priority that may be had: just those of `allowed` must be.
+/// Tries all priorities on the calling thread, from its base and from each priority of
+/// `allowed`, and checks that just those of `allowed` are accepted.
 #[track_caller]
 fn assert_allowed(device: &Device, allowed: &[RangeInclusive<u32>]) {
     let base = device.get(SELF).base;

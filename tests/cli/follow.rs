@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched watch` and `gosched trace` tell what happens to real threads, and what
-//! packages ship is there.
+//! `gosched watch`, `trace`, `stats`, `completions` and `man`.
 
 use std::fs;
 use std::io::BufRead;
@@ -42,7 +41,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::Value;
 
-/// The command while it runs.
+/// A command that runs.
 struct Running {
     program: Program,
     lines: Lines<BufReader<TimedReader<ChildStdout>>>,
@@ -81,8 +80,8 @@ impl Running {
         kill(Pid::from_raw(self.program.id() as i32), signal).expect("it runs");
     }
 
-    /// Waits for the end, which must have this status; returns the lines that were
-    /// still to come, and what it complained of.
+    /// Waits for the command to end with `status`. Returns the lines that were not read
+    /// yet, and standard error.
     #[track_caller]
     fn end(self, status: i32) -> (Vec<String>, String) {
         let lines = self.lines.map(|line| line.expect("text")).collect();
@@ -157,8 +156,8 @@ fn watch_ends_with_a_signal_however_long_its_interval_is() {
     }
 }
 
-/// Watches the threads of this process, with limits on open files: "-Sn" limits
-/// itself alone, "-n" for good.
+/// Watches the threads of this process, with a limit on open files as `ulimit` takes it:
+/// "-Sn" sets the soft limit, "-n" the hard one too.
 fn watch_with_few_descriptors(limit: &str) -> Running {
     let pid = std::process::id();
     let script = format!("ulimit {limit} && exec gosched watch -a -i 0.01 {pid}");
@@ -199,7 +198,7 @@ fn watch_says_what_it_did_not_find() {
     );
 }
 
-/// How many trace buffers of the command there are.
+/// Returns the number of trace buffers of the command.
 fn instances() -> usize {
     let instances = fs::read_dir(format!("{TRACEFS}/instances")).expect("tracefs");
     instances
@@ -238,7 +237,7 @@ fn trace_shows_what_happens_to_a_command_and_what_it_starts_alone() {
     assert!(stdout.contains(": set 40 by pid "), "{stdout}");
 }
 
-/// Starts to trace, and waits until it does.
+/// Starts `gosched trace`. Returns once events are recorded.
 fn tracing(arguments: &[&str]) -> Running {
     mount_tracefs();
     let trace = Running::start(&[&["trace"], arguments].concat());

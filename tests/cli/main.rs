@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The command `gosched`, end to end.
+//! The command `gosched`, on the threads of a real kernel.
 
 mod follow;
 mod top;

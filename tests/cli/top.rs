@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched top`: what the kernel does to real threads is what it shows.
+//! `gosched top`: what it shows of real threads.
 
 use std::fs;
 use std::io::BufRead;
@@ -39,10 +39,10 @@ use nix::sys::termios::LocalFlags;
 use nix::unistd::Pid;
 use serde_json::Value;
 
-/// Long enough to measure something.
+/// Seconds between updates: long enough to measure something.
 const INTERVAL: &str = "0.2";
 
-/// One update about all threads of a process, in JSON.
+/// Returns one update about all threads of a process, in JSON.
 #[track_caller]
 fn update(pid: i32) -> Value {
     let said = succeeds(&[
@@ -60,7 +60,7 @@ fn update(pid: i32) -> Value {
     described("top", &said)
 }
 
-/// What an update has of a thread of this process.
+/// Returns what an update has of a thread of this process.
 #[track_caller]
 fn shown(tid: i32) -> Value {
     thread_of(&update(process::id() as i32), tid).clone()
@@ -75,7 +75,7 @@ fn thread_of(update: &Value, tid: i32) -> &Value {
         .unwrap_or_else(|| panic!("no thread {tid}: {update}"))
 }
 
-/// The cells of a thread in the table, by the heading of their column.
+/// Returns the cell of a thread in the table, by the heading of its column.
 #[track_caller]
 fn cell(tid: i32, heading: &str) -> String {
     let own = process::id().to_string();
@@ -341,7 +341,7 @@ impl OnTerminal {
         !attributes.local_flags.contains(LocalFlags::ICANON)
     }
 
-    /// Reads what is drawn until it has `text`, a word: blanks are not drawn.
+    /// Reads what is drawn until that has `text`, a word. Blanks are not drawn.
     fn read_until(&mut self, text: &str) -> String {
         let mut drawn = String::new();
         let mut chunk = [0; 4096];
@@ -356,7 +356,7 @@ impl OnTerminal {
 
 const ENTER_SCREEN: &str = "\u{1b}[?1049h";
 const LEAVE_SCREEN: &str = "\u{1b}[?1049l";
-/// As a foreground, whatever the background.
+/// Sets a yellow foreground, whatever the background.
 const YELLOW: &str = "\u{1b}[38;5;3";
 
 #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The command `gosched`, end to end.
+//! `gosched get`, `set`, `clear`, `ceiling`, `run`, `check` and `map`.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Threads of a user whom root has granted a ceiling, and who use it up.
+//! Threads with a granted ceiling that use up its budget of CPU time.
 
 use std::hint::spin_loop;
 use std::thread;
@@ -26,10 +26,11 @@ pub const URGENT: u32 = 63;
 /// Where a runaway is held: the highest priority that an ordinary thread owns.
 pub const HELD: u32 = 32;
 
-/// The budget without a parameter.
+/// The default of the module parameter `budget_ms`.
 pub const BUDGET: Duration = Duration::from_millis(200);
 
-/// What the budget fills by without a parameter, in percent of the time slept.
+/// The default of the module parameter `share_percent`: the budget fills by this part of
+/// the time slept.
 pub const SHARE_PERCENT: u32 = 10;
 
 /// Sleep after which the budget is full again, whatever it was used for.
@@ -38,11 +39,10 @@ pub const LONG_SLEEP: Duration = Duration::from_secs(5);
 /// CPU time far above the budget.
 pub const FAR_ABOVE: Duration = Duration::from_secs(2);
 
-/// CPU time that a tick, at least one, is in.
+/// CPU time that lasts for one tick at least.
 pub const SOME_TICKS: Duration = Duration::from_millis(20);
 
-/// A spinner of a user whom root trusts with all priorities, and who has given it
-/// the most urgent one.
+/// Returns a paused spinner of a user, with a granted ceiling and priority of [`URGENT`].
 pub fn granted(device: &Device, cpu: usize) -> Spinner {
     let spinner = Spinner::paused_after(cpu, || become_user_in_thread(USER));
     let tid = spinner.tid();
@@ -51,7 +51,7 @@ pub fn granted(device: &Device, cpu: usize) -> Spinner {
     spinner
 }
 
-/// A worker of such a user, to give itself a priority.
+/// Returns a worker of a user, with a granted ceiling of [`URGENT`] and no priority.
 pub fn granted_worker(device: &Device) -> Worker {
     let worker = Worker::spawn();
     worker.run(|| become_user_in_thread(USER));
@@ -101,9 +101,9 @@ pub fn sleep_one_nanosecond() {
     thread::sleep(Duration::from_nanos(1));
 }
 
-/// Has the calling thread, which is at a priority it does not own, run `spell` again and
-/// again for `time`. Returns the CPU time that it had there, but for the spells in which
-/// that changed, and the time that passed.
+/// Has the calling thread run `spell` again and again for `time`. Returns the CPU time
+/// that the thread had at `prio`, without the spells in which its priority changed, and
+/// the time that passed.
 pub fn time_above(
     device: &Device,
     prio: u32,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Forked processes, for what no thread of the test can do: be another user,
-//! live in another namespace, die.
+//! Forked processes, for what no thread of a test can do: change the user of its
+//! process, enter another namespace, be killed.
 
 use std::any::Any;
 use std::fs;
@@ -48,10 +48,10 @@ use crate::deadline::TimedReader;
 use crate::device::Device;
 use crate::device::SELF;
 
-/// In the environment of [`setuid_program`]: tells its test what to be.
+/// The variable that tells the test in a [`setuid_program`] its role.
 pub const SETUID_ROLE: &str = "GO_SCHED_SETUID_ROLE";
 
-/// What a child writes when its job is done; anything else is its panic.
+/// What a child writes when its job is done. After a panic it writes the message.
 const DONE: &[u8] = b"done";
 
 /// A forked process; it is killed when dropped.
@@ -156,7 +156,7 @@ pub fn in_child(job: impl FnOnce()) {
     assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
 }
 
-/// Runs `job` in a process of its own, which it may not survive, and returns how that
+/// Runs `job` in a process of its own, which `job` may end. Returns how the process
 /// ended.
 #[track_caller]
 pub fn end_of_child(job: impl FnOnce()) -> WaitStatus {
@@ -165,8 +165,8 @@ pub fn end_of_child(job: impl FnOnce()) -> WaitStatus {
     child.wait()
 }
 
-/// Starts a program that says something and lasts as long as its standard input,
-/// such as `cat`, and looks at it.
+/// Starts a program that answers its input and ends with it, such as `cat`. Returns what
+/// `look` does, which gets the process id while the program runs.
 pub fn with_program<R>(program: &mut Command, look: impl FnOnce(i32) -> R) -> R {
     let mut child = program
         .stdin(Stdio::piped())
@@ -217,8 +217,8 @@ pub fn become_user_with_sys_nice(uid: u32) {
     limit_capabilities(|_| CapabilitySet::SYS_NICE);
 }
 
-/// Makes the calling process a user's that has been granted a ceiling. A change of the
-/// user ends one that was granted before.
+/// Makes the calling process a user's that has been granted a ceiling. The ceiling is
+/// granted after the change of the user, which would end it.
 pub fn become_user_with_ceiling(uid: u32, device: &Device, ceiling: u32) {
     become_user_with_sys_nice(uid);
     device.ceiling(SELF, ceiling as i32);
@@ -234,7 +234,7 @@ pub fn become_user_in_thread(uid: u32) {
     set_thread_res_uid(user, user, user).expect("root changes the user");
 }
 
-/// The same for a user that keeps `CAP_SYS_NICE`.
+/// Makes the calling thread a user's that keeps `CAP_SYS_NICE`.
 pub fn become_user_with_sys_nice_in_thread(uid: u32) {
     set_keep_capabilities(true).expect("root keeps its capabilities");
     become_user_in_thread(uid);
@@ -261,7 +261,7 @@ fn limit_capabilities(kept: impl FnOnce(CapabilitySet) -> CapabilitySet) {
     set_capabilities(None, sets).expect("a process gives up capabilities");
 }
 
-/// Returns what a panic says.
+/// Returns the message of a panic.
 pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<String>()

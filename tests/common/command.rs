@@ -12,15 +12,15 @@ use serde_json::Value;
 
 use crate::deadline::output_of;
 
-/// The command with arguments, and nothing to read.
+/// Returns the command with arguments and an empty standard input.
 pub fn gosched(arguments: &[&str]) -> Command {
     let mut command = Command::new("gosched");
     command.args(arguments).stdin(Stdio::null());
     command
 }
 
-/// Runs the command, which must end with `status`; returns what it wrote to
-/// standard output and standard error.
+/// Runs a command, which must end with `status`. Returns its standard output and
+/// standard error.
 #[track_caller]
 pub fn output(command: &mut Command, status: i32) -> (String, String) {
     let Output {
@@ -34,7 +34,7 @@ pub fn output(command: &mut Command, status: i32) -> (String, String) {
     (stdout, stderr)
 }
 
-/// Runs the command where that must succeed, without complaint.
+/// Runs `gosched`, which must succeed and write no error. Returns its standard output.
 #[track_caller]
 pub fn succeeds(arguments: &[&str]) -> String {
     let (stdout, stderr) = output(&mut gosched(arguments), 0);
@@ -42,7 +42,7 @@ pub fn succeeds(arguments: &[&str]) -> String {
     stdout
 }
 
-/// Runs the command where that must fail, which it must say in one sentence.
+/// Runs a command, which must fail with `status`. Returns the one line of its error.
 #[track_caller]
 pub fn fails(command: &mut Command, status: i32) -> String {
     let (stdout, stderr) = output(command, status);
@@ -52,14 +52,13 @@ pub fn fails(command: &mut Command, status: i32) -> String {
     stderr
 }
 
-/// Runs a verb with `--json` among its arguments, which must succeed.
+/// Runs a verb with `--json` among its arguments, which must succeed. Returns its output.
 #[track_caller]
 pub fn json(arguments: &[&str]) -> Value {
     described(arguments[0], &succeeds(arguments))
 }
 
-/// What the verb wrote with `--json`, one value, which must be as `gosched schema`
-/// says.
+/// Parses one value that a verb wrote with `--json`, and checks it against its schema.
 #[track_caller]
 pub fn described(verb: &str, written: &str) -> Value {
     const SCHEMA: &str = include_str!("../../tools/cli/schema.json");

@@ -11,23 +11,23 @@ pub const NICE_ZERO_LOAD: i64 = 1 << 20;
 /// nanoseconds: `TICK_NSEC` of a kernel with `CONFIG_HZ_1000`.
 pub const TICK_NS: i64 = 1_000_000;
 
-/// A thread, as the scheduler saw it last. Of one that waits for the CPU, nothing of
-/// this changes.
+/// The fair scheduler's figures of a thread. They do not change while the thread waits
+/// for the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fair {
-    /// Virtual time that it has had, in nanoseconds of a thread at nice 0.
+    /// Virtual time so far: nanoseconds that a thread at nice 0 would have run.
     pub vruntime_ns: i64,
-    /// CPU time that it has had, in nanoseconds.
+    /// CPU time so far, in nanoseconds.
     pub exec_ns: i64,
-    /// Its load weight, in the unit of [`NICE_ZERO_LOAD`].
+    /// The load weight, in the unit of [`NICE_ZERO_LOAD`].
     pub weight: i64,
-    /// The kernel's own priority: 120 at nice 0, below 100 for real-time threads and
-    /// those that one waits for.
+    /// The kernel's own priority: 120 at nice 0, below 100 for a real-time thread and for
+    /// one that is boosted by it.
     pub prio: i64,
 }
 
 impl Fair {
-    /// Reads it of a thread.
+    /// Reads the figures of a thread.
     #[track_caller]
     pub fn of(tid: i32) -> Self {
         let path = format!("/proc/{tid}/sched");
@@ -48,13 +48,13 @@ impl Fair {
         }
     }
 
-    /// Returns how much virtual time it has had beyond another one that is queued with
-    /// it, in nanoseconds: while that is more than 0, it does not get the CPU.
+    /// Returns the virtual time in nanoseconds by which this thread is ahead of another in
+    /// the same queue. While that is more than 0, the other one is next.
     pub fn ahead_of(&self, other: &Self) -> i64 {
         self.vruntime_ns - other.vruntime_ns
     }
 
-    /// Returns how far CPU time takes it in virtual time, both in nanoseconds.
+    /// Converts CPU time of the thread to virtual time, both in nanoseconds.
     pub fn virtual_ns(&self, cpu_ns: i64) -> i64 {
         cpu_ns * NICE_ZERO_LOAD / self.weight
     }

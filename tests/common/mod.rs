@@ -43,14 +43,14 @@ pub const CONTESTED_CPU: usize = 1;
 /// An unprivileged user.
 pub const USER: u32 = 1000;
 
-/// Another one.
+/// Another unprivileged user.
 pub const OTHER_USER: u32 = 1001;
 
-/// One priority of each band, its ends included.
+/// Priorities of each band: its ends, and one between them in the two lower bands.
 pub const SAMPLE: [u32; 8] = [0, 7, 15, 16, 32, 47, 48, 63];
 
-/// Tells helping threads to stop when it goes out of scope, a failure included:
-/// otherwise a scope would wait for them for ever.
+/// A flag that tells helper threads to stop, set on drop. So it is set after a failure
+/// too, where `thread::scope` would wait for the helpers for ever.
 #[derive(Debug)]
 pub struct StopOnDrop<'a>(pub &'a AtomicBool);
 

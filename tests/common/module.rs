@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module.
+//! Loading and unloading the module.
 
 use std::ffi::CStr;
 use std::fs;
@@ -36,7 +36,7 @@ pub fn load_with(parameters: &CStr) {
         .unwrap_or_else(|error| panic!("loading {NAME} with {parameters:?}: {error}"));
 }
 
-/// The same where it may be refused.
+/// Loads the module with parameters. Fails as `finit_module(2)` does.
 #[track_caller]
 pub fn try_load_with(parameters: &CStr) -> Result<(), Errno> {
     let file = File::open(FILE).unwrap_or_else(|error| panic!("{FILE}: {error}"));
@@ -50,7 +50,7 @@ pub fn hand_over() {
     unload();
 }
 
-/// Unloads the module, if nothing uses it.
+/// Unloads the module. Fails with `EWOULDBLOCK` while something uses it.
 pub fn try_unload() -> Result<(), Errno> {
     delete_module(c"go_sched_class", DeleteModuleFlags::O_NONBLOCK)
 }
@@ -73,7 +73,7 @@ pub fn is_loaded() -> bool {
     fs::read_to_string(STATE).is_ok_and(|state| state.trim_end() == "live")
 }
 
-/// Sees to it that the module is loaded when a test ends, however it does.
+/// A guard that loads the module on drop, if it is not loaded then.
 #[derive(Debug)]
 pub struct Reloaded;
 
@@ -85,7 +85,7 @@ impl Drop for Reloaded {
     }
 }
 
-/// The module with other parameters than it has by itself, until it is dropped.
+/// A guard of the module with other parameters. On drop, the defaults are back.
 #[derive(Debug)]
 pub struct Reconfigured(());
 
@@ -98,9 +98,8 @@ impl Reconfigured {
         Self(())
     }
 
-    /// Loads it without a limit on the CPU time at a priority that a ceiling
-    /// granted: in a guest that its host keeps waiting, any thread may seem to
-    /// run away.
+    /// Loads the module again, without a limit on the CPU time above what a thread owns:
+    /// in a guest that its host keeps waiting, any thread may seem to run away.
     #[track_caller]
     pub fn unlimited() -> Self {
         Self::with(c"budget_ms=0")

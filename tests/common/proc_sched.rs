@@ -13,12 +13,12 @@ pub struct ProcSched {
     /// The scheduling policy.
     pub policy: i32,
     /// The kernel's own priority, lower = more urgent: 0 to 98 for real-time policies,
-    /// 100 to 139 for fair ones. A lock may lend the thread that of one that waits.
+    /// 100 to 139 for fair ones. A lock lends its holder that of a more urgent waiter.
     pub prio: i32,
 }
 
 impl ProcSched {
-    /// What it must be for a thread to which nothing is lent.
+    /// Returns what `/proc` must show for a thread with these parameters and no boost.
     pub fn new(policy: i32, nice: i32, rt_priority: u32) -> Self {
         let prio = if is_rt(policy) {
             99 - rt_priority as i32
@@ -28,7 +28,7 @@ impl ProcSched {
         Self { policy, prio }
     }
 
-    /// Reads it of a thread; 0 is the calling one.
+    /// Reads the values of a thread; 0 is the calling one.
     #[track_caller]
     pub fn of(tid: i32) -> Self {
         let path = match tid {

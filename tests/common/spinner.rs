@@ -28,7 +28,7 @@ const ENDING: u8 = 2;
 /// Above all priorities under test, and below the kernel's stop threads.
 const RT_PRIORITY_ABOVE_ALL: u32 = 98;
 
-/// A thread that spins on one CPU while it is told to; it ends when dropped.
+/// A thread that spins on one CPU or sleeps, as it is told. The thread ends on drop.
 #[derive(Debug)]
 pub struct Spinner {
     tid: i32,
@@ -42,7 +42,7 @@ impl Spinner {
         Self::paused_after(cpu, || ())
     }
 
-    /// The same, once the thread has run `setup`.
+    /// Starts a thread on `cpu`, sleeping. Returns once the thread has run `setup`.
     pub fn paused_after(cpu: usize, setup: impl FnOnce() + Send + 'static) -> Self {
         let state = Arc::new(AtomicU8::new(PAUSED));
         let (sender, tid) = channel();
@@ -87,12 +87,12 @@ impl Spinner {
         self.enter(SPINNING);
     }
 
-    /// Lets the thread sleep, as soon as it gets the CPU to do so.
+    /// Lets the thread sleep. A thread that waits for the CPU sleeps once it gets that.
     pub fn pause(&self) {
         self.enter(PAUSED);
     }
 
-    /// Returns the CPU time the thread has had.
+    /// Returns the CPU time of the thread.
     pub fn cpu_time(&self) -> Duration {
         let thread = self.thread().as_pthread_t();
         let mut clock = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a thread's scheduling is at one moment.
+//! The scheduling of a thread at one moment.
 
 use std::fmt::Debug;
 
@@ -16,9 +16,9 @@ use crate::device::Record;
 pub struct State {
     /// The attributes in force.
     pub attr: Attr,
-    /// The nice value as `getpriority(2)` has it, which is the base's.
+    /// The nice value of the base, as `getpriority(2)` returns it.
     pub nice: i32,
-    /// The device's answer.
+    /// The answer of `GO_SCHED_GET`.
     pub record: Record,
 }
 

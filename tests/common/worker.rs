@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Threads that sleep until they are told what to do.
+//! Threads that run the closures they are sent.
 
 use std::panic::catch_unwind;
 use std::panic::resume_unwind;
@@ -19,7 +19,7 @@ use crate::DEADLINE;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A thread that runs closures; it ends when dropped.
+/// A thread that runs closures one after the other. The thread ends on drop.
 #[derive(Debug)]
 pub struct Worker {
     tid: i32,
@@ -51,7 +51,7 @@ impl Worker {
         self.start(job).wait()
     }
 
-    /// Has the thread run `job` once it is done with those before.
+    /// Has the thread run `job` after the jobs before it. Returns at once.
     pub fn start<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> Pending<R> {
         let (answer, result) = channel();
         let job = Box::new(move || {
@@ -66,7 +66,7 @@ impl Worker {
     }
 }
 
-/// The result of a job, to come.
+/// The result of a job that may not have ended yet.
 #[derive(Debug)]
 pub struct Pending<R>(Receiver<thread::Result<R>>);
 

@@ -27,7 +27,7 @@ use crate::pages::README;
 use crate::stage::Stage;
 use crate::stage::ENDS_AT_ONCE;
 
-/// A test that is none of a section.
+/// A test of no single section.
 type Check = fn() -> Result<(), Failed>;
 
 /// The commands of the README, where 1234 and 5678 stand for a thread and a process.

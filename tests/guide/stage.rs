@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the commands of a section run.
+//! The shells and programs of a section.
 
 use std::env;
 use std::fs;
@@ -46,13 +46,14 @@ use crate::pages::Section;
 use crate::pages::Step;
 use crate::pages::GUEST;
 
-/// Where the commands run.
+/// The working folder of the shells.
 const DIRECTORY: &str = "/tmp/guide";
-/// A program that is started in the background makes this when it runs.
+/// A file that a program in the background makes once it runs.
 const STARTED: &str = "/tmp/guide/.started";
 /// The variable that has the programs below end once they have started.
 pub(crate) const ENDS_AT_ONCE: &str = "GUIDE_ENDS_AT_ONCE";
-/// The user that the packages let set priorities, by a group of this name and number.
+/// The name and number of the group whose members may set priorities, as the packages
+/// have it.
 const GROUP: (&str, u32) = ("gosched", 990);
 /// The programs. All have several threads and sleep; "spinner" has one that does not,
 /// "mapper" has mapped a page of the device and closed that, and "periodic" is
@@ -139,7 +140,7 @@ pub(crate) fn add_group() {
     .expect("root adds a group");
 }
 
-/// Is one of the programs that the pages speak of, if it is called by that name.
+/// Runs one of [`PROGRAMS`] to its end, if this program was started by such a name.
 pub(crate) fn play_if_called_so() {
     let path = env::args_os().next().map(PathBuf::from).unwrap_or_default();
     let name = path.file_name().and_then(|name| name.to_str());
@@ -170,7 +171,7 @@ fn sleep() {
     }
 }
 
-/// A shell that is given one command at a time; it ends when dropped, with all that it
+/// A shell that is given one command at a time. On drop, it is killed with all that it
 /// has started.
 #[derive(Debug)]
 struct Shell {

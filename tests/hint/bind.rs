@@ -27,8 +27,7 @@ use nix::errno::Errno;
 /// Slots that one open device can have.
 const SLOTS: u32 = GO_SCHED_HINT_MAX_SIZE / GO_SCHED_SLOT_SIZE;
 
-/// A request to bind to slot 0, followed by as much as a caller of a newer
-/// version may pass.
+/// A request to bind to slot 0, with room for the fields of newer versions.
 fn words(size: u32, flags: u32) -> [u32; 1025] {
     let mut words = [0; 1025];
     words[0] = size;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A hint is in force when its thread sleeps, and when it wakes up, also when anybody
-//! keeps the scheduler from reading it in time: to look at a thread by
-//! `sched_getaffinity(2)`, which all may, takes a lock that a change of its
-//! scheduling needs.
+//! A hint is in force while its thread sleeps and when the thread wakes up, also when
+//! another process keeps the scheduler from reading the hint in time. Any process can do
+//! that by `sched_getaffinity(2)`, which takes a lock that a change of scheduling needs.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
@@ -27,18 +26,18 @@ use common::WATCHER_CPU;
 use nix::sched::sched_getaffinity;
 use nix::unistd::Pid;
 
-/// Before and after a thread changes its mind.
+/// The hints of a thread, one after the other.
 const OLD: u8 = 16;
 const NEW: u8 = 50;
 
-/// How often the scheduler is to be kept from reading a hint.
+/// Hints that the scheduler is to be kept from reading in time.
 const SKIPS: u64 = 10;
 
-/// How often that is tried; once must succeed, or nothing is proved.
+/// Rounds at most. The scheduler must be late in one of them, or nothing is proved.
 const ROUNDS: u32 = 20_000;
 
 /// A thread that follows a hint on the contested CPU, while a user's process on the
-/// other CPU looks at it.
+/// other CPU calls `sched_getaffinity(2)` on it.
 struct Watched {
     hinted: HintedWorker,
     _looker: Child,
@@ -64,8 +63,8 @@ impl Watched {
     }
 }
 
-/// Repeats what may go wrong until it has had enough chances. A round tells how often
-/// the scheduler was kept from reading.
+/// Runs rounds until the scheduler has been late often enough. A round returns how often
+/// the scheduler was kept from reading the hint.
 #[track_caller]
 fn until_put_off(mut round: impl FnMut() -> u64) {
     let mut skips = 0;
@@ -101,8 +100,7 @@ fn a_thread_wakes_up_at_the_hint_it_stored_before_it_slept() {
     });
 }
 
-/// Lets a thread that sleeps until it is told go on, until it ends when this is
-/// dropped.
+/// Wakes a thread for each round. On drop, it tells the thread to end.
 struct Alarm<'a> {
     sleeper: Thread,
     round: &'a AtomicU32,

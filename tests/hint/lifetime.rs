@@ -45,8 +45,8 @@ fn shared_page() -> (Arc<Device>, Arc<HintPage>) {
     (device, page)
 }
 
-/// Checks that slot 0 is free: a new thread can be bound to it, and what the last
-/// one stored has no effect on that.
+/// Checks that slot 0 is free: a new thread can be bound to it, and a hint that is left
+/// in the slot has no effect on that thread.
 #[track_caller]
 fn assert_free(device: &Arc<Device>, page: &Arc<HintPage>) {
     assert_eq!(page.slot(0).applied(), NONE, "the end of a binding is told");
@@ -145,8 +145,8 @@ fn the_last_hint_stays_in_force_after_munmap_and_close() {
     });
 }
 
-/// A command that binds itself to slot 0, takes hint 10, and then becomes `cat`;
-/// before that, it may be given a priority.
+/// Returns a command that binds itself to slot 0, takes hint 10, and then becomes `cat`.
+/// It may have been given a priority before.
 fn cat_with_hint(device: &Arc<Device>, page: &Arc<HintPage>, set: Option<u32>) -> Command {
     let (device, page) = (Arc::clone(device), Arc::clone(page));
     let mut command = Command::new("cat");
@@ -277,7 +277,7 @@ fn the_module_stays_while_a_page_is_mapped() {
     unload();
 }
 
-/// Lets a thread take a hint, and the module go and come back under it.
+/// Lets a thread take a hint, and unloads and loads the module while it is in effect.
 fn with_hint_from_before(set: Option<u32>, then: impl FnOnce(&Worker, &State)) {
     let _reloaded = Reloaded;
     let worker = Worker::spawn();

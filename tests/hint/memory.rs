@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What hint pages cost: one comes into being when it is touched or bound, counts as
-//! memory that its user has locked, and lasts for as long as anybody has to do with it.
+//! The memory of hint pages. A page is allocated when it is touched or bound, and counts
+//! as memory that its user has locked. It is freed when no file, mapping or bound thread
+//! needs it.
 
 use std::process;
 
@@ -31,7 +32,7 @@ use nix::sys::wait::WaitStatus;
 /// Pages that one open device can have.
 const PAGES: u32 = GO_SCHED_HINT_MAX_SIZE / PAGE_SIZE as u32;
 
-/// Slots that it can have.
+/// Slots that one open device can have.
 const SLOTS: u32 = PAGES * SLOTS_PER_PAGE;
 
 /// Pages that the user may lock.
@@ -40,7 +41,7 @@ const LIMIT: u32 = 16;
 /// Open devices, as many as a user has without any trouble.
 const FILES: usize = 300;
 
-/// Makes the calling process a user's that may lock so many pages.
+/// Makes the calling process a user's, with a limit of locked pages.
 fn become_user_with_limit(uid: u32, pages: u32) {
     let bytes = u64::from(pages) * PAGE_SIZE as u64;
     setrlimit(Resource::RLIMIT_MEMLOCK, bytes, bytes).expect("root lowers a limit");
@@ -64,13 +65,13 @@ fn touch(mapping: &HintPage, pages: impl Iterator<Item = u32>) {
     }
 }
 
-/// Binds the calling thread to a page and leaves it again: the page is there then.
+/// Binds the calling thread to a slot of a page and unbinds it: that allocates the page.
 fn try_make(device: &Device, page: u32) -> Result<(), Errno> {
     device.try_bind(page * SLOTS_PER_PAGE)?;
     device.try_unbind()
 }
 
-/// Makes `count` pages of a device, and checks that there can be no more of any.
+/// Allocates `count` pages of a device, and checks that one more is refused.
 #[track_caller]
 fn assert_room_for(device: &Device, count: u32) {
     for page in 0..count {
@@ -80,7 +81,7 @@ fn assert_room_for(device: &Device, count: u32) {
     assert_refused(device, SELF, Errno::ENOMEM, bind);
 }
 
-/// Checks the same once memory that was given up a moment ago is free.
+/// Waits until `count` pages can be allocated, and checks that one more is refused.
 #[track_caller]
 fn await_room_for(device: &Device, count: u32) {
     eventually("there is room again", || {
@@ -218,7 +219,7 @@ fn a_page_lasts_as_long_as_its_file_its_mappings_and_who_is_bound_to_it() {
 
 #[test]
 fn a_page_lasts_as_long_as_the_thread_that_is_bound_to_it() {
-    /// How a bound thread ends that.
+    /// How the binding of a thread ends.
     type End = fn(Worker);
     let ends: [End; 2] = [|worker| worker.run(|| Device::open().unbind()), drop];
 

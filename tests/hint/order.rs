@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a store to the hint page does to who runs: a thread that lowers itself
-//! makes way, and one that raises itself is not overtaken.
+//! Which thread runs after a store to the hint page: a thread that lowers itself makes
+//! way, and one that raises itself is not overtaken.
 //!
-//! The hinted thread and its competitor share one CPU. What decides a test is the
-//! order of events: what the threads tell each other, and what the kernel traces.
+//! The hinted thread and its competitor share one CPU. The order of events decides a
+//! test: of messages between the threads, and of events that the kernel traces.
 
 use std::fs;
 use std::fs::File;
@@ -43,14 +43,14 @@ const ORDINARY: u32 = 32;
 /// Above the ordinary level.
 const HIGH: u8 = 50;
 
-/// Below it.
+/// Below the ordinary level.
 const LOW: u8 = 10;
 
 /// Ticks that a lowered thread may run for before the other one gets the CPU, in half of
 /// the rounds: one until the store is seen, and one of a system call or a slice.
 const TICKS_MEDIAN: u32 = 2;
 
-/// The same in all rounds: the host may take a CPU away for some ticks.
+/// The most such ticks of any round: the host may take a CPU away for some.
 const TICKS_MAX: u32 = 30;
 
 /// What the hinted thread does while it keeps its CPU.
@@ -60,7 +60,7 @@ enum Busy {
     InKernelMode,
 }
 
-/// The means to be busy, made before it matters: a thread may sleep on the way.
+/// Work of a busy thread. Making it may sleep, so it is made before a round starts.
 struct Work {
     busy: Busy,
     zeroes: File,
@@ -77,7 +77,7 @@ impl Work {
         }
     }
 
-    /// Goes on until `condition` holds.
+    /// Keeps the CPU busy until `condition` holds.
     fn until(&mut self, condition: impl Fn() -> bool) {
         let (zeroes, buffer) = (&mut self.zeroes, &mut self.buffer);
         match self.busy {
@@ -144,9 +144,9 @@ fn competitor(prio: u32) -> Worker {
     worker
 }
 
-/// Keeps the kernel, while it lives, from running fair threads before those of the
-/// rt band on the contested CPU, as it does for 5 % of the time after a second in
-/// which it could run none.
+/// A guard that switches off the fair server of the contested CPU. That would run fair
+/// threads before those of the rt band for 5 % of the time, after a second in which no
+/// fair thread could run.
 struct NoFairServer {
     runtime_ns: String,
 }
@@ -184,8 +184,8 @@ fn thread_of(worker: &Worker) -> Thread {
     worker.run(thread::current)
 }
 
-/// Lets a thread raise itself, and wake an ordinary one right after that, over and
-/// over: that one must always find that the first has gone on.
+/// Has a thread raise itself and then wake an ordinary one, over and over. Checks that
+/// the ordinary one always runs after the first has gone on.
 fn assert_raise_lets_nobody_through(busy: Busy) {
     const ROUNDS: u32 = 500;
     let (hinted, competitor) = (hinted(), competitor(ORDINARY));
@@ -235,9 +235,10 @@ fn a_thread_that_raises_itself_in_kernel_mode_is_not_overtaken() {
     watch(|| assert_raise_lets_nobody_through(Busy::InKernelMode));
 }
 
-/// The same where a third thread raises the first and wakes the other. Below that
-/// one in the rt band, the first runs just while the other sleeps: a slot is read
-/// of a thread that runs.
+/// Has a third thread raise the hinted one and then wake the competitor, over and over.
+/// Checks that the competitor always runs after the hinted thread has gone on. Before it
+/// is raised, the hinted thread runs just while the competitor sleeps, because the kernel
+/// reads the slot of a running thread alone.
 fn assert_being_raised_lets_nobody_through(busy: Busy) {
     const ROUNDS: u32 = 200;
     let (hinted, competitor) = (hinted(), competitor(u32::from(HIGH) - 1));
@@ -404,8 +405,8 @@ fn a_competitor_that_wakes_need_not_wait_for_the_tick() {
     });
 }
 
-/// Lets a thread lower itself below one that waits, over and over, and counts the
-/// ticks until that one runs.
+/// Has a thread lower itself below one that waits, over and over. Checks the number of
+/// ticks until the waiting one runs.
 fn assert_lowered_thread_makes_way(busy: Busy, low: u8, waiting: u32) {
     const ROUNDS: u32 = 50;
     let (hinted, competitor) = (hinted(), competitor(waiting));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A device that one process hands to another through a socket: they share its
-//! slots, and nothing that the one may do.
+//! A device that one process passes to another through a socket. The two share its
+//! slots, and no privilege.
 
 use std::io::IoSlice;
 use std::io::IoSliceMut;

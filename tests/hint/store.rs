@@ -30,8 +30,7 @@ fn byte(prio: Option<u32>) -> u8 {
     prio.map_or(NONE, |prio| prio as u8)
 }
 
-/// Checks that a thread has a priority, or none, and the base of `base`, by all
-/// that can be read of it.
+/// Checks that a thread has the priority `prio`, or none, and its base.
 #[track_caller]
 fn assert_at(hinted: &HintedWorker, base: &State, prio: Option<u32>) {
     let state = State::of(hinted.device(), hinted.tid());
@@ -45,7 +44,7 @@ fn assert_at(hinted: &HintedWorker, base: &State, prio: Option<u32>) {
     assert_eq!(hinted.slot().applied(), byte(prio));
 }
 
-/// A thread that may have any priority, and its state without one.
+/// Returns a bound thread that may have any priority, and its state without a priority.
 fn free_worker() -> (HintedWorker, State) {
     let hinted = HintedWorker::free();
     let base = State::of(hinted.device(), hinted.tid());

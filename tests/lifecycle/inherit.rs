@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a new thread or process has of its parent, down to its ceiling, its timer
-//! slack and its utilization clamps, however it came into being.
+//! What a new thread or process inherits, down to the ceiling, the timer slack and the
+//! utilization clamps, by each way to make one.
 
 use std::env;
 use std::fs;
@@ -50,16 +50,15 @@ const SAMPLE: [u32; 4] = [7, 20, 40, 50];
 enum Creation {
     Thread,
     Fork,
-    /// It borrows its parent's memory, as by vfork(2).
+    /// By vfork(2): the child borrows its parent's memory.
     Vfork,
     Exec,
-    /// By a user, and a program that becomes root.
+    /// By execve(2) of a setuid program of root, as a user.
     SetuidExec,
 }
 
 impl Creation {
-    /// Whether the child is never another user's, so that a granted ceiling is its own
-    /// too.
+    /// Returns whether the child stays its parent's user, and so has its granted ceiling.
     fn keeps_user(self) -> bool {
         !matches!(self, Self::SetuidExec)
     }
@@ -92,7 +91,7 @@ fn prepare(base: Attr) {
     set_timerslack(70_000).expect("the slack is not 0");
 }
 
-/// Looks at a new child, or at what it is once it has been given a priority.
+/// Returns the state of a new child, after giving it `prio` if there is one.
 fn start_of(tid: i32, prio: Option<u32>) -> Start {
     let device = Device::open();
     if let Some(prio) = prio {
@@ -104,7 +103,7 @@ fn start_of(tid: i32, prio: Option<u32>) -> Start {
     (State::of(&device, tid), slack)
 }
 
-/// Starts a child of the calling thread, and looks at it.
+/// Starts a child of the calling thread. Returns its state, after giving it `prio` if there is one.
 fn child_of_caller(creation: Creation, prio: Option<u32>) -> Start {
     match creation {
         Creation::Thread => start_of(Worker::spawn().tid(), prio),
@@ -133,8 +132,8 @@ fn in_vfork<R>(job: impl FnOnce() -> R) -> R {
     result.expect("the job has run")
 }
 
-/// A program that a user starts, and that is root then. The change of the user ends
-/// a granted ceiling before that, unless the caller is that user.
+/// Returns a setuid program of root, to be started as a user. Unless the caller is that
+/// user, becoming it ends a granted ceiling.
 fn setuid_program() -> Command {
     const TEST: &str = concat!(module_path!(), "::a_setuid_program_is_root");
     let mut program = child::setuid_program(TEST, "");

@@ -47,8 +47,8 @@ use go_sched_policy::TABLE;
 use go_sched_policy::VERSION;
 use nix::errno::Errno;
 
-/// Has the thread of `worker` hint at `prio`, and leave it in effect without
-/// anything that keeps the module.
+/// Has a worker store a hint of `prio`, and leaves the hint in effect. The device is
+/// closed then, so that the module can be unloaded.
 fn hint(worker: &Worker, prio: u8) {
     worker.run(move || {
         let device = Device::open();
@@ -58,8 +58,8 @@ fn hint(worker: &Worker, prio: u8) {
     });
 }
 
-/// Asserts that what a priority stands for is in force. Who tells of its attributes is
-/// the module; without one they are the base's.
+/// Checks that the level of a priority is in force. The attributes are checked where the
+/// module is loaded, because nobody else has them.
 #[track_caller]
 fn assert_in_force(tid: i32, base: Attr, prio: u32) {
     let expected = base.mapped(&TABLE[prio as usize]);
@@ -73,15 +73,16 @@ fn assert_in_force(tid: i32, base: Attr, prio: u32) {
     }
 }
 
-/// Asserts that a thread is at its base.
+/// Checks that a thread is at its base.
 #[track_caller]
 fn assert_at_base(tid: i32, base: Attr) {
     assert_eq!(ProcSched::of(tid), base.proc_sched(), "thread {tid}");
     assert_eq!(Attr::of(tid), base, "thread {tid}");
 }
 
-/// Reads what is in force for `threads` over and over while `job` runs: it must always
-/// be the same. Each is read a few times before, in, and after it.
+/// Reads what is in force for `threads` over and over while `job` runs, and checks that
+/// it never changes. Each thread is read some times before and after `job`, and whenever
+/// `job` calls its argument.
 fn assert_constant(threads: &[(i32, ProcSched)], job: impl FnOnce(&dyn Fn())) {
     const LOOKS: usize = 20;
     let over = AtomicBool::new(false);

@@ -25,15 +25,15 @@ struct Contention {
 }
 
 impl Contention {
-    /// The waiter has priority `prio`, the holder none, and is boosted.
+    /// Makes a waiter at priority `prio`, and a holder without a priority.
     fn new(device: &Device, prio: u32) -> Self {
         let waiter = Worker::spawn();
         device.set(waiter.tid(), prio);
         Self::with(waiter, || (), as_rt(prio))
     }
 
-    /// The waiter is one that exists, and does something just before it waits; then the
-    /// holder runs at the kernel's priority `boost`.
+    /// Has `waiter` run `before` and then wait for a holder. Returns once the holder runs
+    /// at the kernel's priority `boost`.
     fn with(waiter: Worker, before: impl FnOnce() + Send + 'static, boost: i64) -> Self {
         let mutex = PiMutex::new();
         let holder = Worker::spawn();
@@ -55,7 +55,7 @@ impl Contention {
         new
     }
 
-    /// The kernel's priority of the holder, as in `/proc/PID/stat`.
+    /// Returns the kernel's priority of the holder, as in `/proc/PID/stat`.
     fn runs_as(&self) -> i64 {
         let task = Process::myself().and_then(|me| me.task_from_tid(self.holder.tid()));
         task.and_then(|task| task.stat())
@@ -63,8 +63,8 @@ impl Contention {
             .priority
     }
 
-    /// Lets the holder release the lock, and the waiter have it; returns the holder and
-    /// the waiter.
+    /// Lets the holder release the lock, and the waiter take it. Returns the holder and the
+    /// waiter.
     fn end(self) -> (Worker, Worker) {
         let mutex = self.mutex;
         self.holder.run(move || mutex.unlock());
@@ -73,8 +73,8 @@ impl Contention {
     }
 }
 
-/// A thread that follows a hint at 50, and the page of the hint. Its base is an rt level
-/// too: what a thread was granted does not boost others.
+/// Returns a thread that follows a hint at 50, and the page of the hint. The base of the
+/// thread is an rt level too: what a thread was granted does not boost others.
 fn waiter_bound_at_50() -> (Worker, Arc<HintPage>) {
     let device = Arc::new(Device::open());
     let page = Arc::new(HintPage::new(&device, 1));
@@ -88,13 +88,13 @@ fn waiter_bound_at_50() -> (Worker, Arc<HintPage>) {
     (waiter, page)
 }
 
-/// What `/proc/PID/stat` has for a thread of the rt band: -1 less its real-time
-/// priority (proc_pid_stat(5)).
+/// Returns the priority that `/proc/PID/stat` shows for a Go priority of the rt band:
+/// minus one, minus the real-time priority (proc_pid_stat(5)).
 fn as_rt(prio: u32) -> i64 {
     -1 - i64::from(TABLE[prio as usize].rt_priority)
 }
 
-/// The policy and its parameters, without what a boost adds.
+/// Returns policy, nice value and real-time priority of a thread, without a boost.
 fn own_parameters(tid: i32) -> (i32, i32, u32) {
     let attr = Attr::of(tid);
     (attr.policy(), attr.v0.sched_nice, attr.v0.sched_priority)

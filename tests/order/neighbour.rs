@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a granted ceiling costs the others: an ordinary thread beside those of a user
-//! who tries to get round his budget keeps nearly all that it has beside the same
-//! threads without the grant.
+//! What a granted ceiling costs others. An ordinary thread shares a CPU with a user's
+//! threads that try to evade the budget of their ceiling. It keeps nearly the share that
+//! it has beside the same threads without a granted ceiling.
 
 use std::fs::File;
 use std::hint::spin_loop;
@@ -36,7 +36,7 @@ use common::USER;
 use common::WATCHER_CPU;
 use gosched::uapi::GO_SCHED_INHERIT;
 
-/// What the ordinary thread keeps at least, in percent.
+/// The part of its share that the ordinary thread keeps at least, in percent.
 const KEPT: u32 = 85;
 
 /// After this, the first budget has been used up.
@@ -51,8 +51,7 @@ const SPELL: Duration = Duration::from_millis(150);
 /// CPU time below a tick, which comes each millisecond.
 const BELOW_A_TICK: Duration = Duration::from_micros(600);
 
-/// What threads do with a CPU, for ever. They are given the priority they are to take, if
-/// any.
+/// A load on a CPU, which never ends. The argument is the priority to take, if any.
 type Load = fn(Option<u32>);
 
 /// Has the calling thread take a priority that it was granted.

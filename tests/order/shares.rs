@@ -2,9 +2,8 @@
 
 //! Who runs before whom, and how much more.
 //!
-//! All competitors share one CPU and are watched from another. What a test
-//! compares is CPU time, and it goes on until the ratio is clear: a slow machine
-//! makes it last longer and not fail.
+//! All competitors share one CPU, and the test runs on another. A test compares CPU
+//! times until their ratio is clear: on a slow machine it takes longer, and does not fail.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -29,14 +28,14 @@ use common::WATCHER_CPU;
 /// Above all Go priorities, so that nobody else gets the contested CPU.
 const RT_PRIORITY_ABOVE_ALL: u32 = 97;
 
-/// Time between two looks at the clocks of the competitors.
-const LOOK: Duration = Duration::from_millis(20);
+/// Time between two readings of the CPU times.
+const READING_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How many looks in a row must find the same: when the host takes a CPU away,
-/// the thread on it seems to run on, until the scheduler has made up for it.
-const STEADY_LOOKS: u32 = 10;
+/// Readings in a row that must agree: when the host takes a CPU away, the thread on it
+/// seems to run on, until the scheduler has made up for that.
+const STEADY_READINGS: u32 = 10;
 
-/// No slice ends before the next tick.
+/// The least time that a thread runs: a slice ends with a tick.
 const TICK: Duration = Duration::from_millis(1);
 
 /// Runs a test on the CPU that nobody competes for.
@@ -47,7 +46,7 @@ fn watch(test: impl FnOnce(&Device) + Send + 'static) {
     });
 }
 
-/// A paused spinner at a priority.
+/// Returns a paused spinner at a priority.
 fn competitor(device: &Device, prio: u32) -> Spinner {
     let spinner = Spinner::paused(CONTESTED_CPU);
     device.set(spinner.tid(), prio);
@@ -63,8 +62,8 @@ fn start_together(start: impl FnOnce()) {
     start();
 }
 
-/// Lets all compete until the first has had `enough` CPU time and `verdict` is,
-/// and stays, content with what each has had.
+/// Lets the spinners compete until the first has had `enough` CPU time, and `verdict` has
+/// accepted what each has had [`STEADY_READINGS`] times in a row.
 #[track_caller]
 fn compete<const N: usize>(
     spinners: [&Spinner; N],
@@ -74,15 +73,15 @@ fn compete<const N: usize>(
     start_together(|| spinners.iter().for_each(|spinner| spinner.spin()));
     let before = spinners.map(Spinner::cpu_time);
     let start = Instant::now();
-    let mut content = 0;
-    while content < STEADY_LOOKS {
-        thread::sleep(LOOK);
+    let mut accepted = 0;
+    while accepted < STEADY_READINGS {
+        thread::sleep(READING_INTERVAL);
         let mut had = spinners.map(Spinner::cpu_time);
         for (had, before) in had.iter_mut().zip(before) {
             *had -= before;
         }
-        content = if had[0] >= enough && verdict(had) {
-            content + 1
+        accepted = if had[0] >= enough && verdict(had) {
+            accepted + 1
         } else {
             0
         };
@@ -90,9 +89,9 @@ fn compete<const N: usize>(
     }
 }
 
-/// Lets two compete until the upper one has had `ratio` times as much CPU time
-/// as the lower one, and that one `slices` slices: each is at most about one
-/// slice away from its share, which so many make negligible.
+/// Lets two spinners compete until the upper one has had `ratio` times as much CPU time
+/// as the lower one, and the lower one `slices` slices. A thread is off its share by one
+/// slice at most, which is little among so many.
 #[track_caller]
 fn assert_ratio(lower: &Spinner, upper: &Spinner, slices: u32, ratio: f64) {
     let slice = Duration::from_nanos(Attr::of(lower.tid()).v0.sched_runtime);
@@ -101,7 +100,7 @@ fn assert_ratio(lower: &Spinner, upper: &Spinner, slices: u32, ratio: f64) {
     });
 }
 
-/// The same for two priorities.
+/// Lets spinners at two priorities compete, as [`assert_ratio`] does.
 #[track_caller]
 fn assert_ratio_of(device: &Device, [lower, upper]: [u32; 2], slices: u32, ratio: f64) {
     let [lower, upper] = [lower, upper].map(|prio| competitor(device, prio));

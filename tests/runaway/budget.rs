@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The budget of a granted ceiling: who draws on it, what fills it, and that nothing
-//! that its threads do gets them more of a CPU.
+//! The budget of a granted ceiling: which threads draw on it, what fills it, and that
+//! no trick gets a thread more CPU time.
 
 use std::ffi::CString;
 use std::fs;
@@ -43,7 +43,7 @@ use nix::errno::Errno;
 use nix::time::clock_gettime;
 use nix::time::ClockId;
 
-/// Of this, a thread that nobody holds has far more than the budget and its share.
+/// A time in which a thread that is not held uses far more than its budget.
 const LONG: Duration = Duration::from_secs(6);
 
 /// Has the calling thread take the most urgent priority, and use the CPU.
@@ -52,8 +52,8 @@ fn burn_urgently(time: Duration) {
     burn(time);
 }
 
-/// Has a granted worker behave for a while like a thread that wants more than its
-/// budget, which it must not get.
+/// Has a granted worker run `spell` again and again for a while, and checks that it gets
+/// no more CPU time at its priority than its budget.
 #[track_caller]
 fn assert_no_more(spell: impl Fn() + Send + 'static) {
     let device = Arc::new(Device::open());

@@ -2,7 +2,7 @@
 
 //! The runaway guard: a thread that has used up the budget of the ceiling it was
 //! granted is held at what it owns, until it sleeps and there is a budget again.
-//! Whoever is where he is by privilege or by right is trusted.
+//! A thread that has its priority by privilege, or owns it, is not limited.
 
 use std::hint::spin_loop;
 use std::process::Command;
