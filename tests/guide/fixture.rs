@@ -63,12 +63,12 @@ const PROGRAMS: [&str; 6] = ["batch", "server", "ticker", "spinner", "mapper", "
 /// What each section starts with: the module as it is when loaded, the device as the
 /// packages leave it, and the programs that the pages speak of; of these "server" runs.
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     root: Shell,
     user: Shell,
 }
 
-impl Stage {
+impl Fixture {
     pub(crate) fn new() -> Self {
         if module::is_loaded() {
             module::unload();
@@ -104,7 +104,7 @@ impl Stage {
     }
 
     /// Runs the commands of a section.
-    pub(crate) fn perform(&mut self, section: &Section) -> Result<(), Failed> {
+    pub(crate) fn run(&mut self, section: &Section) -> Result<(), Failed> {
         for block in section.blocks.iter().filter(|block| block.kind == GUEST) {
             for step in steps(&block.text)? {
                 let shell = if step.as_root {
@@ -141,7 +141,7 @@ pub(crate) fn add_group() {
 }
 
 /// Runs one of [`PROGRAMS`] to its end, if this program was started by such a name.
-pub(crate) fn play_if_called_so() {
+pub(crate) fn run_program_if_named_so() {
     let path = env::args_os().next().map(PathBuf::from).unwrap_or_default();
     let name = path.file_name().and_then(|name| name.to_str());
     let Some(name) = name.filter(|name| PROGRAMS.contains(name)) else {

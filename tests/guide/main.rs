@@ -11,8 +11,8 @@
 //!
 //! The harness is one that learns the tests when it runs: each section is one.
 
+mod fixture;
 mod pages;
-mod stage;
 
 use std::process::ExitCode;
 
@@ -20,12 +20,12 @@ use libtest_mimic::Arguments;
 use libtest_mimic::Failed;
 use libtest_mimic::Trial;
 
+use crate::fixture::Fixture;
+use crate::fixture::ENDS_AT_ONCE;
 use crate::pages::sections;
 use crate::pages::GUEST;
 use crate::pages::PAGES;
 use crate::pages::README;
-use crate::stage::Stage;
-use crate::stage::ENDS_AT_ONCE;
 
 /// A test of no single section.
 type Check = fn() -> Result<(), Failed>;
@@ -36,10 +36,10 @@ fn readme() -> Result<(), Failed> {
     let section = sections.iter().find(|section| section.heading == "Use it");
     let commands = section.and_then(|section| section.blocks.first());
     let commands = commands.ok_or("the README has no commands in \"Use it\"")?;
-    let mut stage = Stage::new();
-    stage.succeed_as_root(&format!("export {ENDS_AT_ONCE}="))?;
+    let mut fixture = Fixture::new();
+    fixture.succeed_as_root(&format!("export {ENDS_AT_ONCE}="))?;
     // As most systems have it from the start.
-    stage.succeed_as_root("mount -t tracefs tracefs /sys/kernel/tracing")?;
+    fixture.succeed_as_root("mount -t tracefs tracefs /sys/kernel/tracing")?;
     for line in commands.text.lines() {
         let command = line.split("  # ").next().unwrap_or(line).trim_end();
         let command = ["1234", "5678"]
@@ -51,15 +51,15 @@ fn readme() -> Result<(), Failed> {
         let command = command
             .replace("gosched top", "gosched top --batch --iterations 1")
             .replace("gosched watch", "timeout -s INT 2 gosched watch");
-        stage.succeed_as_root(&command)?;
+        fixture.succeed_as_root(&command)?;
     }
     // A page tells of its absence.
-    stage.succeed_as_root("umount /sys/kernel/tracing")
+    fixture.succeed_as_root("umount /sys/kernel/tracing")
 }
 
 fn main() -> ExitCode {
-    stage::play_if_called_so();
-    stage::add_group();
+    fixture::run_program_if_named_so();
+    fixture::add_group();
 
     let tests: [(&str, Check); 5] = [
         ("each_block_is_of_a_known_kind", pages::check_kinds),
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
         for section in sections(text) {
             if section.blocks.iter().any(|block| block.kind == GUEST) {
                 let name = format!("{page}: {}", section.heading);
-                trials.push(Trial::test(name, move || Stage::new().perform(&section)));
+                trials.push(Trial::test(name, move || Fixture::new().run(&section)));
             }
         }
     }
