@@ -30,6 +30,8 @@ use common::state::State;
 use common::syscall::set_schedprio;
 use common::worker::in_thread;
 use common::worker::Worker;
+use common::KTHREADD;
+use common::NO_TID;
 use common::OTHER_USER;
 use common::SAMPLE;
 use common::USER;
@@ -40,12 +42,6 @@ use nix::errno::Errno;
 use nix::sched::unshare;
 use nix::sched::CloneFlags;
 use nix::unistd::getpid;
-
-/// The thread that starts all kernel threads.
-const KTHREADD: i32 = 2;
-
-/// Above the largest thread id the kernel gives out.
-const NO_TID: i32 = 1 << 22;
 
 /// Bases that differ in what a priority has to save.
 fn bases() -> [Attr; 5] {

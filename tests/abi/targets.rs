@@ -15,18 +15,14 @@ use common::state::assert_refused;
 use common::state::assert_unchanged;
 use common::worker::in_thread;
 use common::worker::Worker;
+use common::KTHREADD;
+use common::NO_TID;
 use gosched::uapi::GO_SCHED_TARGET_PIDFD;
 use nix::errno::Errno;
 use nix::sched::unshare;
 use nix::sched::CloneFlags;
 use nix::unistd::getpid;
 use nix::unistd::gettid;
-
-/// The thread that starts all kernel threads.
-const KTHREADD: i32 = 2;
-
-/// Above the largest thread id the kernel gives out.
-const NO_TID: i32 = 1 << 22;
 
 /// Checks that all three requests on a target fail with `error`.
 #[track_caller]

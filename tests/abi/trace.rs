@@ -23,11 +23,9 @@ use common::trace::Trace;
 use common::worker::in_thread;
 use common::worker::Worker;
 use common::CONTESTED_CPU;
+use common::KTHREADD;
 use common::USER;
 use nix::errno::Errno;
-
-/// A kernel thread, the parent of all others.
-const KTHREADD: i32 = 2;
 
 fn set(pid: i32, prio: i32, cause: &str) -> Event {
     Event::Set {

@@ -4,7 +4,9 @@
 //! reads, changes a part and writes all of it back ends the priority, as the last
 //! writer, and leaves the rest of the base as it was.
 
+use common::attr::getparam;
 use common::attr::getpriority;
+use common::attr::getscheduler;
 use common::attr::setparam;
 use common::attr::setpriority;
 use common::attr::setscheduler;
@@ -46,19 +48,6 @@ type Writer = (
     fn(i32, &Parameters) -> Option<Result<(), Errno>>,
 );
 
-fn getscheduler(tid: i32) -> i32 {
-    // SAFETY: The call takes no pointer.
-    unsafe { libc::sched_getscheduler(tid) }
-}
-
-fn getparam(tid: i32) -> u32 {
-    let mut param = libc::sched_param { sched_priority: -1 };
-    // SAFETY: `param` lives across the call, which writes no more than it.
-    let result = unsafe { libc::sched_getparam(tid, &raw mut param) };
-    assert_eq!(result, 0, "sched_getparam");
-    param.sched_priority as u32
-}
-
 /// `getpriority(2)` without the library, which returns 20 less the nice value.
 fn raw_getpriority(which: libc::__priority_which_t, id: i32) -> i32 {
     // SAFETY: The call takes no pointer.
@@ -84,7 +73,7 @@ fn readers() -> [Reader; 5] {
         }),
         ("sched_getscheduler and sched_getparam", |tid| Parameters {
             policy: Some(getscheduler(tid)),
-            rt_priority: Some(getparam(tid)),
+            rt_priority: Some(getparam(tid) as u32),
             ..Parameters::default()
         }),
         ("getpriority", |tid| Parameters {

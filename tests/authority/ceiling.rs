@@ -24,6 +24,8 @@ use common::state::assert_refused;
 use common::state::assert_unchanged;
 use common::worker::in_thread;
 use common::worker::Worker;
+use common::KTHREADD;
+use common::NO_TID;
 use common::OTHER_USER;
 use common::SAMPLE;
 use common::USER;
@@ -35,12 +37,6 @@ use nix::sched::unshare;
 use nix::sched::CloneFlags;
 use nix::sys::resource::setrlimit;
 use nix::sys::resource::Resource;
-
-/// The thread that starts all kernel threads.
-const KTHREADD: i32 = 2;
-
-/// Above the largest thread id the kernel gives out.
-const NO_TID: i32 = 1 << 22;
 
 /// A ceiling in each band above nice 0, their ends included.
 const GRANTED: [u32; 6] = [33, 40, 47, 48, 55, 63];

@@ -40,6 +40,12 @@ pub const WATCHER_CPU: usize = 0;
 /// The CPU that threads under test compete for.
 pub const CONTESTED_CPU: usize = 1;
 
+/// The thread that starts all kernel threads.
+pub const KTHREADD: i32 = 2;
+
+/// A number above the largest thread id that the kernel gives out.
+pub const NO_TID: i32 = 1 << 22;
+
 /// An unprivileged user.
 pub const USER: u32 = 1000;
 

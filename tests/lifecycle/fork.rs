@@ -2,7 +2,6 @@
 
 //! What new threads and processes start with.
 
-use std::fs;
 use std::fs::File;
 use std::io::Read;
 use std::io::Write;
@@ -33,36 +32,11 @@ use nix::fcntl::OFlag;
 use nix::unistd::gettid;
 use nix::unistd::pipe2;
 
-/// A thread's scheduling, and its timer slack in nanoseconds, which is 0 while
-/// the policy is a real-time one.
-type Start = (State, u64);
-
-/// A way to make a child.
-#[derive(Clone, Copy, Debug)]
-enum Creation {
-    Thread,
-    Fork,
-    /// By vfork(2) and execve(2).
-    Exec,
-}
+use crate::inherit::child_of_caller;
+use crate::inherit::start_of;
+use crate::inherit::Creation;
 
 const CREATIONS: [Creation; 3] = [Creation::Thread, Creation::Fork, Creation::Exec];
-
-fn start_of(tid: i32) -> Start {
-    let slack = fs::read_to_string(format!("/proc/{tid}/timerslack_ns"))
-        .expect("/proc has the timer slack of each thread");
-    let slack = slack.trim().parse().expect("the timer slack is a number");
-    (State::of(&Device::open(), tid), slack)
-}
-
-/// Starts a child of the calling thread and returns what it started with.
-fn child_of_caller(creation: Creation) -> Start {
-    match creation {
-        Creation::Thread => start_of(Worker::spawn().tid()),
-        Creation::Fork => start_of(Child::sleeping(|| ()).pid()),
-        Creation::Exec => with_program(&mut Command::new("cat"), start_of),
-    }
-}
 
 #[test]
 fn the_timer_slack_of_an_rt_priority_is_0_and_its_childrens_is_not() {
@@ -91,9 +65,9 @@ fn with_inherit_the_childrens_children_start_at_the_priority_too() {
             let device = Device::open();
             for prio in SAMPLE {
                 device.set_inherited(SELF, prio);
-                let expected = start_of(gettid().as_raw());
+                let expected = start_of(gettid().as_raw(), None);
                 in_child(|| {
-                    in_thread(move || assert_eq!(child_of_caller(creation), expected));
+                    in_thread(move || assert_eq!(child_of_caller(creation, None), expected));
                 });
             }
         });
@@ -202,7 +176,7 @@ fn a_child_of_a_thread_being_changed_starts_with_one_of_its_priorities() {
         });
         let _stop = StopOnDrop(&done);
         for _ in 0..CHILDREN {
-            let (child, _) = parent.run(|| child_of_caller(Creation::Thread));
+            let (child, _) = parent.run(|| child_of_caller(Creation::Thread, None));
             assert_eq!(child.record.base, base.record.base);
             let expected = match child.record.prio {
                 Some(prio) => base.attr.mapped(&TABLE[prio as usize]),

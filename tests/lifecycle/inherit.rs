@@ -37,7 +37,7 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::gettid;
 
 /// A thread's scheduling, and its timer slack in nanoseconds.
-type Start = (State, u64);
+pub(crate) type Start = (State, u64);
 
 /// A ceiling that no base below has of itself.
 const GRANTED: u32 = 45;
@@ -47,7 +47,7 @@ const SAMPLE: [u32; 4] = [7, 20, 40, 50];
 
 /// A way to make a child.
 #[derive(Clone, Copy, Debug)]
-enum Creation {
+pub(crate) enum Creation {
     Thread,
     Fork,
     /// By vfork(2): the child borrows its parent's memory.
@@ -92,7 +92,7 @@ fn prepare(base: Attr) {
 }
 
 /// Returns the state of a new child, after giving it `prio` if there is one.
-fn start_of(tid: i32, prio: Option<u32>) -> Start {
+pub(crate) fn start_of(tid: i32, prio: Option<u32>) -> Start {
     let device = Device::open();
     if let Some(prio) = prio {
         device.set_inherited(tid, prio);
@@ -104,7 +104,7 @@ fn start_of(tid: i32, prio: Option<u32>) -> Start {
 }
 
 /// Starts a child of the calling thread. Returns its state, after giving it `prio` if there is one.
-fn child_of_caller(creation: Creation, prio: Option<u32>) -> Start {
+pub(crate) fn child_of_caller(creation: Creation, prio: Option<u32>) -> Start {
     match creation {
         Creation::Thread => start_of(Worker::spawn().tid(), prio),
         Creation::Fork => start_of(Child::sleeping(|| ()).pid(), prio),
