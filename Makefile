@@ -61,7 +61,7 @@ help:
 	echo 'make test         all tests: on this machine, then in the patched kernel'
 	echo 'make test-debug   the tests in a kernel that checks itself'
 	echo 'make test-scx     tests beside a sched_ext scheduler, in a kernel that takes one'
-	echo 'make test-go      the tests of the Go package with the newest Go'
+	echo 'make test-go      the tests of the Go packages with the newest Go'
 	echo 'make fuzz         random requests of an unprivileged user (SECONDS=N, SEED=N)'
 	echo 'make torture      race everything, and check (SECONDS=N, CPUS=N, SEED=N); debug kernel'
 	echo 'make bench        what go_sched costs and buys, to bench/report (COLD=demo, test: builds all anew for it)'
@@ -85,7 +85,7 @@ help:
 .PHONY: demo
 demo: guest
 	mkdir -p $(GO_SCHED_CACHE)/demo
-	(cd go/cmd/demo && CGO_ENABLED=0 go build -buildvcs=false -o $(GO_SCHED_CACHE)/demo/demo .)
+	(cd go && CGO_ENABLED=0 go build -buildvcs=false -o $(GO_SCHED_CACHE)/demo/demo ./cmd/demo)
 	# An emulated CPU takes about 4 ns for an instruction.
 	qemu/run --icount 2 --overlay $(GO_SCHED_CACHE)/demo -- /demo
 
@@ -102,7 +102,7 @@ test-scx: setup
 	cd tests/scx
 	GO_SCHED_VARIANT=scx cargo test --locked --no-fail-fast
 
-# Tests the Go package with the newest Go. The other targets use the distribution's Go, and
+# Tests the Go packages with the newest Go. The other targets use the distribution's Go, and
 # go.mod names the oldest one.
 .PHONY: test-go
 test-go: guest
@@ -150,7 +150,7 @@ bench bench-quick: programs
 			xargs cp --dereference --parents --target-directory $(bench_overlay)
 	done
 	cp $(GO_SCHED_CACHE)/oha/bin/oha $(bench_overlay)/bin
-	(cd go/cmd/bench-server && CGO_ENABLED=0 go build -buildvcs=false -o $(bench_overlay)/bin/go_sched_bench_server .)
+	(cd go && CGO_ENABLED=0 go build -buildvcs=false -o $(bench_overlay)/bin/go_sched_bench_server ./cmd/bench-server)
 	$(binaries)/go_sched_bench --report $(bench_report) $(if $(findstring quick,$@),--quick) \
 		$(addprefix --cold ,$(COLD)) --service-icount 2 --overlay $(bench_overlay) \
 		--guest-program $(binaries)/go_sched_bench_guest
@@ -266,9 +266,7 @@ lint: $(kernel_stamp)
 	for source in *.rs; do rustfmt --check --edition 2021 <"$$source"; done
 	cargo-clippy clippy --workspace --all-targets --locked -- -D warnings
 	test -z "$$(gofmt -l go)" || { gofmt -d go; exit 1; }
-	for program in go go/cmd/bench-server go/cmd/demo; do
-		(cd "$$program" && go vet ./... && go test ./...)
-	done
+	(cd go && go vet ./... && go test ./...)
 	shellcheck -x .ci/run qemu/run scripts/run-tests kernel/build \
 		scripts/install-packages packaging/build packaging/test-chroot \
 		packaging/test-guest/boot packaging/test-guest/check packaging/test-guest/containers \

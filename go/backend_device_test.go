@@ -30,10 +30,10 @@ func TestKernelSetsGetsAndClears(t *testing.T) {
 				if state != want || state.Ceiling < 32 {
 					t.Fatalf("got %+v, want %+v", state, want)
 				}
-				got, want2 := inForce(t, 0), base.at(prio)
+				got, want2 := inForce(t, 0), prio.attributes(base)
 				if prio < fairFirst {
 					// The kernel gives the whole idle band nice 19 and its own slice.
-					want2.nice, want2.runtime = got.nice, got.runtime
+					want2.Nice, want2.Runtime = got.Nice, got.Runtime
 				}
 				if got != want2 {
 					t.Fatalf("priority %v: got %+v, want %+v", prio, got, want2)
@@ -158,10 +158,10 @@ func TestKernelConcurrentDo(t *testing.T) {
 				t.Errorf("%v: %+v", backend, thread)
 			}
 		}
-		if left := attributions(s); left > 0 {
+		if left := assignments(s); left > 0 {
 			t.Errorf("%v: %d threads are left with a role", backend, left)
 		}
-		if c, ok := s.threads.(*call); ok {
+		if c, ok := s.threads.(*syscallBackend); ok {
 			c.byTID.Range(func(tid, kept any) bool {
 				if r := kept.(*cell).Load(); r != nil {
 					t.Errorf("thread %v: %+v is left", tid, *r)

@@ -4,45 +4,41 @@
 
 package gosched
 
-import "syscall"
+import (
+	"syscall"
 
-// setattr is the backend SchedSetattr.
-type setattr struct{ records }
+	"go_sched/gosched/internal/sys"
+)
 
-func openSetattr() (*setattr, error) {
-	if err := askable(); err != nil {
+// setattrBackend is the backend SchedSetattr.
+type setattrBackend struct{ threadTable }
+
+func openSetattr() (*setattrBackend, error) {
+	if err := tryGetattr(); err != nil {
 		return nil, err
 	}
-	return &setattr{}, nil
+	return &setattrBackend{}, nil
 }
 
-// askable returns an error if the kernel does not tell what a thread has.
-func askable() error {
-	if _, errno := getAttributes(0); errno != 0 {
-		return unsupported(errno, "the kernel, or a filter of system calls such as a "+
-			"container's, refuses sched_getattr(2): %v; allow it", errno)
+// tryGetattr returns an error if the attributes of a thread cannot be read.
+func tryGetattr() error {
+	if _, errno := sys.GetAttr(0); errno != 0 {
+		return getattrFailure(errno)
 	}
 	return nil
 }
 
-// setattrPermission is the rule of sched_setattr(2).
-const setattrPermission = "sched_setattr(2) takes CAP_SYS_NICE, RLIMIT_NICE or RLIMIT_RTPRIO " +
-	"to raise a thread, even to where it was before, and CAP_SYS_NICE for one of another user; " +
-	"a kernel with go_sched lets a user bring his own threads back"
-
 // set ignores where children are to start: fork(2) copies what sched_setattr(2) has set.
-func (s *setattr) set(tid int, prio Prio, _ Children) error {
-	// Its Go priority would be over for good.
-	if now, ok := shownOf(tid); ok && now.prio != None {
-		return refused(syscall.EBUSY, "%v: it has Go priority %v, which sched_setattr(2) would end, "+
-			"and not bring back: open Device or SystemCall, or run \"gosched clear %d\" first",
-			setRequest(tid, prio), now.prio, tid)
+func (b *setattrBackend) set(tid int, prio Prio, _ Children) error {
+	// sched_setattr(2) would end a Go priority for good.
+	if now, ok := readProcSched(tid); ok && now.prio != None {
+		return goPriorityFailure(setRequest(tid, prio), now.prio)
 	}
-	errno := s.replace(tid, func(r *record) (record, syscall.Errno) {
+	errno := b.replace(tid, func(r *record) (record, syscall.Errno) {
 		base, errno := baseOf(tid, r)
 		return record{prio: prio, children: Inherit, base: base}, errno
 	}, func(r record) syscall.Errno {
-		return setAttributes(tid, r.base.at(prio))
+		return sys.SetAttr(tid, prio.attributes(*r.base))
 	})
 	if errno != 0 {
 		return setRequest(tid, prio).failed(errno, setattrPermission)
@@ -50,42 +46,49 @@ func (s *setattr) set(tid int, prio Prio, _ Children) error {
 	return nil
 }
 
-// baseOf returns what a thread has without its priority, unless that is beyond all
-// priorities.
-func baseOf(tid int, r *record) (*attributes, syscall.Errno) {
+// baseOf returns the attributes that a thread has without its priority. For a deadline
+// thread it returns EBUSY: no priority is as urgent.
+func baseOf(tid int, r *record) (*sys.SchedAttr, syscall.Errno) {
 	if r.prio != None {
 		return r.base, 0
 	}
-	a, errno := getAttributes(tid)
-	if a.policy == schedDeadline {
+	a, errno := sys.GetAttr(tid)
+	if a.Policy == sys.SchedDeadline {
 		return nil, syscall.EBUSY
 	}
 	return &a, errno
 }
 
-func (s *setattr) clear(tid int) error {
-	r, errno := s.find(tid)
+func (b *setattrBackend) clear(tid int) error {
+	r, errno := b.find(tid)
 	if errno == 0 && r.prio != None {
-		errno = setAttributes(tid, *r.base)
+		errno = sys.SetAttr(tid, *r.base)
 	}
 	if errno != 0 {
 		return clearRequest(tid).failed(errno, setattrPermission)
 	}
-	s.forget(tid, r)
+	b.forget(tid, r)
 	return nil
 }
 
-func (s *setattr) get(tid int) (State, error) {
-	r, errno := s.find(tid)
+func (b *setattrBackend) get(tid int) (State, error) {
+	r, errno := b.find(tid)
 	if errno != 0 {
 		return State{}, getRequest(tid).failed(errno, "")
 	}
-	return r.state(tid), nil
+	state := State{Prio: r.prio, Applied: None, Ceiling: None, Children: r.children}
+	if r.prio == None {
+		return state, nil
+	}
+	if now, errno := sys.GetAttr(tid); errno == 0 && r.prio.matches(now) {
+		state.Applied = r.prio
+	}
+	return state, nil
 }
 
-func (s *setattr) mayReturn(tid int, before State, prio Prio) error {
-	r, errno := s.find(tid)
-	var base *attributes
+func (b *setattrBackend) mayReturn(tid int, before State, prio Prio) error {
+	r, errno := b.find(tid)
+	var base *sys.SchedAttr
 	if errno == 0 {
 		base, errno = baseOf(tid, r)
 	}
@@ -94,13 +97,10 @@ func (s *setattr) mayReturn(tid int, before State, prio Prio) error {
 	}
 	back := *base
 	if before.Prio != None {
-		back = base.at(before.Prio)
+		back = before.Prio.attributes(*base)
 	}
-	if !mayChange(base.at(prio), back) {
-		return refused(syscall.EPERM, "not begun: sched_setattr(2) would not bring thread %d "+
-			"back from priority %v: that takes CAP_SYS_NICE or a higher RLIMIT_NICE or "+
-			"RLIMIT_RTPRIO, or a kernel with go_sched; or lower a thread for good, with "+
-			"runtime.LockOSThread and SetCurrent", tid, prio)
+	if !mayChange(prio.attributes(*base), back) {
+		return noReturnFailure(tid, prio)
 	}
 	return nil
 }

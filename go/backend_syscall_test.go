@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"go_sched/gosched/internal/sys"
 )
 
 // What somebody else has set is told by the device here; to a SystemCall, by the kernel's
@@ -96,7 +98,7 @@ func TestKernelSystemCallReturnsToANewBase(t *testing.T) {
 		expect(t, s, 0, None)
 		base := inForce(t, 0)
 		must(t, s.Do(8, func() { expect(t, s, 0, 8) }))
-		if now := inForce(t, 0); now != base || now.nice != 12 {
+		if now := inForce(t, 0); now != base || now.Nice != 12 {
 			t.Errorf("got %+v, want %+v", now, base)
 		}
 	})
@@ -147,7 +149,7 @@ func doUnderAnInherited() (string, error) {
 func TestRootSystemCallReturnsToARealTimeBase(t *testing.T) {
 	device, s := open(t), open(t, SystemCall)
 	onThread(t, func() {
-		if errno := setAttributes(0, attributes{size: inForce(t, 0).size, policy: schedFIFO, rtPriority: 10}); errno != 0 {
+		if errno := sys.SetAttr(0, sys.SchedAttr{Size: inForce(t, 0).Size, Policy: sys.SchedFIFO, RTPriority: 10}); errno != 0 {
 			t.Fatal(errno)
 		}
 		base := inForce(t, 0)
@@ -195,4 +197,65 @@ func TestKernelFallbackLeavesAGoPriorityAlone(t *testing.T) {
 		must(t, s.Clear(0))
 		expect(t, device, 0, 24)
 	})
+}
+
+// Clear ends a Go priority so, and nothing else is to change.
+func TestAnyThreadKeepsWhatItsParameterDoesNotSay(t *testing.T) {
+	onThread(t, func() {
+		must(t, syscall.Setpriority(syscall.PRIO_PROCESS, 0, 7))
+		before := inForce(t, 0)
+		if errno := sys.SetParam(0, 3); errno != syscall.EINVAL {
+			t.Errorf("a real-time priority of an ordinary thread: %v", errno)
+		}
+		if errno := sys.SetParam(syscall.Gettid(), 0); errno != 0 {
+			t.Error(errno)
+		}
+		if now := inForce(t, 0); now != before {
+			t.Errorf("got %+v, want %+v", now, before)
+		}
+	})
+}
+
+func TestWhatTheKernelShowsIsRead(t *testing.T) {
+	// As proc_sched_show_task() writes it, of a thread whose name is meant to deceive.
+	text := "\ngo_sched.prio  (4711, #threads: 7)\n" +
+		"-------------------------------------------------------------------\n" +
+		"se.exec_start                                :        123456.789012\n" +
+		"prio                                         :                  128\n"
+	if got := parseProcSched([]byte(text)); got != (procSched{None, None, None, false}) {
+		t.Errorf("without a record: %+v", got)
+	}
+	add := func(name string, value int) { text += fmt.Sprintf("%-45s:%21d\n", name, value) }
+	add("go_sched.prio", 50)
+	add("go_sched.applied", 47)
+	add("go_sched.ceiling", 63)
+	add("go_sched.applies", 9)
+	add("go_sched.last_cause", 8)
+	if got := parseProcSched([]byte(text)); got != (procSched{50, 47, 63, false}) {
+		t.Errorf("%+v", got)
+	}
+	add("go_sched.prio", -1)
+	add("go_sched.last_cause", 4)
+	if got := parseProcSched([]byte(text)); got != (procSched{None, 47, 63, true}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCallFailureTellsCausesApart(t *testing.T) {
+	for _, test := range []struct {
+		errno       syscall.Errno
+		words       string
+		unsupported bool
+	}{
+		{syscall.EOPNOTSUPP, "load the module", true},
+		{syscall.ENOSYS, "the kernel has no go_set_schedprio(2)", true},
+		{syscall.EPERM, "a filter of system calls", true},
+		{syscall.EBUSY, "sched_ext scheduler", false},
+	} {
+		err := syscallFailure(test.errno)
+		if !strings.Contains(err.Error(), test.words) || !errors.Is(err, test.errno) ||
+			errors.Is(err, ErrUnsupported) != test.unsupported {
+			t.Errorf("%v: %v", test.errno, err)
+		}
+	}
 }

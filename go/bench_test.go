@@ -7,6 +7,8 @@ package gosched
 import (
 	"syscall"
 	"testing"
+
+	"go_sched/gosched/internal/sys"
 )
 
 // What one change of the calling thread costs, by each of the ways. Inside the guest:
@@ -63,7 +65,7 @@ func BenchmarkDo(b *testing.B) {
 
 func BenchmarkGoSetSchedprio(b *testing.B) {
 	open(b, SystemCall)
-	alternate(b, func(prio Prio) error { return orNil(setSchedprio(0, prio, StartAtBase)) })
+	alternate(b, func(prio Prio) error { return orNil(sys.SetSchedprio(0, uint32(prio), uint32(StartAtBase))) })
 }
 
 // The peer, which does the same without go_sched. Going back up takes privilege.
@@ -71,13 +73,13 @@ func BenchmarkSchedSetattr(b *testing.B) {
 	if !hasSysNice() {
 		b.Skip("raising a thread by sched_setattr(2) takes CAP_SYS_NICE")
 	}
-	base, errno := getAttributes(0)
+	base, errno := sys.GetAttr(0)
 	if errno != 0 {
 		b.Fatal(errno)
 	}
-	levels := map[Prio]attributes{}
+	levels := map[Prio]sys.SchedAttr{}
 	for _, prio := range benchPrios {
-		levels[prio] = base.at(prio)
+		levels[prio] = prio.attributes(base)
 	}
-	alternate(b, func(prio Prio) error { return orNil(setAttributes(0, levels[prio])) })
+	alternate(b, func(prio Prio) error { return orNil(sys.SetAttr(0, levels[prio])) })
 }

@@ -2,10 +2,10 @@
 
 //go:build linux
 
-// Package gosched gives kernel threads a Go priority: one number, 0 to 63 and higher
-// = more urgent, which the Linux scheduler maps to its own parameters while the module
-// go_sched_class is loaded. 32 is an ordinary thread; 0 to 15 run where nothing else
-// wants to; 48 and up run before everything else.
+// Package gosched gives kernel threads a Go priority: a number from 0 to 63, higher = more
+// urgent. The Linux scheduler maps it to its own parameters while the module
+// go_sched_class is loaded. An ordinary thread is at 32. Threads at 0 to 15 run when no
+// other thread wants to, and threads at 48 and above run before all others.
 //
 // The usual way is to run a piece of work at a priority:
 //
@@ -15,35 +15,34 @@
 //	}
 //	err = scheduler.Do(8, compact)
 //
-// A user may lower threads and bring them back without any privilege; going above what a
+// A user may lower threads and bring them back without any privilege. To go above what a
 // thread had takes what sched_setattr(2) asks for, or a ceiling that root grants with the
 // command "gosched ceiling".
 //
 // # Import
 //
 // The module is not on any proxy: a program has it from a clone of the repository, here
-// /path/to/go_sched. In the folder of the program's go.mod, which asks for Go 1.19 or later:
+// /path/to/go_sched. In the folder of the program's go.mod, which names Go 1.19 or later:
 //
 //	go mod edit -require=go_sched/gosched@v0.0.0 -replace=go_sched/gosched=/path/to/go_sched/go
 //
-// From then on, import "go_sched/gosched" is all it takes: the module needs no other, and
-// no C.
+// After that, import "go_sched/gosched" works. The module needs no other module, and no C.
 //
 // # Without go_sched
 //
 // Open fails where there is no device, with an error that matches ErrUnsupported. A
-// program that is to run there too says what may take its place, and finds out what did:
+// program that shall run there too names other backends, and asks which one it got:
 //
 //	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr)
 //	...
 //	log.Print(scheduler.Backend())
 //
-// See Backend for what each of them cannot do.
+// Backend says what each of them cannot do.
 //
 // # Hints
 //
 // A thread that changes its priority often binds itself to a slot of a page that the
-// kernel reads. From then on a change is a store of one byte:
+// kernel reads. After that, a change is a store of one byte:
 //
 //	runtime.LockOSThread()
 //	defer runtime.UnlockOSThread()
@@ -61,16 +60,17 @@
 //
 // # Threads and goroutines
 //
-// The kernel orders threads. It cannot reorder goroutines that wait for a P, and a
-// goroutine that is not locked to its thread leaves it, and its priority, at any time. So
-// Do locks. A collection of garbage waits for each thread that runs Go code, the least
-// urgent one too.
+// The kernel orders threads. It cannot reorder goroutines that wait for a P. A goroutine that
+// is not locked to its thread may leave the thread, and its priority, at any time; so Do
+// locks. A garbage collection waits for each thread that runs Go code, including the least
+// urgent one.
 //
-// A program that declares Roles sees in the listing of Threads which threads do what. The
-// runtime does not tell more; see there for what cannot be known.
+// Threads lists the threads of the process. For a program that declares Roles, the list says
+// which thread does what.
 //
 // # Whole programs
 //
-// RealtimeLoop runs a function in fixed periods, with what that takes beside a priority.
-// LimitProcs fits GOMAXPROCS to the quota of the cgroup where the runtime does not.
+// RealtimeLoop runs a function in fixed periods, and locks memory and suspends the garbage
+// collector meanwhile. Package maxprocs sets GOMAXPROCS to the CPU quota of the cgroup where
+// the Go runtime does not.
 package gosched

@@ -10,14 +10,18 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"go_sched/gosched/internal/sys"
 )
 
-// ErrUnsupported is what errors.Is finds where the kernel, the module or the backend in
-// use does not have what was asked for.
+// ErrUnsupported matches, by errors.Is, an error that says that the kernel, the module or the
+// backend in use lacks what was asked for.
 var ErrUnsupported = errors.New("gosched: not supported here")
 
-// failure is an error that says what to do next. Unless errno is 0, errors.Is finds it,
-// and through it fs.ErrNotExist and fs.ErrPermission.
+// failure is an error that says what to do next. It wraps errno unless that is 0, so
+// errors.Is finds the number, and fs.ErrNotExist and fs.ErrPermission through it.
+//
+// docs/troubleshooting.md explains the messages; troubleshooting_test.go compares.
 type failure struct {
 	text        string
 	errno       syscall.Errno
@@ -45,7 +49,7 @@ func refused(errno syscall.Errno, format string, values ...any) *failure {
 	return &failure{fmt.Sprintf(format, values...), errno, false}
 }
 
-// openFailure says why the device cannot be opened.
+// openFailure returns the error of a device that cannot be opened.
 func openFailure(errno syscall.Errno) error {
 	switch errno {
 	case syscall.ENOENT, syscall.ENODEV, syscall.ENXIO:
@@ -67,23 +71,69 @@ func permissions() string {
 		return "cannot be looked at"
 	}
 	owner := info.Sys().(*syscall.Stat_t)
-	// By its number, as package os/user would bring along the C library.
+	// The number of the group, as package os/user would bring along the C library.
 	return fmt.Sprintf("has mode %#o and group id %d", info.Mode().Perm(), owner.Gid)
 }
 
-// versionFailure says what to do about a module of another ABI.
+// versionFailure returns the error of a module of another ABI.
 func versionFailure(module int) error {
-	if module < abiVersion {
+	if module < sys.ABIVersion {
 		return refused(syscall.EPROTO, "the loaded module has ABI version %d, older than this "+
 			"program's %d: load the module of the release that package gosched is from",
-			module, abiVersion)
+			module, sys.ABIVersion)
 	}
 	return refused(syscall.EPROTO, "the loaded module has ABI version %d, newer than this "+
 		"program's %d: build the program with package gosched of the module's release",
-		module, abiVersion)
+		module, sys.ABIVersion)
 }
 
-// request is what was asked for a thread, for the words of an error.
+// getattrFailure returns the error of a system that does not tell a thread's attributes.
+func getattrFailure(errno syscall.Errno) error {
+	return unsupported(errno, "the kernel, or a filter of system calls such as a "+
+		"container's, refuses sched_getattr(2): %v; allow it", errno)
+}
+
+// syscallFailure returns the error of a backend SystemCall that cannot be opened.
+func syscallFailure(errno syscall.Errno) error {
+	switch errno {
+	case syscall.EOPNOTSUPP:
+		return unsupported(errno, "the kernel has go_set_schedprio(2) but no mapping "+
+			"of Go priorities: load the module go_sched_class")
+	case syscall.ENOSYS:
+		return unsupported(errno, "the kernel has no go_set_schedprio(2), or a filter "+
+			"of system calls such as a container's hides it: %v; \"gosched check\" says "+
+			"what is missing", errno)
+	case syscall.EBUSY:
+		return refused(errno, "go_set_schedprio(2) has no say while a sched_ext scheduler runs "+
+			"all threads: end that first")
+	}
+	return unsupported(errno, "a filter of system calls such as a container's, or a security "+
+		"module, refuses go_set_schedprio(2) or sched_setparam(2): %v; allow both", errno)
+}
+
+// lockMemoryFailure returns the error of a process whose memory cannot be locked.
+func lockMemoryFailure(errno syscall.Errno) error {
+	return refused(errno, "cannot lock the memory of the process: %v; raise "+
+		"RLIMIT_MEMLOCK, with \"ulimit -l\" or LimitMEMLOCK= of systemd, or have CAP_IPC_LOCK; "+
+		"or run the loop with KeepMemory", errno)
+}
+
+// boundFailure returns the error of Do on a thread that is bound to a hint.
+func boundFailure(tid int) error {
+	return refused(syscall.EBUSY, "not begun: thread %d is bound to a hint, which would "+
+		"take the priority away again: use the hint's Set", tid)
+}
+
+// noReturnFailure returns the error of Do where sched_setattr(2) could not raise the thread
+// to where it was.
+func noReturnFailure(tid int, prio Prio) error {
+	return refused(syscall.EPERM, "not begun: sched_setattr(2) would not bring thread %d "+
+		"back from priority %v: that takes CAP_SYS_NICE or a higher RLIMIT_NICE or "+
+		"RLIMIT_RTPRIO, or a kernel with go_sched; or lower a thread for good, with "+
+		"runtime.LockOSThread and SetCurrent", tid, prio)
+}
+
+// request is what was asked for a thread, as an error names it.
 type request struct {
 	verb string // What was to be done, up to the word "thread".
 	tid  int
@@ -94,7 +144,7 @@ func setRequest(tid int, prio Prio) request {
 	return request{fmt.Sprintf("give priority %v to", prio), tid, prio}
 }
 
-// returnRequest is one that Do makes before it begins.
+// returnRequest is the request that Do makes before it begins.
 func returnRequest(tid int, prio Prio) request {
 	return request{fmt.Sprintf("begin the work: there is no way back to priority %v for", prio), tid, prio}
 }
@@ -103,10 +153,14 @@ func clearRequest(tid int) request { return request{"clear the priority of", tid
 
 func getRequest(tid int) request { return request{"get the priority of", tid, None} }
 
+func bindRequest(tid int) request { return request{"bind", tid, None} }
+
+func unbindRequest(tid int) request { return request{"unbind", tid, None} }
+
 func (r request) String() string { return fmt.Sprintf("cannot %s thread %d", r.verb, r.tid) }
 
-// failed says why the kernel refused a request. Permission is the rule that does so, as
-// the backends have their own.
+// failed returns the error of a request that the kernel refused. Permission names the rule
+// that refuses it, as each backend has its own.
 func (r request) failed(errno syscall.Errno, permission string) error {
 	switch errno {
 	case syscall.ESRCH:
@@ -126,8 +180,74 @@ func (r request) failed(errno syscall.Errno, permission string) error {
 	return refused(errno, "%v: %v", r, errno)
 }
 
-// joined is several errors in one sentence each.
-func joined(failures []error) error {
+const (
+	// notPermitted is the rule of the kernel on whose threads may be changed.
+	notPermitted = "the thread is another user's, which takes CAP_SYS_NICE, or the kernel's own, " +
+		"which has no Go priority"
+	// setattrPermission is the rule of sched_setattr(2).
+	setattrPermission = "sched_setattr(2) takes CAP_SYS_NICE, RLIMIT_NICE or RLIMIT_RTPRIO " +
+		"to raise a thread, even to where it was before, and CAP_SYS_NICE for one of another user; " +
+		"a kernel with go_sched lets a user bring his own threads back"
+)
+
+// permission names the rule that refuses a request for a thread with this ceiling and the
+// nice value of this base.
+func (r request) permission(ceiling Prio, baseNice int32) string {
+	switch {
+	case r.prio == None:
+	case r.prio > ceiling:
+		return fmt.Sprintf("%d is above the thread's ceiling, %d; unless it is a kernel thread, "+
+			"root raises that with \"gosched ceiling %d %d\", and CAP_SYS_NICE, RLIMIT_NICE "+
+			"or RLIMIT_RTPRIO lift it", r.prio, ceiling, r.prio, r.tid)
+	case !r.prio.surelyWithin(ceiling) && r.prio.nice() < baseNice:
+		return fmt.Sprintf("%d is below the thread's ceiling, %d, but its nice value is not one that "+
+			"the thread owns: CAP_SYS_NICE or RLIMIT_NICE lift that, and root does with \"gosched "+
+			"ceiling %d %d\", unless the thread is another user's", r.prio, ceiling, ceiling, r.tid)
+	}
+	return notPermitted
+}
+
+// bySyscall returns the error of a request that the backend SystemCall made, nil for 0. The
+// backend may not know the ceiling.
+func (r request) bySyscall(errno syscall.Errno) error {
+	if errno == 0 {
+		return nil
+	}
+	why := "the thread is another user's, which takes CAP_SYS_NICE"
+	if r.prio != None {
+		why = fmt.Sprintf("%d is above the thread's ceiling, which \"gosched get %d\" shows and "+
+			"root raises with \"gosched ceiling %d %d\", or below it and not one that the thread "+
+			"owns, or the thread is another user's, which takes CAP_SYS_NICE", r.prio, r.tid, r.prio, r.tid)
+	}
+	return r.failed(errno, why)
+}
+
+// goPriorityFailure returns the error of sched_setattr(2) on a thread with a Go priority.
+func goPriorityFailure(r request, now Prio) error {
+	return refused(syscall.EBUSY, "%v: it has Go priority %v, which sched_setattr(2) would end, "+
+		"and not bring back: open Device or SystemCall, or run \"gosched clear %d\" first",
+		r, now, r.tid)
+}
+
+// closedFailure returns the error of a request to a closed device.
+func closedFailure(r request) error {
+	return fmt.Errorf("%w: %v: open it anew", os.ErrClosed, r)
+}
+
+// boundAlreadyFailure returns the error of Bind on a thread that is bound.
+func boundAlreadyFailure(tid int, errno syscall.Errno) error {
+	return refused(errno, "%v: it is bound already: use the Hint that Bind "+
+		"returned first, or Unbind it", bindRequest(tid))
+}
+
+// noSlotFailure returns the error of Bind when no slot is free.
+func noSlotFailure(tid int) error {
+	return refused(syscall.ENOSPC, "%v: all %d slots of the device are bound: Unbind hints "+
+		"that are not needed, or open it once more", bindRequest(tid), sys.HintMaxSize/sys.SlotSize)
+}
+
+// joinFailures makes one error of several. It is unsupported if all are.
+func joinFailures(failures []error) error {
 	if len(failures) == 1 {
 		return failures[0]
 	}
@@ -139,7 +259,7 @@ func joined(failures []error) error {
 			return err
 		}
 		texts = append(texts, each.text)
-		// Of several the one speaks that privilege would lift.
+		// The number of one that privilege would lift comes before the others.
 		if !each.unsupported {
 			all.unsupported = false
 		}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"go_sched/gosched/internal/sys"
 )
 
 func TestErrorsSayWhatToDoNext(t *testing.T) {
@@ -26,7 +28,7 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 		{openFailure(syscall.EACCES), "chgrp(1) and chmod(1)", syscall.EACCES, false},
 		{openFailure(syscall.EMFILE), "too many open files", syscall.EMFILE, false},
 		{versionFailure(0), "load the module of the release", syscall.EPROTO, false},
-		{versionFailure(abiVersion + 1), "build the program with package gosched of", syscall.EPROTO, false},
+		{versionFailure(sys.ABIVersion + 1), "build the program with package gosched of", syscall.EPROTO, false},
 		{returnRequest(7, 8).failed(syscall.EPERM, "because"), "cannot begin the work: there is no way back to priority 8 for thread 7: not permitted: because", syscall.EPERM, false},
 		{setRequest(7, 8).failed(syscall.ESRCH, ""), "priority 8 to thread 7: no such thread", syscall.ESRCH, false},
 		{setRequest(7, 8).failed(syscall.EPERM, "because"), "not permitted: because", syscall.EPERM, false},
@@ -41,10 +43,10 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 		}
 	}
 	denied, absent := openFailure(syscall.EACCES), openFailure(syscall.ENOENT)
-	if err := joined([]error{absent, denied}); errors.Is(err, ErrUnsupported) || !errors.Is(err, syscall.EACCES) {
+	if err := joinFailures([]error{absent, denied}); errors.Is(err, ErrUnsupported) || !errors.Is(err, syscall.EACCES) {
 		t.Error(err)
 	}
-	if err := joined([]error{absent, absent}); !errors.Is(err, ErrUnsupported) || !errors.Is(err, os.ErrNotExist) {
+	if err := joinFailures([]error{absent, absent}); !errors.Is(err, ErrUnsupported) || !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
 	if _, err := Open(Backend(9)); !errors.Is(err, syscall.EINVAL) {
@@ -90,7 +92,7 @@ func TestCeilingTellsWhatIsSurelyAllowed(t *testing.T) {
 		{0, 32, true}, {32, 32, true}, {33, 32, false}, {40, 47, true}, {48, 47, false},
 		{15, 48, true}, {16, 48, false}, {47, 48, false}, {48, 48, true}, {49, 48, false},
 	} {
-		if got := test.prio.isSurelyUpTo(test.ceiling); got != test.want {
+		if got := test.prio.surelyWithin(test.ceiling); got != test.want {
 			t.Errorf("%+v: %v", test, got)
 		}
 	}

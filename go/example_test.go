@@ -144,11 +144,3 @@ func ExampleRole_RealtimeLoop() {
 	// Output:
 	// 3 <nil>
 }
-
-// A program calls it first, so that it has no more Ps than its quota gives CPUs.
-func ExampleLimitProcs() {
-	if _, err := gosched.LimitProcs(); err != nil {
-		log.Print(err)
-	}
-	// Output:
-}

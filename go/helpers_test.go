@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go_sched/gosched/internal/sys"
 )
 
 // Tests are named by what they need, as tests/go/main.rs runs them inside the guest:
@@ -25,20 +27,20 @@ import (
 //
 // All others need the source tree, or nothing.
 
-// The main thread never ends, so no test is to get it: it is for main.
+// The main goroutine keeps the main thread, which never ends, so that no test gets it.
 func init() { runtime.LockOSThread() }
 
-// inGuest is set where a test that lacks what it needs fails and is not skipped.
+// inGuest is set in the guest, where a test that lacks what it needs fails. Elsewhere such
+// a test is skipped.
 const inGuest = "GO_SCHED_GUEST"
 
-// inChild names what a process does that the tests have started, in place of testing; it
-// prints what comes of that.
+// inChild names the function that a process which the tests have started calls in place of
+// testing. The process prints the result.
 const inChild = "GO_SCHED_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	child, ok := map[string]func() (string, error){
 		"doUnderAnInherited": doUnderAnInherited,
-		"limitProcs":         limitProcs,
 		"lockWithoutRoom":    lockWithoutRoom,
 		"wayBack":            wayBack,
 	}[os.Getenv(inChild)]
@@ -115,22 +117,21 @@ func exists(tid int) bool {
 	return err == nil
 }
 
-// eventually waits for what is announced in no way, up to far more than a debug kernel
-// needs under emulation.
+// eventually polls a condition, for far longer than a debug kernel needs under emulation.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !condition(); runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatal("in vain: ", what)
+			t.Fatal("not within the deadline: ", what)
 		}
 	}
 }
 
-// inForce returns what is in force for a thread, as the device tells it; without one, what
-// the thread has without a Go priority.
-func inForce(t testing.TB, tid int) attributes {
+// inForce returns the attributes in force for a thread, as the device tells them, or without
+// a device those that the thread has without a Go priority.
+func inForce(t testing.TB, tid int) sys.SchedAttr {
 	t.Helper()
-	a, errno := getAttributes(tid)
+	a, errno := sys.GetAttr(tid)
 	if errno != 0 {
 		t.Fatalf("sched_getattr of thread %d: %v", tid, errno)
 	}
@@ -143,7 +144,7 @@ func inForce(t testing.TB, tid int) attributes {
 	if errno != 0 {
 		t.Fatalf("GO_SCHED_GET of thread %d: %v", tid, errno)
 	}
-	a.policy, a.nice, a.rtPriority, a.runtime = answer.policy, answer.nice, answer.rtPriority, answer.sliceNS
+	a.Policy, a.Nice, a.RTPriority, a.Runtime = answer.Policy, answer.Nice, answer.RTPriority, answer.SliceNS
 	return a
 }
 
@@ -160,7 +161,7 @@ func expect(t testing.TB, s *Scheduler, tid int, want Prio) {
 }
 
 // attributions counts the threads that are listed as something.
-func attributions(s *Scheduler) int {
+func assignments(s *Scheduler) int {
 	count := 0
 	s.roles.Range(func(_, _ any) bool {
 		count++

@@ -9,22 +9,22 @@ import (
 	"os"
 	"runtime"
 	"syscall"
-	"unsafe"
+
+	"go_sched/gosched/internal/sys"
 )
 
-// Hint is the slot of a page shared with the kernel, which reads there what priority
-// the thread bound to it shall have, whenever it is about to choose what runs next.
+// Hint is a slot of a page shared with the kernel, with the priority that a thread shall
+// have. The kernel reads the slot when it is about to choose what runs next on the CPU of
+// the thread that is bound to it.
 type Hint struct {
 	scheduler *Scheduler
-	bound     boundSlot
-	former    *attribution // What the thread was listed as before.
-	wanted    *byte
-	// Written by the kernel alone.
-	applied *byte
+	bound     binding
+	former    *assignment // The role that the thread had before.
+	slot      *sys.Slot
 }
 
-// Bind binds the calling thread to a slot. The goroutine must be locked to it with
-// runtime.LockOSThread, and stay so until it has called Unbind. It takes the Device.
+// Bind binds the calling thread to a slot. The goroutine must be locked to the thread with
+// runtime.LockOSThread, and stay so until it has called Unbind. Hints take the Device.
 func (s *Scheduler) Bind() (*Hint, error) { return s.bind("") }
 
 func (s *Scheduler) bind(role string) (*Hint, error) {
@@ -34,8 +34,8 @@ func (s *Scheduler) bind(role string) (*Hint, error) {
 			"use Set", Path, s.kind)
 	}
 	tid := syscall.Gettid()
-	r := request{"bind", tid, None}
-	// Of no use to the kernel: it is for the listing.
+	r := bindRequest(tid)
+	// The listing of Threads needs it; the kernel does not.
 	start, err := startTime(tid)
 	if err != nil {
 		return nil, fmt.Errorf("gosched: %v: %w", r, err)
@@ -48,48 +48,42 @@ func (s *Scheduler) bind(role string) (*Hint, error) {
 		}
 	}
 	last := len(d.free) - 1
-	argument := bindArgument{slot: d.free[last]}
-	argument.size = uint32(unsafe.Sizeof(argument))
-	if errno := d.request(requestBind, unsafe.Pointer(&argument)); errno != 0 {
+	number := d.free[last]
+	if errno := d.request(func(fd int) syscall.Errno { return sys.Bind(fd, number) }); errno != 0 {
 		if state, err := d.get(tid); err == nil && state.Bound {
-			return nil, refused(errno, "%v: it is bound already: use the Hint that Bind "+
-				"returned first, or Unbind it", r)
+			return nil, boundAlreadyFailure(tid, errno)
 		}
 		return nil, d.failed(r, errno)
 	}
 	d.free = d.free[:last]
 	d.hints++
-	perPage := uint32(os.Getpagesize() / slotSize)
-	at := argument.slot % perPage * slotSize
-	slot := d.pages[argument.slot/perPage][at : at+slotSize]
-	listed := &attribution{role, start}
+	perPage := uint32(os.Getpagesize() / sys.SlotSize)
+	assigned := &assignment{role, start}
 	h := &Hint{
 		scheduler: s,
-		bound:     boundSlot{argument.slot, tid, listed},
-		former:    s.declared(tid, start),
-		wanted:    &slot[slotWanted],
-		applied:   &slot[slotApplied],
+		bound:     binding{number, tid, assigned},
+		former:    s.declaredRole(tid, start),
+		slot:      &sys.Slots(d.pages[number/perPage])[number%perPage],
 	}
-	s.attribute(tid, listed)
-	// A goroutine may end with its thread and without Unbind. Only when nobody can store
-	// to the slot any more may another thread have it.
-	runtime.SetFinalizer(h, (*Hint).drop)
+	s.assignRole(tid, assigned)
+	// A goroutine may end with its thread and without Unbind. Another thread gets the slot
+	// only when no hint can be stored to any more.
+	runtime.SetFinalizer(h, (*Hint).abandon)
 	return h, nil
 }
 
-// addSlots takes back slots of threads that have ended, or else maps more. The caller
-// holds the device's mutex, for this request.
+// addSlots frees slots of threads that have ended, or else maps another page. The caller
+// holds the device's mu, for the request r.
 func (s *Scheduler) addSlots(r request) error {
-	s.takeBack()
+	s.freeAbandoned()
 	d := s.device
 	if len(d.free) > 0 {
 		return nil
 	}
 	size := os.Getpagesize()
 	offset := len(d.pages) * size
-	if offset >= hintMaxSize {
-		return refused(syscall.ENOSPC, "%v: all %d slots of the device are bound: Unbind hints "+
-			"that are not needed, or open it once more", r, hintMaxSize/slotSize)
+	if offset >= sys.HintMaxSize {
+		return noSlotFailure(r.tid)
 	}
 	d.open.RLock()
 	page, err := syscall.Mmap(d.fd, int64(offset), size,
@@ -99,65 +93,66 @@ func (s *Scheduler) addSlots(r request) error {
 		return d.failed(r, err.(syscall.Errno))
 	}
 	d.pages = append(d.pages, page)
-	// The lowest is the last, and taken first.
-	for at := offset + size - slotSize; at >= offset; at -= slotSize {
-		d.free = append(d.free, uint32(at/slotSize))
+	// The last one is taken first: the lowest.
+	for at := offset + size - sys.SlotSize; at >= offset; at -= sys.SlotSize {
+		d.free = append(d.free, uint32(at/sys.SlotSize))
 	}
 	return nil
 }
 
-// takeBack takes back the slots of hints that were dropped, if their threads have ended,
-// and what these were listed as. The caller holds the device's mutex.
-func (s *Scheduler) takeBack() {
+// freeAbandoned frees the slots and the roles of abandoned bindings whose threads have
+// ended. The caller holds the device's mu.
+func (s *Scheduler) freeAbandoned() {
 	d := s.device
-	kept := d.dropped[:0]
-	for _, b := range d.dropped {
+	kept := d.abandoned[:0]
+	for _, b := range d.abandoned {
 		if state, err := d.get(b.tid); err == nil && state.Bound {
 			kept = append(kept, b)
 			continue
 		}
 		d.free = append(d.free, b.slot)
-		// The id may be that of another thread by now.
-		if s.attributed(b.tid) == b.listed {
-			s.attribute(b.tid, nil)
+		// Another thread may have the id by now.
+		if s.assignedRole(b.tid) == b.role {
+			s.assignRole(b.tid, nil)
 		}
 	}
-	d.dropped = kept
+	d.abandoned = kept
 }
 
-// Set asks for a priority, by a single store; any thread may call it. What the
-// thread may not have is lowered by the kernel to what it may; None is as Clear, and what
-// is above MaxPrio otherwise is ignored.
+// Set asks for a priority, by a single store. Any thread may call it. The kernel lowers the
+// priority to what the thread may have. None is as Clear; other values above MaxPrio are
+// ignored.
 func (h *Hint) Set(prio Prio) {
-	storeByte(h.wanted, byte(prio))
+	storeByte(&h.slot.Wanted, byte(prio))
 	runtime.KeepAlive(h)
 }
 
-// Clear asks for no priority: the thread has what Scheduler.Set said last, or its base.
+// Clear asks for no priority: the thread then has the one that Scheduler.Set set last, or
+// its base.
 func (h *Hint) Clear() { h.Set(None) }
 
 // Applied returns the priority in force, and whether there is one.
 func (h *Hint) Applied() (Prio, bool) {
-	applied := Prio(loadByte(h.applied))
+	applied := Prio(loadByte(&h.slot.Applied))
 	runtime.KeepAlive(h)
 	return applied, applied != None
 }
 
-// Unbind ends the binding, and with it the priority asked for. The thread that was
-// bound calls it, and the Hint must not be used any more. The end of the thread ends the
+// Unbind ends the binding, and with it the priority that the hint asks for. The thread that
+// is bound calls it, and the Hint must not be used any more. The end of the thread ends the
 // binding too.
 func (h *Hint) Unbind() error {
-	r := request{"unbind", h.bound.tid, None}
-	if syscall.Gettid() != h.bound.tid {
+	tid := h.bound.tid
+	if syscall.Gettid() != tid {
 		return refused(syscall.EPERM, "%v: another thread calls: lock the goroutine with "+
-			"runtime.LockOSThread from Bind to Unbind", r)
+			"runtime.LockOSThread from Bind to Unbind", unbindRequest(tid))
 	}
 	d := h.scheduler.device
-	if errno := d.request(requestUnbind, nil); errno != 0 {
-		return d.failed(r, errno)
+	if errno := d.request(sys.Unbind); errno != 0 {
+		return d.failed(unbindRequest(tid), errno)
 	}
 	runtime.SetFinalizer(h, nil)
-	h.scheduler.attribute(h.bound.tid, h.former)
+	h.scheduler.assignRole(tid, h.former)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.free = append(d.free, h.bound.slot)
@@ -166,29 +161,29 @@ func (h *Hint) Unbind() error {
 	return nil
 }
 
-// drop is called when nobody has the Hint any more.
-func (h *Hint) drop() {
+// abandon is the finalizer of a Hint that was not unbound.
+func (h *Hint) abandon() {
 	d := h.scheduler.device
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.dropped = append(d.dropped, h.bound)
+	d.abandoned = append(d.abandoned, h.bound)
 	d.hints--
-	h.scheduler.takeBack()
+	h.scheduler.freeAbandoned()
 	d.unmapIfUnused()
 }
 
 // storeByte stores a byte that the kernel reads at any time.
 //
-// Package sync/atomic has nothing as small as a byte, and its 32 bits would take the
-// kernel's bytes beside it along. A plain store does: no machine tears a byte, and as
-// the call is not inlined the compiler can neither leave the store out nor put it off
-// or merge it with the next. Nor need it be ordered with anything: the kernel reads
-// the slot on the CPU that its thread runs on, and a CPU sees its own stores in order.
+// Package sync/atomic has no type as small as a byte, and an atomic store of 32 bits would
+// overwrite the kernel's bytes beside it. A plain store is enough: no machine tears a byte,
+// and as the call is not inlined, the compiler can neither omit the store nor delay it nor
+// merge it with the next one. No order is needed either: the kernel reads the slot on the
+// CPU that the slot's thread runs on, and a CPU sees its own stores in order.
 //
 //go:noinline
 func storeByte(to *byte, value byte) { *to = value }
 
-// loadByte loads a byte that the kernel stores at any time, as storeByte stores it.
+// loadByte loads a byte that the kernel stores at any time, see storeByte.
 //
 //go:noinline
 func loadByte(from *byte) byte { return *from }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"go_sched/gosched/internal/sys"
 )
 
 // seen waits until the kernel has applied what a hint of the calling thread asks for.
@@ -36,7 +38,7 @@ func TestKernelHintIsApplied(t *testing.T) {
 			if state.Prio != prio || state.Applied != prio || !state.Bound {
 				t.Fatalf("%+v", state)
 			}
-			if now := inForce(t, 0); now.policy != base.at(prio).policy {
+			if now := inForce(t, 0); now.Policy != prio.attributes(base).Policy {
 				t.Fatalf("%+v", now)
 			}
 		}
@@ -109,7 +111,7 @@ func TestKernelThreadIsBoundOnce(t *testing.T) {
 func TestKernelEndOfAThreadFreesItsSlot(t *testing.T) {
 	s := open(t)
 	d := s.device
-	perPage := os.Getpagesize() / slotSize
+	perPage := os.Getpagesize() / sys.SlotSize
 	for batch := 0; batch < 3; batch++ {
 		for i := 0; i < perPage; i++ {
 			onThread(t, func() {
@@ -128,9 +130,9 @@ func TestKernelEndOfAThreadFreesItsSlot(t *testing.T) {
 	}
 	// A hint may have been collected before its thread was gone.
 	d.mu.Lock()
-	s.takeBack()
+	s.freeAbandoned()
 	d.mu.Unlock()
-	if left := attributions(s); left > 0 {
+	if left := assignments(s); left > 0 {
 		t.Errorf("%d threads are left with a role", left)
 	}
 	if len(d.pages) != 1 {
@@ -140,7 +142,7 @@ func TestKernelEndOfAThreadFreesItsSlot(t *testing.T) {
 
 func TestKernelManySlotsTakeManyPages(t *testing.T) {
 	s := open(t)
-	perPage := os.Getpagesize() / slotSize
+	perPage := os.Getpagesize() / sys.SlotSize
 	stop, bound := make(chan bool), make(chan bool)
 	for i := 0; i < perPage+1; i++ {
 		go func() {

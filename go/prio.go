@@ -7,6 +7,8 @@ package gosched
 import (
 	"strconv"
 	"syscall"
+
+	"go_sched/gosched/internal/sys"
 )
 
 // Prio is a priority: 0 to MaxPrio, higher = more urgent; or None.
@@ -14,9 +16,9 @@ type Prio uint8
 
 const (
 	// MaxPrio is the most urgent priority.
-	MaxPrio Prio = levels - 1
+	MaxPrio Prio = sys.Levels - 1
 	// None stands in place of a priority where there is none.
-	None Prio = hintNone
+	None Prio = sys.HintNone
 )
 
 // String returns the number, or "none".
@@ -36,40 +38,40 @@ func (p Prio) check() error {
 	return nil
 }
 
-// isSurelyUpTo tells whether a thread with this ceiling may have a priority. If not, it may
-// nonetheless: a ceiling in the rt band that is not granted allows no fair priority, and then
-// the base says which are owned.
-func (p Prio) isSurelyUpTo(ceiling Prio) bool {
+// surelyWithin tells whether a thread with this ceiling surely may have p. False leaves it
+// open for a fair priority below a ceiling in the rt band: if that ceiling is not granted,
+// the base says which fair priorities the thread owns.
+func (p Prio) surelyWithin(ceiling Prio) bool {
 	return p <= ceiling && (p < fairFirst || p >= rtFirst || ceiling < rtFirst)
 }
 
 // Children says where threads and processes start that a thread with a priority creates.
-// The Go runtime creates no threads from one that a goroutine is locked to; what such a
-// goroutine starts with package os/exec is meant.
+// It concerns what a goroutine starts with package os/exec: the Go runtime creates no
+// thread from one that a goroutine is locked to.
 type Children uint32
 
 const (
 	// StartAtBase has them start without a priority.
 	StartAtBase Children = 0
 	// Inherit has them start at the priority of the thread that creates them.
-	Inherit Children = flagInherit
+	Inherit Children = sys.Inherit
 )
 
-// State is what Get reports.
+// State is what Get returns of a thread.
 type State struct {
-	// Prio is what the last change asked for, or None.
+	// Prio is the priority that the last change asked for, or None.
 	Prio Prio
-	// Applied is what is in force, or None. It differs from Prio while the kernel has
-	// not seen a hint, while a thread that ran away is held at what it owns, and with a
-	// backend other than Device after somebody else changed the thread. With SchedSetattr, 0 to 15 stand for one and the same.
+	// Applied is the priority in force, or None. It differs from Prio while the kernel has
+	// not seen a hint; while the kernel holds a runaway thread at what the thread owns; and,
+	// with another backend than Device, after somebody else changed the thread. With
+	// SchedSetattr, 0 to 15 are the same.
 	Applied Prio
-	// Ceiling is the highest priority that the thread may be moved to without privilege.
-	// One in the rt band that only RLIMIT_RTPRIO allows leaves out what is above the
-	// thread's nice value in the fair one. None: the backend does not tell.
+	// Ceiling is the highest priority that the thread may be moved to without privilege,
+	// or None if the backend does not tell. If it is in the rt band only because of
+	// RLIMIT_RTPRIO, fair priorities above the thread's nice value take privilege.
 	Ceiling Prio
 	// Children says where threads and processes start that the thread creates.
 	Children Children
-
 	// Bound tells whether the thread is bound to a hint.
 	Bound bool
 }

@@ -12,79 +12,74 @@ import (
 	"syscall"
 )
 
-// What loops hold for the whole process, and what is to be given back after the last.
-var held struct {
+// process has what the loops of RealtimeLoop set for the whole process, and what the last
+// of them restores.
+var process struct {
 	sync.Mutex
-	memory, collector int // How many loops hold each.
-	gcPercent         int
-	gcLimit           int64
+	// The numbers of loops that need memory locked, and the garbage collector suspended.
+	lockingLoops, suspendingLoops int
+	gcPercent                     int
+	gcLimit                       int64
 }
 
-// roomToGrow is how much the runtime may grow during a loop unless told otherwise.
-const roomToGrow = 64 << 20
+// defaultGrowth is how many bytes the Go runtime may grow by during a loop without a
+// GCLimit.
+const defaultGrowth = 64 << 20
 
-// hold locks memory and holds the garbage collector off. It returns what gives them back.
-func hold(loop Loop) (giveBack func(), err error) {
-	held.Lock()
-	defer held.Unlock()
+// prepareProcess locks memory and suspends the garbage collector, as a loop says. It
+// returns what undoes both.
+func prepareProcess(loop Loop) (restore func(), err error) {
+	process.Lock()
+	defer process.Unlock()
 	if !loop.KeepMemory {
-		if held.memory == 0 {
-			if err := lockMemory(); err != nil {
-				return nil, err
+		if process.lockingLoops == 0 {
+			// After an error, Linux has locked nothing. To unlock would undo what the program
+			// has locked itself.
+			if err := syscall.Mlockall(syscall.MCL_CURRENT | syscall.MCL_FUTURE); err != nil {
+				return nil, lockMemoryFailure(err.(syscall.Errno))
 			}
 		}
-		held.memory++
+		process.lockingLoops++
 	}
 	if loop.GCLimit >= 0 {
-		if held.collector == 0 {
-			holdCollector(loop.GCLimit)
+		if process.suspendingLoops == 0 {
+			suspendCollector(loop.GCLimit)
 		}
-		held.collector++
+		process.suspendingLoops++
 	}
 	return func() {
-		held.Lock()
-		defer held.Unlock()
+		process.Lock()
+		defer process.Unlock()
 		if loop.GCLimit >= 0 {
-			if held.collector--; held.collector == 0 {
-				debug.SetMemoryLimit(held.gcLimit)
-				debug.SetGCPercent(held.gcPercent)
+			if process.suspendingLoops--; process.suspendingLoops == 0 {
+				debug.SetMemoryLimit(process.gcLimit)
+				debug.SetGCPercent(process.gcPercent)
 			}
 		}
 		if !loop.KeepMemory {
-			if held.memory--; held.memory == 0 {
-				// It has no errors but that of a kernel without memory management.
+			if process.lockingLoops--; process.lockingLoops == 0 {
+				// It fails only on a kernel without memory management.
 				_ = syscall.Munlockall()
 			}
 		}
 	}, nil
 }
 
-func lockMemory() error {
-	err := syscall.Mlockall(syscall.MCL_CURRENT | syscall.MCL_FUTURE)
-	if err == nil {
-		return nil
-	}
-	// Linux has locked nothing then. To unlock would undo what the program has locked itself.
-	return refused(err.(syscall.Errno), "cannot lock the memory of the process: %v; raise "+
-		"RLIMIT_MEMLOCK, with \"ulimit -l\" or LimitMEMLOCK= of systemd, or have CAP_IPC_LOCK; "+
-		"or run the loop with KeepMemory", err)
-}
-
-// holdCollector lets no collection begin below a limit, and has one now, so that there
-// is room. The caller holds the mutex.
-func holdCollector(limit int64) {
+// suspendCollector has no collection begin below a limit in bytes, 0 for the default, after
+// a collection now that makes room. The caller holds the mutex of process.
+func suspendCollector(limit int64) {
 	runtime.GC()
 	if limit == 0 {
-		limit = runtimeMemory() + roomToGrow
+		limit = runtimeMemory() + defaultGrowth
 	}
-	held.gcLimit = debug.SetMemoryLimit(-1)
-	if limit < held.gcLimit {
+	process.gcLimit = debug.SetMemoryLimit(-1)
+	if limit < process.gcLimit {
 		debug.SetMemoryLimit(limit)
 	}
-	held.gcPercent = debug.SetGCPercent(-1)
+	process.gcPercent = debug.SetGCPercent(-1)
 }
 
-// runtimeMemory is what counts against a memory limit, in bytes.
+// runtimeMemory returns the bytes that count against a memory limit.
 func runtimeMemory() int64 {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"},

@@ -111,14 +111,14 @@ func TestAnyRealtimeLoopGivesBackAfterAPanic(t *testing.T) {
 // Several loops hold together, and the last gives back.
 func TestLoopsHoldTogether(t *testing.T) {
 	percent, limit := collector()
-	first, err := hold(Loop{KeepMemory: true})
+	first, err := prepareProcess(Loop{KeepMemory: true})
 	must(t, err)
-	second, err := hold(Loop{KeepMemory: true, GCLimit: 1})
+	second, err := prepareProcess(Loop{KeepMemory: true, GCLimit: 1})
 	must(t, err)
-	alone, err := hold(Loop{KeepMemory: true, GCLimit: -1})
+	alone, err := prepareProcess(Loop{KeepMemory: true, GCLimit: -1})
 	must(t, err)
 	first()
-	if p, l := collector(); p != -1 || l < roomToGrow || l > limit {
+	if p, l := collector(); p != -1 || l < defaultGrowth || l > limit {
 		t.Errorf("while one holds: %d%%, %d bytes", p, l)
 	}
 	second()
@@ -167,7 +167,7 @@ func lockWithoutRoom() (string, error) {
 	if err := syscall.Mlock(page); err != nil {
 		return "", err
 	}
-	if _, err := hold(Loop{GCLimit: -1}); !errors.Is(err, syscall.ENOMEM) {
+	if _, err := prepareProcess(Loop{GCLimit: -1}); !errors.Is(err, syscall.ENOMEM) {
 		return "", fmt.Errorf("not refused, but %v", err)
 	}
 	status, err := os.ReadFile("/proc/self/status")

@@ -9,15 +9,15 @@ import (
 	"syscall"
 )
 
-// Role is a kind of work that a program declares, such as "request" or "compaction", with
-// the priority that its threads have while they do it.
+// Role is a kind of work, such as "request" or "compaction", with the priority of the
+// threads that do it.
 type Role struct {
 	scheduler *Scheduler
 	name      string
 	prio      Prio
 }
 
-// NewRole declares a role. Threads are listed with its name, see Threads.
+// NewRole declares a role. Threads lists the name of the role for each thread that has it.
 func (s *Scheduler) NewRole(name string, prio Prio) (*Role, error) {
 	if err := prio.check(); err != nil {
 		return nil, err
@@ -25,18 +25,18 @@ func (s *Scheduler) NewRole(name string, prio Prio) (*Role, error) {
 	return &Role{s, name, prio}, nil
 }
 
-// Do runs work on a thread that has a priority, and returns the thread to what it had
-// before: its former Go priority, or none. Do locks the goroutine to the thread, and
-// unlocks it once all is as before. It may be nested.
+// Do runs work on a thread at a priority, and returns the thread to what it had before: its
+// former Go priority, or none. Do locks the goroutine to the thread, and unlocks it once
+// the thread is as before. Calls of Do may be nested.
 //
-// Work begins only if there is a way back from it; otherwise Do returns an error, and has
-// done nothing. The way back is taken when work returns, when it panics, and when it
-// calls runtime.Goexit. Should the kernel refuse it nonetheless, the goroutine stays
-// locked, so that the thread ends with it and no other goroutine gets it, and Do returns
-// why; if the goroutine panics or ends, there is nobody to return it to. (The runtime
-// never ends the main thread, but stops it for good.)
+// If the thread could not be returned, Do does not run work, and returns an error. Do returns
+// the thread when work returns, when it panics, and when it calls runtime.Goexit. If the
+// kernel refuses that nonetheless, the goroutine stays locked, so that its thread ends with
+// it and no other goroutine gets the thread, and Do returns the error; a goroutine that
+// panics or ends does not see it. (The runtime never ends the main thread, but stops it for
+// good.)
 //
-// The threads of goroutines that work starts are others, and have their own priorities.
+// Goroutines that work starts run on other threads, with priorities of their own.
 func (s *Scheduler) Do(prio Prio, work func()) error {
 	role, err := s.NewRole("", prio)
 	if err != nil {
@@ -50,17 +50,17 @@ func (r *Role) Do(work func()) (err error) {
 	s := r.scheduler
 	runtime.LockOSThread()
 	tid := syscall.Gettid()
-	// While the thread is lowered, it does what work does, and nothing else.
-	former := s.attribute(tid, &attribution{role: r.name})
+	// Before the thread is lowered: from then on it runs work alone.
+	former := s.assignRole(tid, &assignment{role: r.name})
 	before, err := s.begin(tid, r.prio)
 	if err != nil {
-		s.attribute(tid, former)
+		s.assignRole(tid, former)
 		runtime.UnlockOSThread()
 		return err
 	}
 	defer func() {
 		err = s.end(tid, before)
-		s.attribute(tid, former)
+		s.assignRole(tid, former)
 		if err == nil {
 			runtime.UnlockOSThread()
 		}
@@ -76,8 +76,7 @@ func (s *Scheduler) begin(tid int, prio Prio) (State, error) {
 		return before, err
 	}
 	if before.Bound {
-		return before, refused(syscall.EBUSY, "not begun: thread %d is bound to a hint, which would "+
-			"take the priority away again: use the hint's Set", tid)
+		return before, boundFailure(tid)
 	}
 	if err := s.threads.mayReturn(tid, before, prio); err != nil {
 		return before, err
@@ -92,7 +91,7 @@ func (s *Scheduler) end(tid int, before State) error {
 	}
 	err := s.threads.set(tid, before.Prio, before.Children)
 	if err != nil {
-		// Without a priority is better than with the wrong one.
+		// No priority is better than the wrong one.
 		_ = s.threads.clear(tid)
 	}
 	return err

@@ -33,7 +33,7 @@ func TestAnyDoReturnsAThreadToItsBase(t *testing.T) {
 			base := inForce(t, 0)
 			must(t, s.Do(prio, func() {
 				expect(t, s, 0, prio)
-				if now := inForce(t, 0); now.policy != base.at(prio).policy {
+				if now := inForce(t, 0); now.Policy != prio.attributes(base).Policy {
 					t.Errorf("%+v", now)
 				}
 			}))
@@ -314,7 +314,7 @@ func TestAnyDoLeavesNoRole(t *testing.T) {
 		must(t, err)
 		onThread(t, func() {
 			must(t, role.Do(func() {
-				if a := s.attributed(syscall.Gettid()); a == nil || a.role != "compaction" {
+				if a := s.assignedRole(syscall.Gettid()); a == nil || a.role != "compaction" {
 					t.Errorf("%+v", a)
 				}
 			}))
@@ -324,7 +324,7 @@ func TestAnyDoLeavesNoRole(t *testing.T) {
 				t.Error("an unprivileged thread went to the highest priority")
 			}
 		})
-		if left := attributions(s); left > 0 {
+		if left := assignments(s); left > 0 {
 			t.Errorf("%d threads are left with a role", left)
 		}
 	})

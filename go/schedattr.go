@@ -9,84 +9,48 @@ import (
 	"os"
 	"strconv"
 	"syscall"
-	"unsafe"
+
+	"go_sched/gosched/internal/sys"
 )
 
-// Policies of include/uapi/linux/sched.h.
+// The mapping of policy/mod.rs, with which schedattr_test.go compares.
 const (
-	schedOther    = 0
-	schedFIFO     = 1
-	schedRR       = 2
-	schedBatch    = 3
-	schedIdle     = 5
-	schedDeadline = 6
-)
-
-// Where the bands begin; policy/mod.rs has them, and schedattr_test.go compares.
-const (
-	fairFirst Prio = 16
-	niceZero  Prio = 32
+	fairFirst Prio = 16 // The lowest priorities of the fair and the rt band.
 	rtFirst   Prio = 48
+	niceZero  Prio = 32
 	// The slice at fairFirst, in nanoseconds, and its fall by level, in thousandths.
 	sliceFirst, sliceStep uint64 = 30_000_000, 866
 )
 
-// attributes is the first version of struct sched_attr, see sched_setattr(2).
-type attributes struct {
-	size, policy              uint32
-	flags                     uint64
-	nice                      int32
-	rtPriority                uint32
-	runtime, deadline, period uint64 // Of fair threads, runtime is the slice. In ns.
-}
+// nice returns the nice value of a fair priority.
+func (p Prio) nice() int32 { return int32(niceZero) - int32(p) }
 
-// at returns what comes nearest to a priority in a thread that has a now. It keeps what
-// the priority does not say: the flags, and the nice value of what is not fair.
-func (a attributes) at(prio Prio) attributes {
-	a.rtPriority, a.runtime, a.deadline, a.period = 0, 0, 0, 0
+// attributes returns what comes nearest to p in a thread that has base now. The flags stay,
+// and so does the nice value if p is not in the fair band.
+func (p Prio) attributes(base sys.SchedAttr) sys.SchedAttr {
+	a := base
+	a.RTPriority, a.Runtime, a.Deadline, a.Period = 0, 0, 0, 0
 	switch {
-	case prio < fairFirst:
-		a.policy = schedIdle
-	case prio < rtFirst:
-		a.policy, a.nice = schedOther, int32(niceZero)-int32(prio)
-		a.runtime = sliceFirst
-		for level := fairFirst; level < prio; level++ {
-			a.runtime = a.runtime * sliceStep / 1000
+	case p < fairFirst:
+		a.Policy = sys.SchedIdle
+	case p < rtFirst:
+		a.Policy, a.Nice = sys.SchedOther, p.nice()
+		a.Runtime = sliceFirst
+		for level := fairFirst; level < p; level++ {
+			a.Runtime = a.Runtime * sliceStep / 1000
 		}
 	default:
-		a.policy, a.rtPriority = schedRR, uint32(prio-rtFirst)+1
+		a.Policy, a.RTPriority = sys.SchedRR, uint32(p-rtFirst)+1
 	}
 	return a
 }
 
-// isAt tells whether these are what comes of a priority. The slice does not count: older
-// kernels do not tell it.
-func (a attributes) isAt(prio Prio) bool {
-	want := a.at(prio)
-	want.runtime = a.runtime
+// matches tells whether a thread with these attributes is at p. The slice is not compared,
+// as kernels before 6.12 do not tell it.
+func (p Prio) matches(a sys.SchedAttr) bool {
+	want := p.attributes(a)
+	want.Runtime = a.Runtime
 	return a == want
-}
-
-// getAttributes returns what a thread has without a Go priority.
-func getAttributes(tid int) (attributes, syscall.Errno) {
-	var a attributes
-	_, _, errno := syscall.Syscall6(sysSchedGetattr, uintptr(tid),
-		uintptr(unsafe.Pointer(&a)), unsafe.Sizeof(a), 0, 0, 0)
-	if errno != 0 {
-		return a, errno
-	}
-	a.size = uint32(unsafe.Sizeof(a))
-	// Of a real-time thread it does not tell the nice value, which is there nonetheless.
-	// The bare system call counts from 20 downwards, as no result is to be negative.
-	lessNice, err := syscall.Getpriority(syscall.PRIO_PROCESS, tid)
-	a.nice = 20 - int32(lessNice)
-	errno, _ = err.(syscall.Errno)
-	return a, errno
-}
-
-func setAttributes(tid int, a attributes) syscall.Errno {
-	_, _, errno := syscall.Syscall(sysSchedSetattr, uintptr(tid), uintptr(unsafe.Pointer(&a)), 0)
-	return errno
 }
 
 const (
@@ -95,30 +59,30 @@ const (
 	capSysNice   = 23
 )
 
-// mayChange tells whether sched_setattr(2) would let the calling thread go from one to
-// the other.
-func mayChange(from, to attributes) bool {
+// mayChange tells whether sched_setattr(2) would let the calling thread change its
+// attributes.
+func mayChange(from, to sys.SchedAttr) bool {
 	return hasSysNice() || allowed(from, to, limit(rlimitNice), limit(rlimitRTPrio))
 }
 
-// allowed tells it for a thread without CAP_SYS_NICE and with these limits. See
-// user_check_sched_setscheduler() in kernel/sched/syscalls.c.
-func allowed(from, to attributes, niceLimit, rtLimit uint64) bool {
+// allowed is the rule for a thread without CAP_SYS_NICE that has these limits. It is that
+// of user_check_sched_setscheduler() in kernel/sched/syscalls.c.
+func allowed(from, to sys.SchedAttr, niceLimit, rtLimit uint64) bool {
 	mayHave := func(nice int32) bool { return uint64(20-nice) <= niceLimit }
-	switch to.policy {
-	case schedFIFO, schedRR:
-		if to.policy != from.policy && rtLimit == 0 {
+	switch to.Policy {
+	case sys.SchedFIFO, sys.SchedRR:
+		if to.Policy != from.Policy && rtLimit == 0 {
 			return false
 		}
-		if to.rtPriority > from.rtPriority && uint64(to.rtPriority) > rtLimit {
+		if to.RTPriority > from.RTPriority && uint64(to.RTPriority) > rtLimit {
 			return false
 		}
-	case schedOther, schedBatch:
-		if to.nice < from.nice && !mayHave(to.nice) {
+	case sys.SchedOther, sys.SchedBatch:
+		if to.Nice < from.Nice && !mayHave(to.Nice) {
 			return false
 		}
 	}
-	return from.policy != schedIdle || to.policy == schedIdle || mayHave(from.nice)
+	return from.Policy != sys.SchedIdle || to.Policy == sys.SchedIdle || mayHave(from.Nice)
 }
 
 func limit(resource int) uint64 {
@@ -129,14 +93,15 @@ func limit(resource int) uint64 {
 	return limit.Cur
 }
 
-// initialUserNamespace is the inode of the first one, PROC_USER_INIT_INO of
+// initialUserNamespace has the inode of the initial user namespace, PROC_USER_INIT_INO of
 // include/linux/proc_ns.h.
 const initialUserNamespace = "user:[4026531837]"
 
-// hasSysNice tells whether the calling thread has CAP_SYS_NICE. Only that of the initial
-// user namespace counts; in another one, all root's capabilities are of that one.
+// hasSysNice tells whether the calling thread has CAP_SYS_NICE of the initial user
+// namespace, the only one that counts. The capabilities of root in another user namespace
+// are of that one.
 func hasSysNice() bool {
-	// Without user namespaces, there is no such file.
+	// A kernel without user namespaces has no such file.
 	if namespace, err := os.Readlink("/proc/self/ns/user"); err == nil && namespace != initialUserNamespace {
 		return false
 	}

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"go_sched/gosched/internal/sys"
 )
 
 // The mapping here is that of the module, as the tool prints it in its own test.
@@ -23,10 +25,10 @@ func TestMappingIsThatOfTheModule(t *testing.T) {
 	must(t, err)
 	rows := regexp.MustCompile(`(?m)^ *(\d+) +(?:idle|fair|rt) +(SCHED_\w+) +(\S+) +(\S+) +(\S+) +\S+$`).
 		FindAllStringSubmatch(string(text), -1)
-	if len(rows) != levels {
+	if len(rows) != sys.Levels {
 		t.Fatalf("%d levels", len(rows))
 	}
-	policies := map[string]uint32{"SCHED_IDLE": schedIdle, "SCHED_OTHER": schedOther, "SCHED_RR": schedRR}
+	policies := map[string]uint32{"SCHED_IDLE": sys.SchedIdle, "SCHED_OTHER": sys.SchedOther, "SCHED_RR": sys.SchedRR}
 	number := func(text string) int64 {
 		if text == "-" {
 			return 0
@@ -36,11 +38,11 @@ func TestMappingIsThatOfTheModule(t *testing.T) {
 		return n
 	}
 	for i, row := range rows {
-		got := attributes{}.at(Prio(i))
+		got := Prio(i).attributes(sys.SchedAttr{})
 		// The slice is printed in ms with three places.
-		want := attributes{policy: policies[row[2]], nice: int32(number(row[3])), rtPriority: uint32(number(row[4]))}
-		slice := (got.runtime + 500) / 1000
-		want.runtime = got.runtime
+		want := sys.SchedAttr{Policy: policies[row[2]], Nice: int32(number(row[3])), RTPriority: uint32(number(row[4]))}
+		slice := (got.Runtime + 500) / 1000
+		want.Runtime = got.Runtime
 		if number(row[1]) != int64(i) || got != want || slice != uint64(number(row[5])) {
 			t.Errorf("%d: got %+v, the tool prints %v", i, got, row[0])
 		}
@@ -49,27 +51,27 @@ func TestMappingIsThatOfTheModule(t *testing.T) {
 
 func TestPermissionRulesAreThoseOfTheKernel(t *testing.T) {
 	// Without privilege and limits, which is the case of interest: from, to, allowed.
-	normal := attributes{}
+	normal := sys.SchedAttr{}
 	for _, test := range []struct {
-		from, to attributes
+		from, to sys.SchedAttr
 		want     bool
 	}{
 		{normal, normal, true},
-		{normal.at(24), normal, false},
-		{normal, normal.at(24), true},
-		{normal.at(8), normal, false},
-		{normal.at(8), normal.at(0), true},
-		{normal, normal.at(50), false},
-		{normal.at(50), normal.at(49), true},
-		{normal.at(50), normal.at(51), false},
-		{normal.at(50), normal, true},
-		{normal.at(50), normal.at(8), true},
+		{Prio(24).attributes(normal), normal, false},
+		{normal, Prio(24).attributes(normal), true},
+		{Prio(8).attributes(normal), normal, false},
+		{Prio(8).attributes(normal), Prio(0).attributes(normal), true},
+		{normal, Prio(50).attributes(normal), false},
+		{Prio(50).attributes(normal), Prio(49).attributes(normal), true},
+		{Prio(50).attributes(normal), Prio(51).attributes(normal), false},
+		{Prio(50).attributes(normal), normal, true},
+		{Prio(50).attributes(normal), Prio(8).attributes(normal), true},
 	} {
 		if got := allowed(test.from, test.to, 0, 0); got != test.want {
 			t.Errorf("%+v to %+v: %v", test.from, test.to, got)
 		}
 	}
-	if !allowed(normal.at(8), normal, 20, 0) || allowed(normal.at(24), normal, 19, 0) || !allowed(normal, normal.at(50), 0, 3) || allowed(normal, normal.at(51), 0, 3) {
+	if !allowed(Prio(8).attributes(normal), normal, 20, 0) || allowed(Prio(24).attributes(normal), normal, 19, 0) || !allowed(normal, Prio(50).attributes(normal), 0, 3) || allowed(normal, Prio(51).attributes(normal), 0, 3) {
 		t.Error("a limit is not what it is for the kernel")
 	}
 }

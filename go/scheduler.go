@@ -11,32 +11,32 @@ import (
 	"syscall"
 )
 
-// Backend is what a Scheduler works with.
+// Backend is what a Scheduler sets priorities with.
 type Backend int
 
 const (
-	// Device is /dev/go_sched: all that there is.
+	// Device is /dev/go_sched, the only backend with all features.
 	Device Backend = iota + 1
-	// SystemCall is go_set_schedprio(2), for who may not open the device. It answers no
-	// questions: Get reports what /proc/TID/sched shows. That has no ceiling of a thread
-	// which never had a priority, and does not tell where children start: what this
-	// Scheduler has not set itself is StartAtBase, unless the thread was created with it,
-	// and Do returns a thread to just that. There are no hints, and a thread that is bound
-	// to one by other means is not known to be.
+	// SystemCall is go_set_schedprio(2), for users who may not open the device. It has no
+	// hints. Get returns what /proc/TID/sched shows, which has no ceiling for a thread that
+	// never had a priority, and does not tell Children. For a priority that this Scheduler
+	// has not set, Get reports Inherit if the thread inherited it, or else StartAtBase, and
+	// Do returns a thread to that. A thread that is bound to a hint is not known to be.
 	//
-	// A kernel without CONFIG_SCHED_DEBUG shows nothing. Get then knows what this Scheduler
-	// has set, and all other threads are taken for such without a priority: Do returns
-	// them to their base.
+	// A kernel without CONFIG_SCHED_DEBUG shows nothing. Then Get returns what this
+	// Scheduler has set, and all other threads count as threads without a priority: Do
+	// returns them to their base.
 	SystemCall
-	// SchedSetattr is sched_setattr(2), on any kernel since 3.14: SCHED_IDLE for 0 to 15,
-	// nice 32 - priority for 16 to 47, with a slice since 6.12, and SCHED_RR at priority
-	// - 47 above. Without CAP_SYS_NICE, RLIMIT_NICE or RLIMIT_RTPRIO, what was lowered
-	// stays low: Do refuses to begin, Clear fails. Priorities 0 to 15 are all the same,
-	// though Get reports the one that was given. Children start at the priority of their
-	// parent whatever Set was told, and Get says Inherit. There are neither ceilings nor
-	// hints. Get knows what this Scheduler has set, and Clear returns a thread to what it
-	// had when this Scheduler set it first. A thread with a Go priority, under a kernel
-	// that shows it, is refused.
+	// SchedSetattr is sched_setattr(2), on any kernel since 3.14. It maps 0 to 15 to
+	// SCHED_IDLE; 16 to 47 to nice 32 - priority, with a slice since 6.12; and 48 to 63 to
+	// SCHED_RR at priority - 47. There are neither ceilings nor hints.
+	//
+	// Without CAP_SYS_NICE, RLIMIT_NICE or RLIMIT_RTPRIO, a thread that was lowered stays
+	// low: Do refuses to begin, and Clear fails. Priorities 0 to 15 are the same, though
+	// Get returns the one that was set. Children always start at the priority of their
+	// parent, and Get says Inherit. Get returns what this Scheduler has set, and Clear
+	// returns a thread to what it had when this Scheduler set it first. A thread with a Go
+	// priority is refused under a kernel that shows it.
 	SchedSetattr
 )
 
@@ -57,25 +57,25 @@ func (b Backend) String() string {
 type Scheduler struct {
 	kind    Backend
 	threads interface {
-		// In these a thread has an id of its own and never 0.
+		// The id of the calling thread is its own here, never 0.
 		set(tid int, prio Prio, children Children) error
 		get(tid int) (State, error)
 		clear(tid int) error
-		// mayReturn returns an error if the calling thread, which is in this state,
-		// could not be brought back to it from prio.
+		// mayReturn returns an error if the calling thread could not be brought back from
+		// prio to the state before, in which it is.
 		mayReturn(tid int, before State, prio Prio) error
 	}
 	device *device // Nil unless kind is Device.
 
-	// Roles of threads, see Thread: of *attribution, by id. A thread may be lowered when it
-	// looks here, so there is no lock.
+	// Roles of threads: of *assignment, by id. There is no lock, as a thread that is lowered
+	// would hold it for long.
 	roles sync.Map
 }
 
-// Open opens the first backend that works here, in the order given; without any, the
-// Device. What is not given is not used: a program that wants to run where go_sched is
-// not says so by giving SchedSetattr, and Backend tells what it got. A device whose
-// version does not fit is an error, whatever comes after it.
+// Open opens the first of the backends that works here; without arguments, the Device. It
+// uses no other backend than those: a program that shall run without go_sched too includes
+// SchedSetattr, and asks Backend which one it got. A device with another ABI version is an
+// error, whatever comes after it.
 func Open(backends ...Backend) (*Scheduler, error) {
 	if len(backends) == 0 {
 		backends = []Backend{Device}
@@ -89,7 +89,7 @@ func Open(backends ...Backend) (*Scheduler, error) {
 			s.device, err = openDevice()
 			s.threads = s.device
 		case SystemCall:
-			s.threads, err = openCall()
+			s.threads, err = openSyscall()
 		case SchedSetattr:
 			s.threads, err = openSetattr()
 		default:
@@ -104,14 +104,14 @@ func Open(backends ...Backend) (*Scheduler, error) {
 		}
 		failures = append(failures, err)
 	}
-	return nil, joined(failures)
+	return nil, joinFailures(failures)
 }
 
-// Backend tells what is used.
+// Backend returns the backend in use.
 func (s *Scheduler) Backend() Backend { return s.kind }
 
-// Close closes the device; without one, there is nothing to close. Priorities stay, and
-// so do hints that are bound: what they are told last stays in force, but Unbind fails.
+// Close closes the device, and does nothing with another backend. Priorities stay. So do
+// hints that are bound: Set works on, but Unbind fails.
 func (s *Scheduler) Close() error {
 	if s.device == nil {
 		return nil
@@ -119,7 +119,7 @@ func (s *Scheduler) Close() error {
 	return s.device.close()
 }
 
-// Set gives a thread a priority; tid is a thread id of this pid namespace, 0 is the
+// Set gives a thread a priority. The tid is a thread id of this pid namespace, or 0 for the
 // calling thread. After an error nothing has changed.
 func (s *Scheduler) Set(tid int, prio Prio, children Children) error {
 	if err := prio.check(); err != nil {
@@ -135,12 +135,12 @@ func (s *Scheduler) Set(tid int, prio Prio, children Children) error {
 	return s.threads.set(tid, prio, children)
 }
 
-// SetCurrent gives the calling thread a priority. The goroutine is locked to it with
-// runtime.LockOSThread, or what the thread runs next has the priority as well; and if it
-// is to have it for a while only, Do is safer.
+// SetCurrent gives the calling thread a priority. The goroutine should be locked to the
+// thread with runtime.LockOSThread: without that, the next goroutine on the thread has the
+// priority too. For a priority that ends, Do is safer.
 func (s *Scheduler) SetCurrent(prio Prio) error { return s.Set(0, prio, StartAtBase) }
 
-// Get returns what is known of a thread; 0 is the calling one.
+// Get returns the state of a thread, 0 for the calling one.
 func (s *Scheduler) Get(tid int) (State, error) {
 	tid, err := thread(tid)
 	if err != nil {
@@ -149,8 +149,8 @@ func (s *Scheduler) Get(tid int) (State, error) {
 	return s.threads.get(tid)
 }
 
-// Clear takes a thread's priority away, which returns it to what it had before; 0 is
-// the calling thread. It succeeds when there is none.
+// Clear ends the priority of a thread, 0 for the calling one, which returns the thread to
+// its base. Clear succeeds if there is no priority.
 func (s *Scheduler) Clear(tid int) error {
 	tid, err := thread(tid)
 	if err != nil {
@@ -159,7 +159,7 @@ func (s *Scheduler) Clear(tid int) error {
 	return s.threads.clear(tid)
 }
 
-// thread returns the thread that tid names.
+// thread returns the id of the thread that tid names, which is never 0.
 func thread(tid int) (int, error) {
 	if tid < 0 || tid > math.MaxInt32 {
 		return 0, refused(syscall.EINVAL, "%d is not a thread id: they are positive, and 0 is "+

@@ -11,32 +11,34 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"go_sched/gosched/internal/sys"
 )
 
-// records are what a backend that is a system call keeps of threads.
+// threadTable has the records of threads that a backend keeps which is a system call.
 //
-// There is no lock: a thread that was lowered may not run again for long, and whoever
-// waited for a lock of such a thread would wait as long. (A sync.Map has one for what is
-// new to it, and holds it for no system call.)
-type records struct {
+// It takes no lock during a system call: a thread that was lowered may not run again for
+// long, and a thread that waited for its lock would wait as long. (A sync.Map locks for a
+// new key only.)
+type threadTable struct {
 	byTID sync.Map // Of *cell, by thread id.
-	// How many there are, and at how many those of threads that have ended are dropped.
-	count, crowd atomic.Int64
+	// The number of cells, and the number at which those of ended threads are dropped.
+	count, dropAt atomic.Int64
 }
 
-// cell has the record of the thread that has an id now, or of one that had it.
+// cell has the record of the thread that has an id now, or of an earlier one.
 type cell = atomic.Pointer[record]
 
-// record is what is kept of a thread. It is replaced, and never changed.
+// record is what is kept of a thread. It never changes; another record replaces it.
 type record struct {
-	start    uint64 // Tells the thread from another one that got its id.
+	start    uint64 // See startTime. Tells the thread from another one with its id.
 	prio     Prio   // None: what follows has no meaning.
 	children Children
-	base     *attributes // What the thread had before.
+	base     *sys.SchedAttr // The attributes before the priority was set.
 }
 
-// of returns the record of a thread that started then; one without a priority if there
-// is none.
+// of returns the record if it is of a thread with that start time, or else one without a
+// priority.
 func (r *record) of(start uint64) *record {
 	if r != nil && r.start == start {
 		return r
@@ -44,28 +46,29 @@ func (r *record) of(start uint64) *record {
 	return &record{start: start, prio: None}
 }
 
-// find returns the record of a thread; one without a priority if there is none.
-func (r *records) find(tid int) (*record, syscall.Errno) {
+// find returns the record of a thread, or one without a priority if none is kept.
+func (t *threadTable) find(tid int) (*record, syscall.Errno) {
 	start, err := startTime(tid)
 	if err != nil {
 		return nil, syscall.ESRCH
 	}
-	if c, ok := r.byTID.Load(tid); ok {
+	if c, ok := t.byTID.Load(tid); ok {
 		return c.(*cell).Load().of(start), 0
 	}
 	return (*record)(nil).of(start), 0
 }
 
-// replace has change bring a thread to what its next record says. That is kept before, so
-// that a thread has nothing left to do once it is lowered; and as each record follows from
-// the one that it replaces, nobody takes what another goroutine has set for the base.
-func (r *records) replace(tid int, next func(*record) (record, syscall.Errno),
+// replace calls next for the record that follows the present one, stores it, and calls
+// change to bring the thread to it. The record is stored first, so that a thread has
+// nothing left to do once it is lowered. It is stored only over the record that next saw,
+// so that no goroutine takes for the base what another one has set.
+func (t *threadTable) replace(tid int, next func(*record) (record, syscall.Errno),
 	change func(record) syscall.Errno) syscall.Errno {
 	start, err := startTime(tid)
 	if err != nil {
 		return syscall.ESRCH
 	}
-	c := r.cell(tid)
+	c := t.cell(tid)
 	for {
 		old := c.Load()
 		after, errno := next(old.of(start))
@@ -84,47 +87,35 @@ func (r *records) replace(tid int, next func(*record) (record, syscall.Errno),
 }
 
 // forget drops a record that find returned, unless it has been replaced since.
-func (r *records) forget(tid int, old *record) {
-	if c, ok := r.byTID.Load(tid); ok {
+func (t *threadTable) forget(tid int, old *record) {
+	if c, ok := t.byTID.Load(tid); ok {
 		c.(*cell).CompareAndSwap(old, nil)
 	}
 }
 
-// cell returns the cell of an id.
-func (r *records) cell(tid int) *cell {
-	if c, ok := r.byTID.Load(tid); ok {
+// cell returns the cell of an id, which it makes if there is none.
+func (t *threadTable) cell(tid int) *cell {
+	if c, ok := t.byTID.Load(tid); ok {
 		return c.(*cell)
 	}
-	c, was := r.byTID.LoadOrStore(tid, &cell{})
-	if !was && r.count.Add(1) >= r.crowd.Load() {
-		r.dropEnded()
+	c, loaded := t.byTID.LoadOrStore(tid, &cell{})
+	if !loaded && t.count.Add(1) >= t.dropAt.Load() {
+		t.dropEnded()
 	}
 	return c.(*cell)
 }
 
 // dropEnded drops the cells of ids that no thread has.
-func (r *records) dropEnded() {
-	r.byTID.Range(func(tid, _ any) bool {
+func (t *threadTable) dropEnded() {
+	t.byTID.Range(func(tid, _ any) bool {
 		if _, err := startTime(tid.(int)); err != nil {
-			if _, was := r.byTID.LoadAndDelete(tid); was {
-				r.count.Add(-1)
+			if _, loaded := t.byTID.LoadAndDelete(tid); loaded {
+				t.count.Add(-1)
 			}
 		}
 		return true
 	})
-	r.crowd.Store(2*r.count.Load() + 64)
-}
-
-// state is what a record tells, beside what is in force.
-func (r *record) state(tid int) State {
-	state := State{Prio: r.prio, Applied: None, Ceiling: None, Children: r.children}
-	if r.prio == None {
-		return state
-	}
-	if now, errno := getAttributes(tid); errno == 0 && now.isAt(r.prio) {
-		state.Applied = r.prio
-	}
-	return state
+	t.dropAt.Store(2*t.count.Load() + 64)
 }
 
 // startTime returns when a thread started, in clock ticks since the machine did.
@@ -133,9 +124,9 @@ func startTime(tid int) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The name, in parentheses, may contain anything.
+	// The name, field 2, is in parentheses and may contain anything.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	// It is number 22, see proc(5), and what is cut off had two.
+	// The start time is field 22, see proc(5), and two are cut off.
 	if len(fields) < 20 {
 		return 0, syscall.ESRCH
 	}

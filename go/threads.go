@@ -14,26 +14,28 @@ import (
 	"syscall"
 )
 
-// Source is how the role of a thread is known.
+// Source says how the role of a thread is known.
 type Source string
 
 const (
-	// Declared: the thread is under Do, or bound. Its role is that of the Role, or empty.
+	// Declared is the Source of a thread that runs Do or is bound. Its role is the name of
+	// the Role, empty without one.
 	Declared Source = "declared"
-	// MainThread: it is the one that the process started with.
+	// MainThread is the Source of the thread that the process started with.
 	MainThread Source = "main thread"
-	// ThreadName: it has another name than the process, which the Go runtime gives to
-	// none. C code has named it, and the name is its role.
+	// ThreadName is the Source of a thread whose name differs from that of the process. The
+	// Go runtime names no thread, so C code has named it, and the name is its role.
 	ThreadName Source = "thread name"
-	// StartOrder: it is the first that was started. There the Go runtime has sysmon,
-	// which takes Ps back from threads, unless C code started one before; all versions
-	// since 1.19 do so, and none has promised it.
+	// StartOrder is the Source of the thread that was started first. The Go runtime starts
+	// sysmon first, which takes Ps back from threads, unless C code has started a thread
+	// before. All versions since 1.19 do so; none promises it.
 	StartOrder Source = "start order"
-	// Unknown: any goroutine may run there, a worker of the garbage collector too.
+	// Unknown is the Source of all other threads. Any goroutine may run there, a worker of
+	// the garbage collector too.
 	Unknown Source = "unknown"
 )
 
-// Thread is an entry of the listing.
+// Thread is an entry of the list that Threads returns.
 type Thread struct {
 	TID    int
 	Name   string // As in /proc/self/task/TID/comm.
@@ -42,17 +44,16 @@ type Thread struct {
 	State  State
 }
 
-// attribution is what a thread is listed as.
-type attribution struct {
+// assignment says that a thread has a role.
+type assignment struct {
 	role string
-	// Of the thread, if it may end before the attribution does; see startTime.
+	// The startTime of the thread if the thread may end before the assignment does, or 0.
 	start uint64
 }
 
-// attribute records what a thread is listed as from now on, nil for nothing, and returns
-// what it was listed as before.
-func (s *Scheduler) attribute(tid int, a *attribution) *attribution {
-	former := s.attributed(tid)
+// assignRole assigns a role to a thread, nil for none, and returns the former assignment.
+func (s *Scheduler) assignRole(tid int, a *assignment) *assignment {
+	former := s.assignedRole(tid)
 	if a == nil {
 		s.roles.Delete(tid)
 	} else {
@@ -61,33 +62,34 @@ func (s *Scheduler) attribute(tid int, a *attribution) *attribution {
 	return former
 }
 
-// attributed returns what a thread is listed as, or nil.
-func (s *Scheduler) attributed(tid int) *attribution {
+// assignedRole returns the assignment of a thread, or nil.
+func (s *Scheduler) assignedRole(tid int) *assignment {
 	a, _ := s.roles.Load(tid)
-	found, _ := a.(*attribution)
+	found, _ := a.(*assignment)
 	return found
 }
 
-// declared returns the attribution of a thread that started then, or nil.
-func (s *Scheduler) declared(tid int, start uint64) *attribution {
-	a := s.attributed(tid)
+// declaredRole returns the assignment of a thread with that start time, or nil.
+func (s *Scheduler) declaredRole(tid int, start uint64) *assignment {
+	a := s.assignedRole(tid)
 	if a != nil && a.start != 0 && a.start != start {
 		return nil
 	}
 	return a
 }
 
-// Threads lists the threads of this process, by id, with what can be known of their
-// roles. Threads may come and go meanwhile.
+// Threads returns the threads of this process, by id, with what can be known of their roles.
+// Threads may start and end meanwhile.
 //
-// Goroutines move between threads. So nobody can know, without being told, which thread
-// runs the garbage collector's workers, a timer or a request; what a goroutine is locked
-// to with runtime.LockOSThread alone; or which thread waits in a system call or is idle.
-// The first runtime.LockOSThread, by Do for example, has the runtime start one thread more,
-// its template thread, which starts others and runs no goroutine; it is listed as Unknown.
-// Package runtime/metrics tells how much work there is, and not where: since Go 1.20,
-// /cpu/classes/gc/mark/idle:cpu-seconds is what the idle workers of the garbage collector
-// took, of all threads together, and /cpu/classes/gc/total:cpu-seconds what all of it took.
+// Goroutines move between threads. So it is not known, unless the program declares it, which
+// thread runs the workers of the garbage collector, a timer or a request; which goroutine is
+// locked to a thread by runtime.LockOSThread alone; and which thread is in a system call or
+// idle. The first runtime.LockOSThread, by Do for example, has the runtime start its template
+// thread, which starts other threads and runs no goroutine; its Source is Unknown.
+//
+// Package runtime/metrics tells how much work there is, of all threads together: since Go
+// 1.20, /cpu/classes/gc/mark/idle:cpu-seconds is the time of the idle workers of the garbage
+// collector, and /cpu/classes/gc/total:cpu-seconds that of all its work.
 func (s *Scheduler) Threads() ([]Thread, error) {
 	entries, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -102,7 +104,7 @@ func (s *Scheduler) Threads() ([]Thread, error) {
 	sort.Ints(tids)
 	process := threadName(os.Getpid())
 	var threads []Thread
-	// The first started but for the main thread: its index and its start.
+	// The index and the start time of the thread started first after the main thread.
 	first, firstStart := -1, uint64(math.MaxUint64)
 	for _, tid := range tids {
 		start, err := startTime(tid)
@@ -117,11 +119,11 @@ func (s *Scheduler) Threads() ([]Thread, error) {
 			return nil, err
 		}
 		t := Thread{TID: tid, Name: threadName(tid), Source: Unknown, State: state}
-		// Within a tick, the lowest id counts.
+		// Of threads started within the same clock tick, the lowest id counts.
 		if tid != os.Getpid() && start < firstStart {
 			first, firstStart = len(threads), start
 		}
-		declared := s.declared(tid, start)
+		declared := s.declaredRole(tid, start)
 		switch {
 		case declared != nil:
 			t.Role, t.Source = declared.role, Declared

@@ -1,77 +1,69 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//go:build linux
-
-package gosched
+// Package maxprocs sets GOMAXPROCS to the CPU quota of a program's cgroup. To import it is
+// enough:
+//
+//	import _ "go_sched/gosched/maxprocs"
+//
+// It calls Set when the program starts, and logs an error. A program that wants the result
+// calls Set again. Where there are no cgroups, as on other systems than Linux, the package
+// changes nothing.
+package maxprocs
 
 import (
 	"fmt"
 	"io/fs"
+	"log"
 	"math"
-	"math/bits"
 	"os"
 	"path"
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
-	"unsafe"
 )
 
-// LimitProcs lowers GOMAXPROCS to the CPUs that this process can use, and returns what
-// holds then: the number that its affinity allows, of which the cpuset is part, or its
-// quota of CPU time if that is less, rounded up, but at least 2. The quota is the
-// smallest on the path from its cgroup to the root, version 1 or 2, as far as it is
-// visible. A program calls it once, before it starts goroutines.
+func init() {
+	if n, err := Set(); err != nil {
+		log.Printf("maxprocs: GOMAXPROCS stays %d: %v", n, err)
+	}
+}
+
+// Set lowers GOMAXPROCS to the number of CPUs that this process can use, and returns the
+// GOMAXPROCS that results. That number is the one of the process's affinity when it started,
+// of which the cpuset is part, or its quota of CPU time if that is less. The quota is rounded
+// up to a whole number of 2 or more. It is the smallest on the path from the cgroup to the
+// root that is visible, of cgroup version 1 or 2.
 //
-// An explicit GOMAXPROCS environment variable stays, and GOMAXPROCS is never raised. The
-// runtime of Go 1.25 and later does the same by itself, if the main module's go.mod says
-// so many, but for quotas of outer cgroups: without those LimitProcs then changes
-// nothing, and the runtime goes on to follow changes of the quota. Where LimitProcs does
-// lower GOMAXPROCS, it stays.
-func LimitProcs() (int, error) {
+// Set never raises GOMAXPROCS, and does nothing if the environment variable GOMAXPROCS is
+// set. The runtime of Go 1.25 and later looks at the quota itself, if the go.mod of the main
+// module names such a version, but not at the quotas of outer cgroups. Where those do not
+// matter, Set changes nothing there, and the runtime goes on to follow changes of the quota.
+// What Set has lowered stays.
+func Set() (int, error) {
 	if n, err := strconv.Atoi(os.Getenv("GOMAXPROCS")); err == nil && n > 0 {
 		return runtime.GOMAXPROCS(0), nil
-	}
-	width, errno := affinityWidth()
-	if errno != 0 {
-		return runtime.GOMAXPROCS(0), os.NewSyscallError("sched_getaffinity", errno)
 	}
 	quota, err := cpuQuota(os.DirFS("/"))
 	if err != nil {
 		return runtime.GOMAXPROCS(0), err
 	}
-	// GOMAXPROCS is called to change something only: from then on the runtime follows no
-	// changes any more.
-	if want := procs(width, quota); want < runtime.GOMAXPROCS(0) {
+	// After a call that sets GOMAXPROCS, the runtime follows no changes any more.
+	if want := procs(runtime.NumCPU(), quota); want < runtime.GOMAXPROCS(0) {
 		runtime.GOMAXPROCS(want)
 	}
 	return runtime.GOMAXPROCS(0), nil
 }
 
 // procs rounds as the runtime of Go 1.25 does.
-func procs(width int, quota float64) int {
-	if limit := math.Max(2, math.Ceil(quota)); limit < float64(width) {
+func procs(cpus int, quota float64) int {
+	if limit := math.Max(2, math.Ceil(quota)); limit < float64(cpus) {
 		return int(limit)
 	}
-	return width
+	return cpus
 }
 
-// affinityWidth returns the number of CPUs that the process may run on.
-func affinityWidth() (int, syscall.Errno) {
-	// As many CPUs as any kernel is built for: 8192.
-	var set [128]uint64
-	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, 0,
-		unsafe.Sizeof(set), uintptr(unsafe.Pointer(&set)))
-	width := 0
-	for _, word := range set {
-		width += bits.OnesCount64(word)
-	}
-	return width, errno
-}
-
-// cpuQuota returns how many CPUs' time this process may use, +Inf without a quota. Root is
-// the root directory.
+// cpuQuota returns the CPU time that this process may use in seconds a second, +Inf without
+// a quota. The argument is the root directory.
 func cpuQuota(root fs.FS) (float64, error) {
 	cgroup, version, err := cpuCgroup(root)
 	if err != nil || version == 0 {
@@ -81,7 +73,7 @@ func cpuQuota(root fs.FS) (float64, error) {
 	if err != nil || mount == nil {
 		return math.Inf(1), err
 	}
-	// What is outside the mount, or outside the cgroup namespace, is not visible.
+	// A cgroup outside the mount, or outside the cgroup namespace, is not visible.
 	inside := "/"
 	if mount.root == "/" {
 		inside = cgroup
@@ -101,8 +93,8 @@ func cpuQuota(root fs.FS) (float64, error) {
 	}
 }
 
-// cpuCgroup returns the cgroup that counts for CPU time, and the version of its hierarchy;
-// 0 if there is none.
+// cpuCgroup returns the cgroup whose quota counts, and the version of its hierarchy, 0
+// without one.
 func cpuCgroup(root fs.FS) (cgroup string, version int, err error) {
 	text, err := readIfThere(root, "proc/self/cgroup")
 	for _, line := range strings.Split(text, "\n") {
@@ -120,7 +112,7 @@ func cpuCgroup(root fs.FS) (cgroup string, version int, err error) {
 	return cgroup, version, err
 }
 
-// mountPoint is where a part of a cgroup hierarchy is mounted.
+// mountPoint says which part of a cgroup hierarchy is mounted where.
 type mountPoint struct {
 	root, point string
 }
@@ -145,7 +137,7 @@ func cgroupMount(root fs.FS, version int) (*mountPoint, error) {
 	return nil, nil
 }
 
-// unescape undoes what mountinfo does to special characters, see proc(5).
+// unescape replaces the escape sequences of mountinfo, see proc(5).
 func unescape(name string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(name)
 }
@@ -177,7 +169,7 @@ func quotaOf(root fs.FS, directory string, version int) (float64, error) {
 			*value = strings.TrimSpace(text)
 		}
 	}
-	// The root has no such files.
+	// The root cgroup has no such files.
 	if quota == "" || quota == "max" || quota == "-1" {
 		return math.Inf(1), nil
 	}
@@ -192,7 +184,7 @@ func quotaOf(root fs.FS, directory string, version int) (float64, error) {
 	return used / of, nil
 }
 
-// readIfThere returns the content of a file, and nothing if there is no such file.
+// readIfThere returns the content of a file, or "" if there is no such file.
 func readIfThere(root fs.FS, name string) (string, error) {
 	text, err := fs.ReadFile(root, name)
 	if os.IsNotExist(err) {

@@ -2,7 +2,7 @@
 
 //go:build linux
 
-package gosched
+package maxprocs
 
 import (
 	"fmt"
@@ -85,68 +85,74 @@ func TestQuotaIsTheSmallestOnThePath(t *testing.T) {
 	_, err := cpuQuota(files("proc/self/cgroup", "0::/\n", "proc/self/mountinfo", v2Mount,
 		"sys/fs/cgroup/cpu.max", "many 100000\n"))
 	if err == nil || !strings.Contains(err.Error(), "/sys/fs/cgroup") {
-		t.Errorf("what cannot be read is taken for something: %v", err)
+		t.Errorf("no error names the unreadable quota: %v", err)
 	}
 }
 
 func TestProcsAreRoundedUp(t *testing.T) {
 	for _, test := range []struct {
-		width int
+		cpus  int
 		quota float64
 		want  int
 	}{
 		{8, math.Inf(1), 8}, {8, 8, 8}, {8, 2.5, 3}, {8, 3, 3}, {8, 0.5, 2}, {1, 0.5, 1}, {4, 100, 4},
 	} {
-		if got := procs(test.width, test.quota); got != test.want {
-			t.Errorf("%d CPUs, quota %v: got %d, want %d", test.width, test.quota, got, test.want)
+		if got := procs(test.cpus, test.quota); got != test.want {
+			t.Errorf("%d CPUs, quota %v: got %d, want %d", test.cpus, test.quota, got, test.want)
 		}
 	}
 }
 
-func TestAffinityIsTheWidth(t *testing.T) {
-	width, errno := affinityWidth()
-	if errno != 0 || width != runtime.NumCPU() {
-		t.Errorf("got %d, %v; the runtime has %d", width, errno, runtime.NumCPU())
+// inChild is set where this program prints, in place of testing, what Set returns and the
+// quota.
+const inChild = "GO_SCHED_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(inChild) == "" {
+		os.Exit(m.Run())
 	}
+	// The import has set it already.
+	before := runtime.GOMAXPROCS(0)
+	n, err := Set()
+	if err == nil && (n != before || n != runtime.GOMAXPROCS(0)) {
+		err = fmt.Errorf("Set returned %d, GOMAXPROCS was %d and is %d", n, before, runtime.GOMAXPROCS(0))
+	}
+	quota, failure := cpuQuota(os.DirFS("/"))
+	if err != nil || failure != nil {
+		fmt.Fprintln(os.Stderr, err, failure)
+		os.Exit(1)
+	}
+	fmt.Print(n, " ", quota)
 }
 
-// limitProcs is what a child of the tests prints: what LimitProcs returns, and the quota.
-func limitProcs() (string, error) {
-	n, err := LimitProcs()
-	if err == nil && n != runtime.GOMAXPROCS(0) {
-		err = fmt.Errorf("LimitProcs returned %d, GOMAXPROCS is %d", n, runtime.GOMAXPROCS(0))
-	}
-	if err != nil {
-		return "", err
-	}
-	quota, err := cpuQuota(os.DirFS("/"))
-	return fmt.Sprint(n, " ", quota), err
-}
-
-// limitedProcs is what that child prints if a shell command starts it.
-func limitedProcs(t *testing.T, before string, environment ...string) string {
+// child returns what such a program prints if a shell command starts it.
+func child(t *testing.T, before string, environment ...string) string {
 	t.Helper()
 	command := exec.Command("sh", "-c", before+" exec \"$0\"", "/proc/"+strconv.Itoa(os.Getpid())+"/exe")
-	command.Env = append(os.Environ(), append(environment, inChild+"=limitProcs")...)
+	command.Env = append(os.Environ(), append(environment, inChild+"=1")...)
 	command.Stderr = os.Stderr
 	out, err := command.Output()
-	must(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return string(out)
 }
 
 func TestAnExplicitGOMAXPROCSStays(t *testing.T) {
-	if got := limitedProcs(t, "", "GOMAXPROCS=7"); !strings.HasPrefix(got, "7 ") {
+	if got := child(t, "", "GOMAXPROCS=7"); !strings.HasPrefix(got, "7 ") {
 		t.Errorf("got %s", got)
 	}
 }
 
 // In the guest, which has one hierarchy and two CPUs, with cgroups of its own.
 func TestRootProcsFollowTheOuterQuota(t *testing.T) {
-	needGuest(t)
+	if os.Getenv("GO_SCHED_GUEST") == "" {
+		t.Skip("for the guest: tests/go runs it there")
+	}
 	if runtime.NumCPU() < 2 {
 		t.Fatal("the guest has two CPUs")
 	}
-	if got := limitedProcs(t, "taskset -p 1 $$ >/dev/null;"); got != "1 +Inf" {
+	if got := child(t, "taskset -p 1 $$ >/dev/null;"); got != "1 +Inf" {
 		t.Errorf("on one CPU: got %s", got)
 	}
 	// Less than two is rounded up to two.
@@ -157,12 +163,11 @@ func TestRootProcsFollowTheOuterQuota(t *testing.T) {
 		os.Remove("/sys/fs/cgroup/go_test/inner")
 		os.Remove("/sys/fs/cgroup/go_test")
 	})
-	if got := limitedProcs(t, quota+" cat /proc/self/cgroup >/tmp/go_test_cgroup;"); got != "2 1.5" {
+	if got := child(t, quota+" cat /proc/self/cgroup >/tmp/go_test_cgroup;"); got != "2 1.5" {
 		t.Errorf("got %s", got)
 	}
 	cgroup, err := os.ReadFile("/tmp/go_test_cgroup")
-	must(t, err)
-	if string(cgroup) != "0::/go_test/inner\n" {
-		t.Errorf("the process was in %s", cgroup)
+	if err != nil || string(cgroup) != "0::/go_test/inner\n" {
+		t.Errorf("the process was in %s, %v", cgroup, err)
 	}
 }

@@ -1,27 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Builds the tests of the Go package into one program, without libraries, as the
-//! guest has none.
+//! Builds the tests of each package of the Go module into a program, without libraries,
+//! as the guest has none.
 
 use std::env;
+use std::fmt::Write;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+/// What lists the packages that have tests.
+const WITH_TESTS: &str = "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}";
+
 fn main() {
-    let package = "../../go";
-    println!("cargo::rerun-if-changed={package}");
+    println!("cargo::rerun-if-changed=../../go");
     println!("cargo::rerun-if-env-changed=PATH");
     let out = env::var_os("OUT_DIR").expect("cargo says where output goes");
-    let status = Command::new("go")
-        .args(["test", "-c", "-o"])
-        .arg(Path::new(&out).join("gosched.test"))
-        .arg(".")
-        .current_dir(package)
+    let mut programs = String::from("&[");
+    for (number, package) in go(&["list", "-f", WITH_TESTS, "./..."]).lines().enumerate() {
+        let path = Path::new(&out).join(format!("{number}.test"));
+        go(&[
+            "test",
+            "-c",
+            "-o",
+            path.to_str().expect("OUT_DIR is UTF-8"),
+            package,
+        ]);
+        write!(
+            programs,
+            "({package:?}, include_bytes!({path:?}) as &[u8]),"
+        )
+        .expect("a String takes all");
+    }
+    programs.push(']');
+    fs::write(Path::new(&out).join("programs.rs"), programs).expect("OUT_DIR has room");
+}
+
+/// Runs the go command in the module, and returns what it prints.
+fn go(arguments: &[&str]) -> String {
+    let output = Command::new("go")
+        .args(arguments)
+        .current_dir("../../go")
         .env("CGO_ENABLED", "0")
-        .status()
+        .output()
         .unwrap_or_else(|error| panic!("cannot run go: {error}; install it with \"make setup\""));
-    assert!(
-        status.success(),
-        "the Go package's tests do not build, see above"
-    );
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "go {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("the paths are UTF-8")
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The Go package keeps its promises on the patched kernel, as root and as an
-//! unprivileged user.
+//! The packages of the Go module keep their promises on the patched kernel, as root and as
+//! an unprivileged user.
 //!
-//! What a test of the package needs is in its name, see `go/help_test.go`.
+//! What a test needs is in its name, see `go/helpers_test.go`.
 
 use std::fs;
 use std::fs::Permissions;
@@ -16,14 +16,12 @@ use common::device::PublicDevice;
 use common::module::unload;
 use common::module::Reloaded;
 use common::USER;
+use go_test_program::PROGRAMS;
 use libtest_mimic::Arguments;
 use libtest_mimic::Failed;
 use libtest_mimic::Trial;
 
-/// Where the program is in the guest.
-const PATH: &str = "/tmp/gosched.test";
-
-/// Tells the package's tests that what they lack is a failure.
+/// Has a test fail, and not skip, that lacks what it needs.
 const IN_GUEST: (&str, &str) = ("GO_SCHED_GUEST", "1");
 
 /// Who runs a test, and what there is.
@@ -51,25 +49,31 @@ const SETTINGS: [(&str, &[Setting]); 7] = [
 ];
 
 fn main() -> ExitCode {
-    fs::write(PATH, go_test_program::PROGRAM).expect("the guest has room");
-    fs::set_permissions(PATH, Permissions::from_mode(0o755)).expect("the file is root's");
-    let names = Command::new(PATH)
-        .arg("-test.list=.")
-        .output()
-        .expect("the program runs in the guest");
-    let names = String::from_utf8(names.stdout).expect("the names of Go are UTF-8");
     let mut trials = Vec::new();
-    for (prefix, settings) in SETTINGS {
-        let matching = names.lines().filter(|name| name.starts_with(prefix));
-        let before = trials.len();
-        for name in matching {
-            for &setting in settings {
-                let title = format!("{setting:?}::{name}");
-                let name = name.to_owned();
-                trials.push(Trial::test(title, move || run(&name, setting)));
+    for &(package, program) in PROGRAMS {
+        let path = format!("/tmp/{}.test", package.replace('/', "."));
+        fs::write(&path, program).expect("the guest has room");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("the file is root's");
+        let names = Command::new(&path)
+            .arg("-test.list=.")
+            .output()
+            .expect("the program runs in the guest");
+        let names = String::from_utf8(names.stdout).expect("the names of Go are UTF-8");
+        let (_, package) = package
+            .rsplit_once('/')
+            .expect("the module's path has a slash");
+        for name in names.lines() {
+            let settings = SETTINGS.iter().find(|(prefix, _)| name.starts_with(prefix));
+            for &setting in settings.map_or(&[][..], |(_, settings)| settings) {
+                let title = format!("{package}::{setting:?}::{name}");
+                let (path, name) = (path.clone(), name.to_owned());
+                trials.push(Trial::test(title, move || run(&path, &name, setting)));
             }
         }
-        assert!(trials.len() > before, "the package has no {prefix}...");
+    }
+    for (prefix, _) in SETTINGS {
+        let of_prefix = |trial: &Trial| trial.name().contains(&format!("::{prefix}"));
+        assert!(trials.iter().any(of_prefix), "no package has {prefix}...");
     }
     let mut arguments = Arguments::from_args();
     // Some change the mode of the device or unload the module.
@@ -77,9 +81,9 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// Runs one test of the package.
-fn run(name: &str, setting: Setting) -> Result<(), Failed> {
-    let mut command = Command::new(PATH);
+/// Runs one test of a program.
+fn run(program: &str, name: &str, setting: Setting) -> Result<(), Failed> {
+    let mut command = Command::new(program);
     command
         .args(["-test.v", "-test.timeout=10m"])
         .arg(format!("-test.run=^{name}$"))

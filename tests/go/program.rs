@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tests of the Go package as a program, which `build.rs` has built.
+//! The tests of the Go module as programs, which `build.rs` has built.
 
-/// The program, to be written to a file.
-pub const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gosched.test"));
+/// The path of each package that has tests, and its program, to be written to a file.
+pub const PROGRAMS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/programs.rs"));

@@ -51,8 +51,11 @@ const LINKED: Files = files![
 
 pub(crate) const README: &str = LINKED[0].1;
 
-/// What has the Go code of the pages, and is compiled with the Go package.
-const EXAMPLES: &str = include_str!("../../go/example_test.go");
+/// What has the Go code of the pages, and is compiled with the Go packages.
+const EXAMPLES: &str = concat!(
+    include_str!("../../go/example_test.go"),
+    include_str!("../../go/maxprocs/example_test.go")
+);
 
 /// What has messages of the command that no library can be made to return.
 const SOURCES: [&str; 4] = [

@@ -37,7 +37,7 @@ type counts struct {
 	RequestUnits    uint64 `json:"request_units"`
 	BackgroundUnits uint64 `json:"background_units"`
 	// Of the timing loop, in nanoseconds.
-	Periods []int64 `json:"periods_ns"`
+	Periods []time.Duration `json:"periods_ns"`
 }
 
 func main() {

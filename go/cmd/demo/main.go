@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"go_sched/gosched"
+	"go_sched/gosched/internal/sys"
 )
 
 var phaseNames = [phases]string{"before", "after"}
@@ -120,10 +121,10 @@ func run(duration time.Duration) (*report, error) {
 
 // runPhase puts the workload under load and records what each thread got.
 func (r *report) runPhase(scheduler *gosched.Scheduler, w *workload, phase int, duration time.Duration) error {
-	start := now()
+	start := sys.Monotonic()
 	used := make([]time.Duration, len(w.threads))
 	for i, t := range w.threads {
-		used[i] = cpuTime(t.tid)
+		used[i] = sys.CPUTime(t.tid)
 	}
 	times := arrivals(start, duration)
 	goal := w.handled.Load() + int64(len(times))
@@ -132,9 +133,9 @@ func (r *report) runPhase(scheduler *gosched.Scheduler, w *workload, phase int, 
 	// Lines and no cursor movement, as the guest's stderr is not a terminal.
 	nextReport := start
 	// Requests that still wait when the time is up belong to the phase.
-	for now() < start+duration || w.handled.Load() < goal {
-		elapsed := now() - start
-		if now() >= nextReport {
+	for sys.Monotonic() < start+duration || w.handled.Load() < goal {
+		elapsed := sys.Monotonic() - start
+		if sys.Monotonic() >= nextReport {
 			fmt.Fprintf(os.Stderr, "Phase %q: %.0f of %.0f s\n", phaseNames[phase], elapsed.Seconds(), duration.Seconds())
 			nextReport += 2 * time.Second
 		}
@@ -145,9 +146,9 @@ func (r *report) runPhase(scheduler *gosched.Scheduler, w *workload, phase int, 
 		time.Sleep(250 * time.Millisecond)
 	}
 	w.phase.Store(notRecording)
-	elapsed := now() - start
+	elapsed := sys.Monotonic() - start
 	for i, t := range w.threads {
-		r.Threads[i].Phases[phase].CPU = 100 * float64(cpuTime(t.tid)-used[i]) / float64(elapsed)
+		r.Threads[i].Phases[phase].CPU = 100 * float64(sys.CPUTime(t.tid)-used[i]) / float64(elapsed)
 	}
 	states, err := r.readStates(scheduler)
 	for i, s := range states {

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"go_sched/gosched/internal/sys"
 )
 
 const (
@@ -133,7 +135,7 @@ func arrivals(start, duration time.Duration) []time.Duration {
 
 func (w *workload) recordWake(t *thread, event time.Duration) {
 	if p := w.phase.Load(); p != notRecording {
-		t.wakes[p] = append(t.wakes[p], now()-event)
+		t.wakes[p] = append(t.wakes[p], sys.Monotonic()-event)
 	}
 }
 
@@ -147,10 +149,10 @@ func (w *workload) generate(t *thread) {
 	var r request
 	for times := range w.schedule {
 		for _, at := range times {
-			sleepUntil(at)
+			sys.SleepUntil(at)
 			w.recordWake(t, at)
 			binary.LittleEndian.PutUint64(r[:8], uint64(at))
-			binary.LittleEndian.PutUint64(r[8:], uint64(now()))
+			binary.LittleEndian.PutUint64(r[8:], uint64(sys.Monotonic()))
 			if _, err := syscall.Write(w.writer, r[:]); err != nil {
 				panic(err)
 			}
@@ -170,14 +172,14 @@ func (w *workload) handle(t *thread) {
 			return
 		}
 		w.recordWake(t, time.Duration(binary.LittleEndian.Uint64(r[8:])))
-		for end := cpuTime(t.tid) + serviceTime; cpuTime(t.tid) < end; {
+		for end := sys.CPUTime(t.tid) + serviceTime; sys.CPUTime(t.tid) < end; {
 			sum := sha256.Sum256(page)
 			copy(page, sum[:])
 		}
 		// From the intended time: a late load generator hides no latency.
 		intended := time.Duration(binary.LittleEndian.Uint64(r[:8]))
 		p := w.phase.Load()
-		t.latencies[p] = append(t.latencies[p], now()-intended)
+		t.latencies[p] = append(t.latencies[p], sys.Monotonic()-intended)
 		w.handled.Add(1)
 	}
 }
@@ -185,11 +187,11 @@ func (w *workload) handle(t *thread) {
 // burn repeats step, with a short sleep now and then.
 func (w *workload) burn(t *thread, step func()) {
 	for !w.stopping.Load() {
-		for end := cpuTime(t.tid) + burst; cpuTime(t.tid) < end; {
+		for end := sys.CPUTime(t.tid) + burst; sys.CPUTime(t.tid) < end; {
 			step()
 		}
-		expiry := now() + nap
-		sleepUntil(expiry)
+		expiry := sys.Monotonic() + nap
+		sys.SleepUntil(expiry)
 		w.recordWake(t, expiry)
 	}
 }

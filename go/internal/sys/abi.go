@@ -2,33 +2,27 @@
 
 //go:build linux
 
-package gosched
+package sys
 
-// What uapi/go_sched.h defines, as far as this package uses it; abi_test.go compares
-// the two.
+// Constants of uapi/go_sched.h. abi_test.go compares each with the definition that its
+// comment names.
 const (
-	abiVersion      = 1
-	levels          = 64
-	prioNone        = -1
-	flagInherit     = 1 << 1
-	causeFork       = 4 // The last cause of a thread that has inherited its priority.
-	sysSetSchedprio = 400
-	slotSize        = 64
-	hintMaxSize     = 1 << 20
-	hintNone        = 0xff
-	iocMagic        = 0xBC
-	requestVersion  = iocMagic<<8 | 0x00
-	requestSet      = iocMagic<<8 | 0x01
-	requestGet      = iocMagic<<8 | 0x02
-	requestClear    = iocMagic<<8 | 0x03
-	requestBind     = iocMagic<<8 | 0x05
-	requestUnbind   = iocMagic<<8 | 0x06
-)
-
-// Where in a slot the two bytes are that are read and written here.
-const (
-	slotWanted  = 0
-	slotApplied = 1
+	ABIVersion     = 1                  // GO_SCHED_ABI_VERSION
+	Levels         = 64                 // GO_SCHED_LEVELS
+	PrioNone       = -1                 // GO_SCHED_PRIO_NONE
+	Inherit        = 1 << 1             // GO_SCHED_INHERIT
+	CauseFork      = 4                  // GO_SCHED_CAUSE_FORK
+	SlotSize       = 64                 // GO_SCHED_SLOT_SIZE
+	HintMaxSize    = 1 << 20            // GO_SCHED_HINT_MAX_SIZE
+	HintNone       = 0xff               // GO_SCHED_HINT_NONE
+	nrSetSchedprio = 400                // GO_SCHED_NR_SET_SCHEDPRIO
+	iocMagic       = 0xBC               // GO_SCHED_IOC_MAGIC
+	iocVersion     = iocMagic<<8 | 0x00 // GO_SCHED_VERSION
+	iocSet         = iocMagic<<8 | 0x01 // GO_SCHED_SET
+	iocGet         = iocMagic<<8 | 0x02 // GO_SCHED_GET
+	iocClear       = iocMagic<<8 | 0x03 // GO_SCHED_CLEAR
+	iocBind        = iocMagic<<8 | 0x05 // GO_SCHED_BIND
+	iocUnbind      = iocMagic<<8 | 0x06 // GO_SCHED_UNBIND
 )
 
 // setArgument is struct go_sched_set.
@@ -44,27 +38,36 @@ type clearArgument struct {
 	target      int32
 }
 
-// getArgument is struct go_sched_get.
-type getArgument struct {
-	size, flags    uint32
-	target, prio   int32
-	basePolicy     uint32
-	baseNice       int32
-	baseRTPriority uint32
+// GetAnswer is struct go_sched_get.
+type GetAnswer struct {
+	size           uint32
+	Flags          uint32
+	target         int32
+	Prio           int32
+	BasePolicy     uint32
+	BaseNice       int32
+	BaseRTPriority uint32
 	_              uint32
-	baseSliceNS    uint64
-	applied        int32
-	ceiling        int32
-	ceilingGranted uint32
-	slot           int32
-	policy         uint32
-	nice           int32
-	rtPriority     uint32
+	BaseSliceNS    uint64
+	Applied        int32
+	Ceiling        int32
+	CeilingGranted uint32
+	Slot           int32
+	Policy         uint32
+	Nice           int32
+	RTPriority     uint32
 	_              uint32
-	sliceNS        uint64
+	SliceNS        uint64
 }
 
 // bindArgument is struct go_sched_bind.
 type bindArgument struct {
 	size, flags, slot uint32
+}
+
+// Slot is struct go_sched_slot.
+type Slot struct {
+	Wanted  uint8
+	Applied uint8 // Written by the kernel alone.
+	_       [62]uint8
 }

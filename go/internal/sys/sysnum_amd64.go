@@ -2,9 +2,9 @@
 
 //go:build linux
 
-package gosched
+package sys
 
-// Package syscall stops short of these.
+// Package syscall does not define these.
 const (
 	sysSchedSetattr = 314
 	sysSchedGetattr = 315

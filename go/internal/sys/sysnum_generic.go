@@ -2,7 +2,7 @@
 
 //go:build linux && (arm64 || loong64 || riscv64)
 
-package gosched
+package sys
 
 // The same on all architectures that start from include/uapi/asm-generic/unistd.h.
 const (
