@@ -5,9 +5,7 @@
 package gosched
 
 import (
-	"errors"
 	"os/exec"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -15,8 +13,8 @@ import (
 	"go_sched/gosched/internal/sys"
 )
 
-// setsAsAsked compares what Set did with what is in force.
-func setsAsAsked(t *testing.T, s *Scheduler, prio Prio, policy uint32, nice int32, rt uint32) {
+// checkSet sets a priority and compares what is in force.
+func checkSet(t *testing.T, s *Scheduler, prio Prio, policy uint32, nice int32, rt uint32) {
 	t.Helper()
 	must(t, s.SetCurrent(prio))
 	got := inForce(t, 0)
@@ -35,34 +33,30 @@ func TestAnyFallbackMapsPriorities(t *testing.T) {
 		}
 		// Downwards, which takes no privilege.
 		for prio := niceZero; prio >= fairFirst; prio-- {
-			setsAsAsked(t, s, prio, sys.SchedOther, 32-int32(prio), 0)
+			checkSet(t, s, prio, sys.SchedOther, 32-int32(prio), 0)
 			if got, want := inForce(t, 0).Runtime, prio.attributes(base).Runtime; got != want && base.Runtime != 0 {
 				t.Errorf("priority %v: the slice is %d ns, want %d", prio, got, want)
 			}
 		}
 		for _, prio := range []Prio{15, 8, 0} {
-			setsAsAsked(t, s, prio, sys.SchedIdle, 16, 0)
+			checkSet(t, s, prio, sys.SchedIdle, 16, 0)
 		}
 		if !hasSysNice() {
 			for _, err := range []error{s.SetCurrent(24), s.SetCurrent(32), s.Clear(0), s.SetCurrent(50)} {
-				if !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "CAP_SYS_NICE") {
-					t.Error(err)
-				}
+				expectError(t, err, syscall.EPERM, "CAP_SYS_NICE")
 			}
 			expect(t, s, 0, 0)
 			return
 		}
 		for prio := fairFirst; prio < rtFirst; prio++ {
-			setsAsAsked(t, s, prio, sys.SchedOther, 32-int32(prio), 0)
+			checkSet(t, s, prio, sys.SchedOther, 32-int32(prio), 0)
 		}
 		for prio := rtFirst; prio <= MaxPrio; prio++ {
-			setsAsAsked(t, s, prio, sys.SchedRR, -15, uint32(prio-47))
+			checkSet(t, s, prio, sys.SchedRR, -15, uint32(prio-47))
 		}
 		must(t, s.Clear(0))
 		expect(t, s, 0, None)
-		if got := inForce(t, 0); got != base {
-			t.Errorf("got %+v, want %+v", got, base)
-		}
+		expectInForce(t, base)
 	})
 }
 
@@ -73,15 +67,13 @@ func TestAnyFallbackDoesNotBeginWhatCannotBeUndone(t *testing.T) {
 		err := s.Do(8, func() { ran = true })
 		if hasSysNice() {
 			must(t, err)
-		} else if !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "not begun") {
-			t.Error(err)
+		} else {
+			expectError(t, err, syscall.EPERM, "not begun")
 		}
 		if ran != hasSysNice() {
 			t.Errorf("work was run: %v", ran)
 		}
-		if got := inForce(t, 0); got != base {
-			t.Errorf("got %+v, want %+v", got, base)
-		}
+		expectInForce(t, base)
 		expect(t, s, 0, None)
 	})
 }
@@ -92,7 +84,7 @@ func TestAnyFallbackKeepsThreadsApart(t *testing.T) {
 	onThread(t, func() {
 		tid := syscall.Gettid()
 		must(t, s.SetCurrent(24))
-		// As if the id were that of a thread that has ended since.
+		// As if the record were of an ended thread with the same id.
 		ended := *records.cell(tid).Load()
 		ended.start--
 		records.cell(tid).Store(&ended)
@@ -106,7 +98,7 @@ func TestAnyFallbackKeepsThreadsApart(t *testing.T) {
 			t.Errorf("another thread's base was given: %+v", got)
 		}
 	})
-	// Records of threads that have ended do not pile up.
+	// Records of ended threads are dropped.
 	for i := 0; i < 130; i++ {
 		onThread(t, func() { must(t, s.SetCurrent(24)) })
 	}
@@ -128,7 +120,7 @@ func TestAnyFallbackSeesWhatOthersDid(t *testing.T) {
 	})
 }
 
-// What one goroutine has set is not what another one takes for the base.
+// No goroutine takes for the base what another one has set.
 func TestAnyFallbackKeepsTheBaseWhenManySet(t *testing.T) {
 	s := fallback(t)
 	records := &s.threads.(*setattrBackend).threadTable
@@ -154,7 +146,7 @@ func TestAnyFallbackKeepsTheBaseWhenManySet(t *testing.T) {
 	}
 }
 
-// What it says of children is what they get.
+// Get reports of children what they get.
 func TestAnyFallbackReportsThatChildrenInherit(t *testing.T) {
 	s := fallback(t)
 	onThread(t, func() {
@@ -164,7 +156,7 @@ func TestAnyFallbackReportsThatChildrenInherit(t *testing.T) {
 		if state.Children != Inherit {
 			t.Errorf("%+v", state)
 		}
-		// The runtime starts processes from the thread that asks.
+		// The runtime starts a process from the calling thread.
 		child := exec.Command("sleep", "60")
 		must(t, child.Start())
 		if got := inForce(t, child.Process.Pid); got.Nice != 8 {
@@ -177,8 +169,6 @@ func TestAnyFallbackReportsThatChildrenInherit(t *testing.T) {
 
 func TestAnyFallbackHasNoHintsAndSaysSo(t *testing.T) {
 	s := fallback(t)
-	if _, err := s.Bind(); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "sched_setattr(2) is in use") {
-		t.Error(err)
-	}
+	expectError(t, errorOf(s.Bind()), ErrUnsupported, "sched_setattr(2) is in use")
 	must(t, s.Close())
 }

@@ -16,8 +16,8 @@ import (
 	"go_sched/gosched/internal/sys"
 )
 
-// What somebody else has set is told by the device here; to a SystemCall, by the kernel's
-// files alone.
+// The tests set priorities by the device too, and read them there. The backend SystemCall
+// reads them from /proc alone.
 
 func TestKernelSystemCallIsABackend(t *testing.T) {
 	device, s := open(t), open(t, SystemCall)
@@ -38,12 +38,8 @@ func TestKernelSystemCallIsABackend(t *testing.T) {
 		must(t, s.Clear(0))
 		expect(t, device, 0, None)
 		expect(t, s, 0, None)
-		if got := inForce(t, 0); got != base {
-			t.Fatalf("got %+v, want %+v", got, base)
-		}
-		if _, err := s.Bind(); !errors.Is(err, ErrUnsupported) {
-			t.Fatal(err)
-		}
+		expectInForce(t, base)
+		expectError(t, errorOf(s.Bind()), ErrUnsupported, "")
 	})
 }
 
@@ -67,9 +63,7 @@ func TestKernelSystemCallReturnsToAnOuterPriority(t *testing.T) {
 		}
 		// Below the outer priority the base is what it was.
 		must(t, device.Clear(0))
-		if now := inForce(t, 0); now != base {
-			t.Errorf("got %+v, want %+v", now, base)
-		}
+		expectInForce(t, base)
 	})
 }
 
@@ -82,14 +76,12 @@ func TestKernelSystemCallClearsWhatOthersSet(t *testing.T) {
 			must(t, s.Clear(0))
 			expect(t, device, 0, None)
 			expect(t, s, 0, None)
-			if now := inForce(t, 0); now != base {
-				t.Errorf("after %v: got %+v, want %+v", prio, now, base)
-			}
+			expectInForce(t, base)
 		}
 	})
 }
 
-// Who ends the priority of a SystemCall has set the base to which that returns later.
+// setpriority(2) ends the priority, and sets the base to which Do returns later.
 func TestKernelSystemCallReturnsToANewBase(t *testing.T) {
 	s := open(t, SystemCall)
 	onThread(t, func() {
@@ -104,7 +96,7 @@ func TestKernelSystemCallReturnsToANewBase(t *testing.T) {
 	})
 }
 
-// A program that "gosched run --inherit" has started, or one that was started as here.
+// The child has its priority as one has it that "gosched run --inherit" starts.
 func TestKernelSystemCallKeepsAnInheritedPriority(t *testing.T) {
 	s := open(t)
 	onThread(t, func() {
@@ -120,8 +112,8 @@ func TestKernelSystemCallKeepsAnInheritedPriority(t *testing.T) {
 	})
 }
 
-// doUnderAnInherited prints what the device tells of the main thread before, during and
-// after Do: the priority, and whether it is handed on.
+// doUnderAnInherited prints the priority of the main thread, and whether children inherit
+// it, before, during and after Do, as the device tells them.
 func doUnderAnInherited() (string, error) {
 	device, err := Open()
 	if err != nil {
@@ -155,18 +147,14 @@ func TestRootSystemCallReturnsToARealTimeBase(t *testing.T) {
 		base := inForce(t, 0)
 		must(t, s.Do(8, func() { expect(t, device, 0, 8) }))
 		expect(t, device, 0, None)
-		if now := inForce(t, 0); now != base {
-			t.Errorf("got %+v, want %+v", now, base)
-		}
-		// Whoever gave the priority.
+		expectInForce(t, base)
+		// The same with a priority that another backend has set.
 		must(t, device.SetCurrent(24))
 		must(t, s.Do(8, func() { expect(t, device, 0, 8) }))
 		expect(t, device, 0, 24)
 		must(t, s.Clear(0))
 		expect(t, device, 0, None)
-		if now := inForce(t, 0); now != base {
-			t.Errorf("got %+v, want %+v", now, base)
-		}
+		expectInForce(t, base)
 	})
 }
 
@@ -176,10 +164,7 @@ func TestRootSystemCallIsNotBegunWithNoWayBack(t *testing.T) {
 		must(t, device.SetCurrent(50))
 		becomeUser(t)
 		err := s.Do(8, func() { t.Error("work was run") })
-		if !errors.Is(err, syscall.EPERM) ||
-			!strings.Contains(err.Error(), "cannot begin the work: there is no way back to priority 50 for thread") {
-			t.Error(err)
-		}
+		expectError(t, err, syscall.EPERM, "cannot begin the work: there is no way back to priority 50 for thread")
 		expect(t, device, 0, 50)
 	})
 }
@@ -188,9 +173,7 @@ func TestKernelFallbackLeavesAGoPriorityAlone(t *testing.T) {
 	device, s := open(t), fallback(t)
 	onThread(t, func() {
 		must(t, device.SetCurrent(24))
-		if err := s.SetCurrent(16); !errors.Is(err, syscall.EBUSY) || !strings.Contains(err.Error(), "has Go priority 24") {
-			t.Error(err)
-		}
+		expectError(t, s.SetCurrent(16), syscall.EBUSY, "has Go priority 24")
 		if err := s.Do(16, func() { t.Error("work was run") }); err == nil {
 			t.Error("no error")
 		}
@@ -199,7 +182,7 @@ func TestKernelFallbackLeavesAGoPriorityAlone(t *testing.T) {
 	})
 }
 
-// Clear ends a Go priority so, and nothing else is to change.
+// Clear ends a Go priority by sched_setparam(2), which changes nothing else.
 func TestAnyThreadKeepsWhatItsParameterDoesNotSay(t *testing.T) {
 	onThread(t, func() {
 		must(t, syscall.Setpriority(syscall.PRIO_PROCESS, 0, 7))
@@ -210,14 +193,12 @@ func TestAnyThreadKeepsWhatItsParameterDoesNotSay(t *testing.T) {
 		if errno := sys.SetParam(syscall.Gettid(), 0); errno != 0 {
 			t.Error(errno)
 		}
-		if now := inForce(t, 0); now != before {
-			t.Errorf("got %+v, want %+v", now, before)
-		}
+		expectInForce(t, before)
 	})
 }
 
 func TestWhatTheKernelShowsIsRead(t *testing.T) {
-	// As proc_sched_show_task() writes it, of a thread whose name is meant to deceive.
+	// As proc_sched_show_task() writes it, of a thread with a misleading name.
 	text := "\ngo_sched.prio  (4711, #threads: 7)\n" +
 		"-------------------------------------------------------------------\n" +
 		"se.exec_start                                :        123456.789012\n" +
@@ -241,7 +222,7 @@ func TestWhatTheKernelShowsIsRead(t *testing.T) {
 	}
 }
 
-func TestCallFailureTellsCausesApart(t *testing.T) {
+func TestSyscallFailureTellsCausesApart(t *testing.T) {
 	for _, test := range []struct {
 		errno       syscall.Errno
 		words       string

@@ -11,7 +11,7 @@ import (
 	"go_sched/gosched/internal/sys"
 )
 
-// What one change of the calling thread costs, by each of the ways. Inside the guest:
+// The cost of one change of the calling thread, by each interface. Inside the guest:
 //
 //	CGO_ENABLED=0 go test -c -o /tmp/overlay/gosched.test .
 //	../qemu/run --icount 2 --overlay /tmp/overlay -- /gosched.test -test.run=- -test.bench=.
@@ -30,7 +30,7 @@ func alternate(b *testing.B, set func(Prio) error) {
 	})
 }
 
-// benchPrios are both fair, so that a change is the same for each of the ways.
+// benchPrios are both fair, so that a change is the same for each interface.
 var benchPrios = [2]Prio{24, 28}
 
 // orNil keeps an error number of 0 from becoming an error.
@@ -68,7 +68,7 @@ func BenchmarkGoSetSchedprio(b *testing.B) {
 	alternate(b, func(prio Prio) error { return orNil(sys.SetSchedprio(0, uint32(prio), uint32(StartAtBase))) })
 }
 
-// The peer, which does the same without go_sched. Going back up takes privilege.
+// BenchmarkSchedSetattr is the same change without go_sched. Raising takes privilege.
 func BenchmarkSchedSetattr(b *testing.B) {
 	if !hasSysNice() {
 		b.Skip("raising a thread by sched_setattr(2) takes CAP_SYS_NICE")

@@ -49,12 +49,8 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 	if err := joinFailures([]error{absent, absent}); !errors.Is(err, ErrUnsupported) || !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
-	if _, err := Open(Backend(9)); !errors.Is(err, syscall.EINVAL) {
-		t.Error(err)
-	}
-	if _, err := fallback(t).NewRole("urgent", 64); !errors.Is(err, syscall.EINVAL) {
-		t.Error(err)
-	}
+	expectError(t, errorOf(Open(Backend(9))), syscall.EINVAL, "")
+	expectError(t, errorOf(fallback(t).NewRole("urgent", 64)), syscall.EINVAL, "")
 }
 
 func TestRefusalSaysWhichRuleItIs(t *testing.T) {

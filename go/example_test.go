@@ -34,7 +34,7 @@ func ExampleScheduler_Do() {
 	// <nil>
 }
 
-// A program that runs with and without go_sched names what may take its place.
+// A program that runs with and without go_sched names the other backends.
 func ExampleOpen() {
 	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr)
 	if err != nil {
@@ -66,7 +66,7 @@ func ExampleScheduler_Set() {
 	// gosched: 64 is not a priority: they are 0 to 63, and 32 is that of an ordinary thread
 }
 
-// A thread that changes its priority often stores it.
+// A thread that changes its priority often binds itself to a hint.
 func ExampleScheduler_Bind() {
 	scheduler, err := gosched.Open()
 	if err != nil {
@@ -90,7 +90,7 @@ func ExampleScheduler_Bind() {
 	// Output:
 }
 
-// A program declares what its threads do, and sees it in the listing.
+// A program declares the roles of its threads, and lists them.
 func ExampleScheduler_Threads() {
 	scheduler, err := gosched.Open(gosched.Device, gosched.SchedSetattr)
 	if err != nil {
@@ -119,8 +119,8 @@ func ExampleScheduler_Threads() {
 	// request 32
 }
 
-// A loop with a fixed period. This one asks for no privilege; one that is to be on time
-// has a role of 48 or more, and locks its memory.
+// This loop takes no privilege. A loop that must be on time has a role at 48 or more, and
+// locks its memory.
 func ExampleRole_RealtimeLoop() {
 	scheduler, err := gosched.Open(gosched.Device, gosched.SchedSetattr)
 	if err != nil {

@@ -5,10 +5,12 @@
 package gosched
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -25,7 +27,7 @@ import (
 //	TestAbsent...    the patched kernel without the module
 //	TestAny...       any kernel, as any user; in the guest, go_sched as well
 //
-// All others need the source tree, or nothing.
+// All others need the source tree, or nothing, and do not run in the guest.
 
 // The main goroutine keeps the main thread, which never ends, so that no test gets it.
 func init() { runtime.LockOSThread() }
@@ -81,7 +83,7 @@ func open(t testing.TB, backends ...Backend) *Scheduler {
 	return s
 }
 
-// fallback opens the backend that each kernel has.
+// fallback opens SchedSetattr, which each kernel has.
 func fallback(t testing.TB) *Scheduler {
 	t.Helper()
 	s, err := Open(SchedSetattr)
@@ -91,8 +93,7 @@ func fallback(t testing.TB) *Scheduler {
 	return s
 }
 
-// onThread runs f on a thread that takes its scheduling with it to its end, and waits
-// until it is gone.
+// onThread runs f on a thread that ends afterwards, and waits until it has ended.
 func onThread(t testing.TB, f func()) {
 	t.Helper()
 	tids := make(chan int, 1)
@@ -148,7 +149,7 @@ func inForce(t testing.TB, tid int) sys.SchedAttr {
 	return a
 }
 
-// expect compares the thread's state with what is wanted: a priority or None.
+// expect compares the priority of a thread, set and in force, with a priority or None.
 func expect(t testing.TB, s *Scheduler, tid int, want Prio) {
 	t.Helper()
 	state, err := s.Get(tid)
@@ -160,7 +161,26 @@ func expect(t testing.TB, s *Scheduler, tid int, want Prio) {
 	}
 }
 
-// attributions counts the threads that are listed as something.
+// expectInForce compares what is in force for the calling thread.
+func expectInForce(t testing.TB, want sys.SchedAttr) {
+	t.Helper()
+	if got := inForce(t, 0); got != want {
+		t.Errorf("in force is %+v, want %+v", got, want)
+	}
+}
+
+// expectError compares an error with what it shall wrap, and a part of its message.
+func expectError(t testing.TB, err, target error, words string) {
+	t.Helper()
+	if !errors.Is(err, target) || !strings.Contains(err.Error(), words) {
+		t.Errorf("got error %v, want %v: %s", err, target, words)
+	}
+}
+
+// errorOf drops the other result of a call.
+func errorOf[T any](_ T, err error) error { return err }
+
+// assignments returns the number of threads with a role.
 func assignments(s *Scheduler) int {
 	count := 0
 	s.roles.Range(func(_, _ any) bool {

@@ -5,18 +5,16 @@
 package gosched
 
 import (
-	"errors"
 	"os"
 	"runtime"
-	"strings"
 	"syscall"
 	"testing"
 
 	"go_sched/gosched/internal/sys"
 )
 
-// seen waits until the kernel has applied what a hint of the calling thread asks for.
-func seen(t testing.TB, h *Hint, want Prio) {
+// waitApplied waits until a priority is in force for the calling thread, by its hint.
+func waitApplied(t testing.TB, h *Hint, want Prio) {
 	t.Helper()
 	eventually(t, "priority "+want.String()+" is applied", func() bool {
 		prio, ok := h.Applied()
@@ -32,7 +30,7 @@ func TestKernelHintIsApplied(t *testing.T) {
 		must(t, err)
 		for _, prio := range []Prio{8, 24, 0, 32} {
 			hint.Set(prio)
-			seen(t, hint, prio)
+			waitApplied(t, hint, prio)
 			state, err := s.Get(0)
 			must(t, err)
 			if state.Prio != prio || state.Applied != prio || !state.Bound {
@@ -43,13 +41,11 @@ func TestKernelHintIsApplied(t *testing.T) {
 			}
 		}
 		hint.Clear()
-		seen(t, hint, None)
+		waitApplied(t, hint, None)
 		hint.Set(8)
 		must(t, hint.Unbind())
 		expect(t, s, 0, None)
-		if now := inForce(t, 0); now != base {
-			t.Fatalf("got %+v, want %+v", now, base)
-		}
+		expectInForce(t, base)
 	})
 }
 
@@ -60,7 +56,7 @@ func TestUserHintIsLoweredToTheCeiling(t *testing.T) {
 		hint, err := s.Bind()
 		must(t, err)
 		hint.Set(MaxPrio)
-		seen(t, hint, 32)
+		waitApplied(t, hint, 32)
 		must(t, hint.Unbind())
 	})
 }
@@ -73,8 +69,8 @@ func TestRootHintStaysBelowTheCeiling(t *testing.T) {
 		must(t, s.SetCurrent(50))
 		hint, err := role.Bind()
 		must(t, err)
-		// The ceiling is that of the base, whoever stores.
-		seen(t, hint, 32)
+		// The ceiling is that of the base, whoever stores the hint.
+		waitApplied(t, hint, 32)
 		must(t, hint.Unbind())
 		expect(t, s, 0, 50)
 	})
@@ -85,17 +81,11 @@ func TestKernelThreadIsBoundOnce(t *testing.T) {
 	onThread(t, func() {
 		hint, err := s.Bind()
 		must(t, err)
-		if _, err := s.Bind(); !errors.Is(err, syscall.EBUSY) || !strings.Contains(err.Error(), "bound already") {
-			t.Fatal(err)
-		}
-		if err := s.Do(8, func() { t.Error("work was run") }); !errors.Is(err, syscall.EBUSY) {
-			t.Fatal(err)
-		}
+		expectError(t, errorOf(s.Bind()), syscall.EBUSY, "bound already")
+		expectError(t, s.Do(8, func() { t.Error("work was run") }), syscall.EBUSY, "")
 		elsewhere := make(chan error)
 		go func() { elsewhere <- hint.Unbind() }()
-		if err := <-elsewhere; !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "LockOSThread") {
-			t.Fatal(err)
-		}
+		expectError(t, <-elsewhere, syscall.EPERM, "LockOSThread")
 		slot := hint.bound.slot
 		must(t, hint.Unbind())
 		hint, err = s.Bind()
@@ -107,7 +97,7 @@ func TestKernelThreadIsBoundOnce(t *testing.T) {
 	})
 }
 
-// Goroutines that end with their threads leave no slot behind, no role, and no thread.
+// A goroutine that ends with its thread and without Unbind leaves no slot and no role.
 func TestKernelEndOfAThreadFreesItsSlot(t *testing.T) {
 	s := open(t)
 	d := s.device
@@ -128,7 +118,7 @@ func TestKernelEndOfAThreadFreesItsSlot(t *testing.T) {
 			return d.hints == 0
 		})
 	}
-	// A hint may have been collected before its thread was gone.
+	// A hint may have been collected before the end of its thread.
 	d.mu.Lock()
 	s.freeAbandoned()
 	d.mu.Unlock()
@@ -150,7 +140,7 @@ func TestKernelManySlotsTakeManyPages(t *testing.T) {
 			hint, err := s.Bind()
 			must(t, err)
 			hint.Set(16)
-			seen(t, hint, 16)
+			waitApplied(t, hint, 16)
 			bound <- true
 			<-stop
 			must(t, hint.Unbind())

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// The line that has a program import the package does so, without a network.
+// A program imports the package by the documented commands, without a network.
 func TestImportIsAsDocumented(t *testing.T) {
 	clone, err := filepath.Abs("..")
 	must(t, err)

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// lockedMemory is how much memory of this process is locked.
+// lockedMemory returns the amount of locked memory of this process.
 func lockedMemory(t testing.TB) string {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
@@ -37,7 +37,7 @@ func collector() (percent int, limit int64) {
 	return percent, debug.SetMemoryLimit(-1)
 }
 
-func TestAnyRealtimeLoopCountsAndGivesBack(t *testing.T) {
+func TestAnyRealtimeLoopCountsAndRestores(t *testing.T) {
 	role, err := fallback(t).NewRole("timing", niceZero)
 	must(t, err)
 	percent, limit := collector()
@@ -62,7 +62,7 @@ func TestAnyRealtimeLoopCountsAndGivesBack(t *testing.T) {
 		}
 		last = tick
 		if ticks++; ticks == 5 {
-			// So long that periods must pass.
+			// So long that periods are missed.
 			time.Sleep(4 * loop.Period)
 		}
 		if ticks == 10 {
@@ -82,7 +82,7 @@ func TestAnyRealtimeLoopCountsAndGivesBack(t *testing.T) {
 	}
 }
 
-func TestAnyRealtimeLoopGivesBackAfterAPanic(t *testing.T) {
+func TestAnyRealtimeLoopRestoresAfterAPanic(t *testing.T) {
 	role, err := fallback(t).NewRole("timing", niceZero)
 	must(t, err)
 	percent, limit := collector()
@@ -99,17 +99,14 @@ func TestAnyRealtimeLoopGivesBackAfterAPanic(t *testing.T) {
 			})
 			t.Error("no panic, but ", err)
 		}()
-		if now := inForce(t, 0); now != base {
-			t.Errorf("got %+v, want %+v", now, base)
-		}
+		expectInForce(t, base)
 	})
 	if p, l := collector(); p != percent || l != limit {
 		t.Errorf("the collector was left at %d%%, %d bytes", p, l)
 	}
 }
 
-// Several loops hold together, and the last gives back.
-func TestLoopsHoldTogether(t *testing.T) {
+func TestLastLoopRestoresTheCollector(t *testing.T) {
 	percent, limit := collector()
 	first, err := prepareProcess(Loop{KeepMemory: true})
 	must(t, err)
@@ -119,7 +116,7 @@ func TestLoopsHoldTogether(t *testing.T) {
 	must(t, err)
 	first()
 	if p, l := collector(); p != -1 || l < defaultGrowth || l > limit {
-		t.Errorf("while one holds: %d%%, %d bytes", p, l)
+		t.Errorf("while one loop runs: %d%%, %d bytes", p, l)
 	}
 	second()
 	if p, l := collector(); p != percent || l != limit {
@@ -135,16 +132,12 @@ func TestAnyRealtimeLoopRefusesWhatCannotBe(t *testing.T) {
 	work := func(Tick) { t.Error("work was run") }
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if _, err := role.RealtimeLoop(ctx, Loop{KeepMemory: true}, work); !errors.Is(err, syscall.EINVAL) {
-		t.Error(err)
-	}
+	expectError(t, errorOf(role.RealtimeLoop(ctx, Loop{KeepMemory: true}, work)), syscall.EINVAL, "")
 	if !hasSysNice() {
 		urgent, err := s.NewRole("urgent", 50)
 		must(t, err)
 		loop := Loop{Period: time.Millisecond, KeepMemory: true}
-		if _, err := urgent.RealtimeLoop(ctx, loop, work); !errors.Is(err, syscall.EPERM) {
-			t.Error(err)
-		}
+		expectError(t, errorOf(urgent.RealtimeLoop(ctx, loop, work)), syscall.EPERM, "")
 	}
 	cancel()
 	report, err := role.RealtimeLoop(ctx, Loop{Period: time.Hour, KeepMemory: true}, work)
@@ -153,8 +146,8 @@ func TestAnyRealtimeLoopRefusesWhatCannotBe(t *testing.T) {
 	}
 }
 
-// lockWithoutRoom prints how much memory is locked after a loop could not lock it all, in
-// a child that has locked a page itself.
+// lockWithoutRoom is a child that locks a page, and fails to lock all memory. It prints how
+// much is locked then.
 func lockWithoutRoom() (string, error) {
 	const rlimitMemlock = 8
 	if err := syscall.Setrlimit(rlimitMemlock, &syscall.Rlimit{Cur: 1 << 16, Max: 1 << 16}); err != nil {

@@ -5,17 +5,15 @@
 package gosched
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 )
 
-// eachBackend runs a test with each backend, at prio or what the calling user can do.
+// eachBackend runs a test with each backend, at prio or a priority that the user may leave.
 func eachBackend(t *testing.T, prio Prio, test func(t *testing.T, s *Scheduler, prio Prio)) {
 	for _, backend := range []Backend{Device, SystemCall, SchedSetattr} {
 		prio := prio
@@ -38,9 +36,7 @@ func TestAnyDoReturnsAThreadToItsBase(t *testing.T) {
 				}
 			}))
 			expect(t, s, 0, None)
-			if now := inForce(t, 0); now != base {
-				t.Errorf("got %+v, want %+v", now, base)
-			}
+			expectInForce(t, base)
 		})
 	})
 }
@@ -53,7 +49,7 @@ func TestAnyDoReturnsAThreadToItsPriority(t *testing.T) {
 			must(t, err)
 			must(t, s.Do(prio, func() {
 				must(t, s.Do(prio, func() { expect(t, s, 0, prio) }))
-				// Whatever work does to the thread is undone too.
+				// Do undoes what work does to the thread.
 				must(t, s.Clear(0))
 			}))
 			after, err := s.Get(0)
@@ -80,9 +76,7 @@ func TestAnyDoReturnsAThreadAfterAPanic(t *testing.T) {
 				}))
 			}()
 			expect(t, s, 0, None)
-			if now := inForce(t, 0); now != base {
-				t.Errorf("got %+v, want %+v", now, base)
-			}
+			expectInForce(t, base)
 		})
 	})
 }
@@ -94,9 +88,7 @@ func TestAnyDoReturnsAThreadAfterGoexit(t *testing.T) {
 			base := inForce(t, 0)
 			defer func() {
 				expect(t, s, 0, None)
-				if now := inForce(t, 0); now != base {
-					t.Errorf("got %+v, want %+v", now, base)
-				}
+				expectInForce(t, base)
 				checked = true
 			}()
 			must(t, s.Do(prio, runtime.Goexit))
@@ -108,7 +100,7 @@ func TestAnyDoReturnsAThreadAfterGoexit(t *testing.T) {
 	})
 }
 
-// A goroutine that ends while it is locked ends its thread, so threads that last were
+// A goroutine that ends while it is locked ends its thread, so a thread that stays was
 // unlocked.
 func TestAnyDoUnlocksTheThread(t *testing.T) {
 	eachBackend(t, 8, func(t *testing.T, s *Scheduler, prio Prio) {
@@ -117,7 +109,7 @@ func TestAnyDoUnlocksTheThread(t *testing.T) {
 			"panic":  func() { panic("on purpose") },
 			"Goexit": runtime.Goexit,
 		} {
-			// It holds another thread until the first would be gone.
+			// Another thread that ends only after the first one would have ended.
 			release, control := make(chan bool), make(chan bool)
 			go func() {
 				defer close(control)
@@ -147,14 +139,13 @@ func TestAnyDoUnlocksTheThread(t *testing.T) {
 	})
 }
 
-// When there is no way back, the thread goes with its goroutine, and no other gets it.
+// When there is no way back, the thread ends with its goroutine.
 func TestRootDoWithNoWayBackEndsTheThread(t *testing.T) {
 	s := open(t)
 	tids := make(chan int)
 	go func() {
 		defer close(tids)
-		// The way back is there when Do looks, and gone when it takes it: to a priority
-		// that only root may give.
+		// Only root may return the thread to 50, and it becomes a user's during the work.
 		runtime.LockOSThread()
 		must(t, s.SetCurrent(50))
 		runtime.UnlockOSThread()
@@ -162,9 +153,7 @@ func TestRootDoWithNoWayBackEndsTheThread(t *testing.T) {
 			tids <- syscall.Gettid()
 			becomeUser(t)
 		})
-		if !errors.Is(err, syscall.EPERM) {
-			t.Errorf("no error of the way back: %v", err)
-		}
+		expectError(t, err, syscall.EPERM, "")
 		if state, err := s.Get(0); err != nil || state.Prio != None {
 			t.Errorf("left at %+v, %v", state, err)
 		}
@@ -180,15 +169,13 @@ func TestRootDoIsNotBegunWithNoWayBack(t *testing.T) {
 		must(t, s.SetCurrent(50))
 		becomeUser(t)
 		err := s.Do(8, func() { t.Error("work was run") })
-		if !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "ceiling, 32") ||
-			!strings.Contains(err.Error(), "cannot begin the work: there is no way back to priority 50 for thread") {
-			t.Error(err)
-		}
+		expectError(t, err, syscall.EPERM, "cannot begin the work: there is no way back to priority 50 for thread")
+		expectError(t, err, syscall.EPERM, "ceiling, 32")
 		expect(t, s, 0, 50)
 	})
 }
 
-// A limit for real-time priorities allows some of these, and no fair priority more.
+// RLIMIT_RTPRIO allows real-time priorities, but no fair priority above the base.
 func TestRootLimitLeavesAGapBelowTheCeiling(t *testing.T) {
 	device := open(t)
 	var limit syscall.Rlimit
@@ -202,9 +189,7 @@ func TestRootLimitLeavesAGapBelowTheCeiling(t *testing.T) {
 		s := open(t, backend)
 		refused := func(err error) {
 			t.Helper()
-			if !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), words) {
-				t.Errorf("%v: %v", backend, err)
-			}
+			expectError(t, err, syscall.EPERM, words)
 		}
 		onThread(t, func() {
 			must(t, device.SetCurrent(40))
@@ -228,11 +213,11 @@ func TestRootLimitLeavesAGapBelowTheCeiling(t *testing.T) {
 func TestRootGrantsAUsersThreadACeiling(t *testing.T) {
 	s := open(t)
 	onThread(t, func() {
-		// In this order: the change would end the grant.
+		// Before the grant, which a change of the user would end.
 		becomeUser(t)
 		grant := exec.Command("gosched", "ceiling", "50", strconv.Itoa(syscall.Gettid()))
 		granted := make(chan error)
-		// On a thread that is root's still.
+		// From another thread, which is root's still.
 		go func() { granted <- grant.Run() }()
 		must(t, <-granted)
 		must(t, s.Do(50, func() {
@@ -240,14 +225,12 @@ func TestRootGrantsAUsersThreadACeiling(t *testing.T) {
 			must(t, s.Do(8, func() { expect(t, s, 0, 8) }))
 			expect(t, s, 0, 50)
 		}))
-		if err := s.Do(51, func() {}); !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "ceiling, 50") {
-			t.Error(err)
-		}
+		expectError(t, s.Do(51, func() {}), syscall.EPERM, "ceiling, 50")
 		expect(t, s, 0, None)
 	})
 }
 
-// becomeUser takes all privilege from the calling thread, for good, and from no other.
+// becomeUser takes all privilege from the calling thread alone, for good.
 func becomeUser(t testing.TB) {
 	t.Helper()
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, 1000, 1000, 1000); errno != 0 {
@@ -294,7 +277,7 @@ func TestKernelThreadsAreListedByRole(t *testing.T) {
 		})
 		must(t, hint.Unbind())
 		check("", Unknown, None)
-		// It stays listed until its end.
+		// Without Unbind, the thread stays listed until its end.
 		_, err = role.Bind()
 		must(t, err)
 	})
@@ -307,7 +290,7 @@ func TestKernelThreadsAreListedByRole(t *testing.T) {
 	}
 }
 
-// What refuses to begin leaves nothing behind, and nor does what ends.
+// Neither work that is refused nor work that has ended leaves an entry.
 func TestAnyDoLeavesNoRole(t *testing.T) {
 	eachBackend(t, 8, func(t *testing.T, s *Scheduler, prio Prio) {
 		role, err := s.NewRole("compaction", prio)

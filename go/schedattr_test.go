@@ -19,7 +19,7 @@ import (
 	"go_sched/gosched/internal/sys"
 )
 
-// The mapping here is that of the module, as the tool prints it in its own test.
+// The mapping here is that of the module, which the command prints in a test of its own.
 func TestMappingIsThatOfTheModule(t *testing.T) {
 	text, err := os.ReadFile("../tools/cli/tests/cmd/map.trycmd")
 	must(t, err)
@@ -50,7 +50,7 @@ func TestMappingIsThatOfTheModule(t *testing.T) {
 }
 
 func TestPermissionRulesAreThoseOfTheKernel(t *testing.T) {
-	// Without privilege and limits, which is the case of interest: from, to, allowed.
+	// Without privilege and limits.
 	normal := sys.SchedAttr{}
 	for _, test := range []struct {
 		from, to sys.SchedAttr
@@ -76,8 +76,8 @@ func TestPermissionRulesAreThoseOfTheKernel(t *testing.T) {
 	}
 }
 
-// wayBack prints whether Do begins at a lower priority, and what it answers at the
-// thread's own.
+// wayBack is a child that prints whether Do begins at a lower priority, and the error of Do
+// at the thread's own.
 func wayBack() (string, error) {
 	s, err := Open(SchedSetattr)
 	if err != nil {
@@ -90,11 +90,11 @@ func wayBack() (string, error) {
 	return fmt.Sprint(begun, s.Do(niceZero, func() {})), nil
 }
 
-// The kernel asks the initial user namespace for the way back.
+// Only privilege of the initial user namespace raises a thread again.
 func TestAnyRootOfAUserNamespaceHasNoWayBack(t *testing.T) {
 	for name, ids := range map[string][]syscall.SysProcIDMap{
 		"unshare -r": {{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		// Takes root: not even the map tells it from the initial one.
+		// Needs root. The map of this namespace is that of the initial one.
 		"all ids": {{ContainerID: 0, HostID: 0, Size: math.MaxUint32}},
 	} {
 		if ids[0].Size > 1 && os.Geteuid() != 0 {

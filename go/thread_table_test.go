@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A thread that is lowered may stop there for long, and nobody is to wait for it.
+// A thread that is lowered may not run for long. No other thread may wait for it.
 func TestNobodyWaitsForALoweredThread(t *testing.T) {
 	var table threadTable
 	next := func(*record) (record, syscall.Errno) { return record{prio: 8}, 0 }
@@ -21,7 +21,7 @@ func TestNobodyWaitsForALoweredThread(t *testing.T) {
 	onThread(t, func() {
 		tid := syscall.Gettid()
 		errno := table.replace(tid, next, func(record) syscall.Errno {
-			// As if the kernel let others run from here on.
+			// As if the kernel ran other threads from here on.
 			go func() {
 				defer close(done)
 				runtime.LockOSThread()
@@ -42,7 +42,7 @@ func TestNobodyWaitsForALoweredThread(t *testing.T) {
 		if errno != syscall.EPERM {
 			t.Error(errno)
 		}
-		// What was refused is not kept.
+		// The record of a refused change is dropped.
 		if found, _ := table.find(tid); found.prio != None {
 			t.Errorf("%+v", found)
 		}
@@ -52,7 +52,7 @@ func TestNobodyWaitsForALoweredThread(t *testing.T) {
 func TestStartTimeTellsThreadsApart(t *testing.T) {
 	start, err := startTime(os.Getpid())
 	must(t, err)
-	// In ticks of 1/100 s, which is what the kernel tells user space on all machines.
+	// In ticks of 1/100 s, the unit of /proc on all machines.
 	text, err := os.ReadFile("/proc/uptime")
 	must(t, err)
 	seconds, err := time.ParseDuration(strings.Fields(string(text))[0] + "s")

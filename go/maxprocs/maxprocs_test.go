@@ -103,15 +103,14 @@ func TestProcsAreRoundedUp(t *testing.T) {
 	}
 }
 
-// inChild is set where this program prints, in place of testing, what Set returns and the
-// quota.
+// inChild has this program print the result of Set and the quota, in place of testing.
 const inChild = "GO_SCHED_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(inChild) == "" {
 		os.Exit(m.Run())
 	}
-	// The import has set it already.
+	// The init function has called Set already.
 	before := runtime.GOMAXPROCS(0)
 	n, err := Set()
 	if err == nil && (n != before || n != runtime.GOMAXPROCS(0)) {
@@ -125,7 +124,7 @@ func TestMain(m *testing.M) {
 	fmt.Print(n, " ", quota)
 }
 
-// child returns what such a program prints if a shell command starts it.
+// child returns what the program prints after a shell command.
 func child(t *testing.T, before string, environment ...string) string {
 	t.Helper()
 	command := exec.Command("sh", "-c", before+" exec \"$0\"", "/proc/"+strconv.Itoa(os.Getpid())+"/exe")

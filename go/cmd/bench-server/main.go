@@ -2,12 +2,12 @@
 
 //go:build linux && amd64
 
-// Server is what go_sched_bench_guest puts under load: an HTTP server, and work in the
-// background that competes with it, in this process or in another one.
+// Bench-server is the server that go_sched_bench_guest puts under load. It answers HTTP
+// requests, or runs work in the background that competes with them, or both.
 //
-// It says in a line of JSON that it is ready, counts between the lines "begin" and
-// "end" of its standard input, answers the latter with another line of JSON, and ends
-// with its input.
+// It prints a line of JSON when it is ready. It counts between the lines "begin" and "end"
+// of its standard input, prints the counts in a line of JSON at "end", and exits at the end
+// of its input.
 package main
 
 import (
@@ -25,18 +25,18 @@ import (
 
 // ready is the first line of output.
 type ready struct {
-	// Where the server listens; empty without one.
+	// The address that the server listens at, empty without a server.
 	Address string `json:"address,omitempty"`
 	// Thread ids of the background work.
 	Background []int `json:"background"`
 }
 
-// counts is the answer to "end": what happened since "begin".
+// counts is the answer to "end". It counts from "begin" on.
 type counts struct {
 	Elapsed         int64  `json:"elapsed_ns"`
 	RequestUnits    uint64 `json:"request_units"`
 	BackgroundUnits uint64 `json:"background_units"`
-	// Of the timing loop, in nanoseconds.
+	// The periods of the timing loop.
 	Periods []time.Duration `json:"periods_ns"`
 }
 
@@ -63,13 +63,12 @@ func main() {
 }
 
 func run(listen string, units, threads int, garbage, hint bool) error {
-	// A thread of the background never blocks, so its P is taken for good; and the timing
-	// loop is to wait for none. With as many more it is the kernel that shares out the
-	// CPUs, and not the Go runtime.
+	// A background thread never blocks, and so keeps its P; the timing loop must not wait for
+	// a P. With one more for each, the kernel shares out the CPUs, and not the Go runtime.
 	runtime.GOMAXPROCS(runtime.NumCPU() + threads + 1)
 
-	// Collecting garbage is a case of its own. In the others the few collections, tens of
-	// milliseconds each under emulation, would be all that a 99.9th percentile shows.
+	// Garbage collection is a scenario of its own. In the others a 99.9th percentile would show
+	// only the few collections, which take tens of milliseconds each under emulation.
 	if !garbage {
 		debug.SetGCPercent(-1)
 	}
@@ -98,11 +97,11 @@ func run(listen string, units, threads int, garbage, hint bool) error {
 		}
 		first.Background = append(first.Background, tid)
 	}
-	return converse(first, s, w)
+	return serveCommands(first, s, w)
 }
 
-// converse serves the protocol until its input ends.
-func converse(first ready, s *server, w *background) error {
+// serveCommands prints the first line and answers commands until the end of the input.
+func serveCommands(first ready, s *server, w *background) error {
 	out := json.NewEncoder(os.Stdout)
 	if err := out.Encode(first); err != nil {
 		return err
@@ -131,7 +130,8 @@ func converse(first ready, s *server, w *background) error {
 	return commands.Err()
 }
 
-// unitTime measures what a unit takes when nothing competes: the best of many samples.
+// unitTime returns the time that a unit of work takes without competition: the shortest of
+// many samples.
 func unitTime() time.Duration {
 	const samples, perSample = 50, 20
 	best := time.Duration(1<<63 - 1)

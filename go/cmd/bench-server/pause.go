@@ -4,9 +4,9 @@
 
 package main
 
-// pause does nothing for some cycles, as a loop does that waits for another CPU.
+// pause executes PAUSE, which loops do that wait for another CPU.
 //
-// Where an emulator runs the CPUs in turn, on one of the host's, it takes this as the
-// moment to go on with the next. Without it, QEMU before 8.1 stays for milliseconds with
-// a CPU that counts its instructions, and what the other is to do in time comes late.
+// An emulator that runs the CPUs in turn, on one CPU of the host, takes PAUSE as the moment
+// to run the next one. Without PAUSE, QEMU before 8.1 runs a CPU that counts instructions for
+// milliseconds, and timers of the others are late.
 func pause()

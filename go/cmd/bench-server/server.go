@@ -17,11 +17,11 @@ import (
 // server answers requests, each of which takes the same number of units of work.
 type server struct {
 	units  int
-	done   atomic.Uint64 // Units.
+	done   atomic.Uint64 // Units of work.
 	timing timing
 }
 
-// start listens and serves in the background; it returns the address.
+// start serves in the background, and returns the address.
 func (s *server) start(listen string) (string, error) {
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
@@ -42,6 +42,6 @@ func (s *server) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
 		p.work()
 	}
 	s.done.Add(uint64(s.units))
-	// To a client that is gone there is nothing to say.
+	// It fails for a client that is gone.
 	_, _ = fmt.Fprintln(answer, hex.EncodeToString(p[:md5.Size]))
 }

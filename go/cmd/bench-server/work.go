@@ -14,7 +14,7 @@ import (
 	"go_sched/gosched"
 )
 
-// page is what a unit of work reads and changes.
+// page has the data of a unit of work.
 type page [1024]byte
 
 // work does one unit.
@@ -25,26 +25,26 @@ func (p *page) work() {
 }
 
 const (
-	// burst is the number of units between two times that a thread of the background
-	// hands over what it has.
+	// burst is the number of units after which a background thread adds its result to the
+	// common digest.
 	burst = 64
-	// whileBurning is the priority of such a thread in between.
-	whileBurning gosched.Prio = 8
+	// burstPrio is the priority of such a thread during a burst.
+	burstPrio gosched.Prio = 8
 )
 
-// background is work that nobody waits for.
+// background is the work in the background.
 type background struct {
 	garbage bool
-	// Threads store hints if there is one.
+	// Not nil if the threads lower themselves by hints.
 	scheduler *gosched.Scheduler
-	// Of each thread. Not one for all, which would have them meet at a cache line.
+	// One for each thread, as a common one would have the CPUs compete for its cache line.
 	counters []*atomic.Uint64
 
 	mu     sync.Mutex // Guards digest.
-	digest page       // What all have done, in one.
+	digest page       // The results of all threads.
 }
 
-// units returns how many are done.
+// units returns the number of units done.
 func (b *background) units() (sum uint64) {
 	for _, c := range b.counters {
 		sum += c.Load()
@@ -54,7 +54,7 @@ func (b *background) units() (sum uint64) {
 
 // start starts a thread and returns its id.
 func (b *background) start() (int, error) {
-	// Padded: a cache line of its own.
+	// The padding gives it a cache line of its own.
 	counter := &new(struct {
 		atomic.Uint64
 		_ [120]byte
@@ -66,7 +66,7 @@ func (b *background) start() (int, error) {
 	}
 	answer := make(chan started)
 	go func() {
-		// For good: the end of the goroutine ends the thread.
+		// Never unlocked: the end of the goroutine ends the thread.
 		runtime.LockOSThread()
 		var hint *gosched.Hint
 		if b.scheduler != nil {
@@ -83,13 +83,13 @@ func (b *background) start() (int, error) {
 	return s.tid, s.err
 }
 
-// burn works for ever, and hands over what it has now and then.
+// burn works for ever, in bursts.
 func (b *background) burn(counter *atomic.Uint64, hint *gosched.Hint) {
 	var p page
 	var h heap
 	for {
 		if hint != nil {
-			hint.Set(whileBurning)
+			hint.Set(burstPrio)
 		}
 		for i := 0; i < burst; i++ {
 			p.work()
@@ -98,7 +98,7 @@ func (b *background) burn(counter *atomic.Uint64, hint *gosched.Hint) {
 			}
 			counter.Add(1)
 		}
-		// Others may wait for the mutex: not with the priority of idle work.
+		// Other threads may wait for the mutex, which therefore is not held at burstPrio.
 		if hint != nil {
 			hint.Clear()
 		}
@@ -110,8 +110,8 @@ func (b *background) burn(counter *atomic.Uint64, hint *gosched.Hint) {
 	}
 }
 
-// heap is a list of objects, all reachable; the oldest give way to new ones, so that
-// the garbage collector has both to mark and to free.
+// heap is a list of reachable objects. New objects replace the oldest, so that the garbage
+// collector has objects to mark and objects to free.
 type heap struct {
 	newest *object
 	oldest *object
@@ -124,13 +124,13 @@ type object struct {
 }
 
 const (
-	// liveObjects is how many each thread keeps: half a MiB.
+	// liveObjects is the number of objects in the heap of a thread: half a MiB.
 	liveObjects = 1024
-	// newObjects is how many a unit of work replaces.
+	// newObjects is the number of objects that a unit of work replaces.
 	newObjects = 4
 )
 
-// replace adds objects, and drops as many once there are enough.
+// replace adds newObjects, and drops as many beyond liveObjects.
 func (h *heap) replace(p *page) {
 	for i := 0; i < newObjects; i++ {
 		o := &object{}

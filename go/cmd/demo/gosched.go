@@ -35,8 +35,8 @@ func askGosched(answer any, args ...string) error {
 	return nil
 }
 
-// inForce returns the parameters that the kernel's module tells to be in force for
-// threads, in their order: all other calls tell what they have without Go priorities.
+// inForce returns the parameters in force for threads, in their order. The module tells
+// them; all other calls tell what the threads have without Go priorities.
 func inForce(tids []int) ([]kernelParams, error) {
 	args := []string{"get"}
 	for _, tid := range tids {
@@ -55,8 +55,8 @@ func inForce(tids []int) ([]kernelParams, error) {
 	return params, nil
 }
 
-// mapping returns the parameters that the priorities stand for, by priority. The gosched
-// command has the mapping from the same source as the kernel's module.
+// mapping returns the parameters of each priority. The gosched command is built with the
+// same source of the mapping as the module.
 func mapping() (map[int]kernelParams, error) {
 	var levels []struct {
 		Prio int `json:"priority"`

@@ -3,10 +3,11 @@
 //go:build linux && amd64
 
 // Demo shows what Go priorities do for a Go service. Request handlers, two
-// background workers and a garbage collector's marking share one CPU, each on
-// a thread locked with runtime.LockOSThread: first without priorities, then
-// with those that package gosched sets, under the same load. It exits with
-// 1 when the kernel does not report what the mapping says, or nothing changed.
+// background workers and the marking of a garbage collector share one CPU, each
+// on a thread locked with runtime.LockOSThread. The first phase has no
+// priorities; the second has the same load, and priorities that package gosched
+// sets. The exit status is 1 if the kernel does not report what the mapping
+// says, or nothing changed.
 package main
 
 import (
@@ -55,12 +56,11 @@ func run(duration time.Duration) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A thread gives up its P when it blocks in the kernel. With more Ps than
-	// threads it finds an idle one on return and never waits for another
-	// thread to yield one.
+	// A thread that blocks in the kernel gives up its P. With more Ps than
+	// threads it finds an idle one on return.
 	runtime.GOMAXPROCS(16)
-	// A collection stops all goroutines and so makes each wait for the least
-	// urgent thread. The workload allocates next to nothing.
+	// A collection stops all goroutines, and so waits for the least urgent
+	// thread. The workload allocates next to nothing.
 	debug.SetGCPercent(-1)
 
 	table, err := mapping()
@@ -130,9 +130,9 @@ func (r *report) runPhase(scheduler *gosched.Scheduler, w *workload, phase int, 
 	goal := w.handled.Load() + int64(len(times))
 	w.phase.Store(int32(phase))
 	w.schedule <- times
-	// Lines and no cursor movement, as the guest's stderr is not a terminal.
+	// Lines without cursor movement, as the guest's stderr is not a terminal.
 	nextReport := start
-	// Requests that still wait when the time is up belong to the phase.
+	// Requests that are not answered when the time is up belong to the phase.
 	for sys.Monotonic() < start+duration || w.handled.Load() < goal {
 		elapsed := sys.Monotonic() - start
 		if sys.Monotonic() >= nextReport {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// latencies sums up samples; times are in milliseconds, 0 without samples.
+// latencies is the summary of samples, 0 without samples.
 type latencies struct {
 	Samples int     `json:"samples"`
 	P50     float64 `json:"p50_ms"`
@@ -28,7 +28,7 @@ func summarize(samples []time.Duration) latencies {
 	}
 	sorted := append([]time.Duration(nil), samples...)
 	sort.Slice(sorted, func(i, j int) bool { return sorted[i] < sorted[j] })
-	// The nearest rank: a sample that was seen, never one in between.
+	// The nearest rank, which is always one of the samples.
 	rank := func(percent int) float64 {
 		return milliseconds(sorted[(percent*n+99)/100-1])
 	}
@@ -43,10 +43,10 @@ type state struct {
 	Kernel kernelParams `json:"kernel"`
 }
 
-// threadPhase is what was set for one thread in one phase, and what was seen.
+// threadPhase is what was set for one thread in one phase, and what was measured.
 type threadPhase struct {
 	SetPrio int          `json:"set_priority"` // none: not set
-	Mapped  kernelParams `json:"mapped"`       // What gosched maps that to; without, the base.
+	Mapped  kernelParams `json:"mapped"`       // What gosched maps that to, or the base.
 	state
 	CPU   float64   `json:"cpu_percent"`
 	Wakes latencies `json:"wake"`
@@ -69,8 +69,8 @@ type report struct {
 	Verdict      string            `json:"verdict"`
 }
 
-// judge fills in the failures and the verdict. What the kernel reports decides;
-// of the timing only what a busy machine does not turn round.
+// judge fills in the failures and the verdict. It compares what the kernel reports, and of
+// the times only those that a busy machine does not reverse.
 func (r *report) judge() {
 	r.Failures = []string{}
 	fail := func(format string, args ...any) {
@@ -110,7 +110,7 @@ func (r *report) judge() {
 	}
 }
 
-// ratio says in words how a latency in milliseconds changed.
+// ratio describes how a latency in milliseconds changed.
 func ratio(from, to float64) string {
 	word, times := "fell", from/to
 	if to > from {
@@ -150,7 +150,7 @@ func prioText(prio *int) string {
 	return strconv.Itoa(*prio)
 }
 
-// digits prints milliseconds in at most five columns up to 99999.
+// digits returns milliseconds in at most five columns up to 99999.
 func digits(ms float64) string {
 	switch {
 	case ms == 0:

@@ -22,13 +22,13 @@ import (
 const (
 	// requestRate is the mean number of requests a second.
 	requestRate = 100
-	// serviceTime is the processor time one request needs. At requestRate the
-	// handlers need 2.5% of a CPU, a few times that of an emulated one. That is
-	// below their fair share: what they wait for is the scheduler's choice.
+	// serviceTime is the processor time of one request. At requestRate the
+	// handlers need 2.5% of a CPU, or a few times that of an emulated one. That is
+	// below their fair share, so they wait only for the scheduler's choice.
 	serviceTime = 250 * time.Microsecond
-	// burst is the processor time a background thread uses between two naps.
+	// burst is the processor time of a background thread between two naps.
 	burst = 5 * time.Millisecond
-	// nap is how long it then sleeps, only to time the wake-up afterwards.
+	// nap is the time that it then sleeps, only to measure the wake-up.
 	nap = time.Millisecond
 )
 
@@ -40,10 +40,10 @@ const (
 	notRecording
 )
 
-// none in place of a Go priority: the thread has none.
+// none stands in place of a Go priority for a thread without one.
 const none = -1
 
-// role is what threads do, and their Go priority in each phase.
+// role is the work of some threads, and their Go priority in each phase.
 type role struct {
 	name    string
 	prios   [phases]int
@@ -52,8 +52,8 @@ type role struct {
 }
 
 var roles = []role{
-	// It stands for clients on other machines, which the contention here does
-	// not slow down: it is above all else in both phases.
+	// It stands for clients on other machines, which compete for no CPU here,
+	// and so has the highest priority in both phases.
 	{"load gen", [phases]int{52, 52}, 1, (*workload).generate},
 	{"handler", [phases]int{none, 50}, 2, (*workload).handle},
 	{"background", [phases]int{none, 24}, 2, (*workload).compact},
@@ -77,10 +77,9 @@ type workload struct {
 	phase    atomic.Int32
 	stopping atomic.Bool
 	ended    chan struct{} // One message from each thread that ends.
-	// The requests travel through a pipe and a handler waits in read(2) on its
-	// own thread. Channels and the netpoller would have a thread of the runtime
-	// wake it; that one has no Go priority and competes with the background
-	// work, so its wait would be measured and not the handler's.
+	// The requests go through a pipe, where handlers wait in read(2) on threads
+	// of their own. With a channel or the netpoller, a thread of the runtime
+	// without a Go priority would wake them: its delay would be measured.
 	reader, writer int
 }
 
@@ -139,8 +138,7 @@ func (w *workload) recordWake(t *thread, event time.Duration) {
 	}
 }
 
-// request is written and read whole: it is shorter than PIPE_BUF, and all are
-// of one size.
+// request is written and read whole: all are of one size, below PIPE_BUF.
 type request [16]byte
 
 func (w *workload) generate(t *thread) {
@@ -176,7 +174,7 @@ func (w *workload) handle(t *thread) {
 			sum := sha256.Sum256(page)
 			copy(page, sum[:])
 		}
-		// From the intended time: a late load generator hides no latency.
+		// From the intended time, so that a late load generator hides no latency.
 		intended := time.Duration(binary.LittleEndian.Uint64(r[:8]))
 		p := w.phase.Load()
 		t.latencies[p] = append(t.latencies[p], sys.Monotonic()-intended)

@@ -2,15 +2,15 @@
 
 //go:build linux
 
-// Jitter measures how late a periodic loop is beside work that takes all CPUs: first
-// one that calls time.Sleep, then gosched's RealtimeLoop at priority 50. It takes root,
-// for the priority and to lock memory. In the guest, from this folder:
+// Jitter measures how late the ticks of a periodic loop are while other goroutines take all
+// CPUs: first of a loop that calls time.Sleep, then of RealtimeLoop at priority 50. It needs
+// root, for the priority and to lock memory. In the guest, from this folder:
 //
 //	CGO_ENABLED=0 go build -o /tmp/overlay/jitter .
 //	../../../qemu/run --icount 2 --overlay /tmp/overlay -- /jitter -duration 3s
 //
-// With --icount, a busy host does not show. Milliseconds are those of the emulator then:
-// only the two lines of one run compare.
+// With --icount, time is counted in instructions, and a busy host has no effect. Only the
+// two lines of one run compare.
 package main
 
 import (
@@ -46,8 +46,8 @@ func main() {
 }
 
 func run(period, duration time.Duration, load int) error {
-	// With a P for each that computes, and one for the loop, it is the kernel that shares
-	// out the CPUs, and not the Go runtime.
+	// With a P for each goroutine that computes, and one for the loop, the kernel shares out
+	// the CPUs, and not the Go runtime.
 	runtime.GOMAXPROCS(runtime.NumCPU() + load + 1)
 	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr)
 	if err != nil {
@@ -76,7 +76,7 @@ func run(period, duration time.Duration, load int) error {
 		late []time.Duration
 	}{{"time.Sleep", slept}, {fmt.Sprintf("RealtimeLoop at %v", prio), timed}} {
 		sort.Slice(each.late, func(i, j int) bool { return each.late[i] < each.late[j] })
-		// The nearest rank: a sample that was seen.
+		// The nearest rank, which is always one of the samples.
 		rank := func(percent int) float64 {
 			return float64(each.late[(percent*len(each.late)+99)/100-1]) / float64(time.Millisecond)
 		}
@@ -85,7 +85,7 @@ func run(period, duration time.Duration, load int) error {
 	return table.Flush()
 }
 
-// compute has goroutines compute until what it returns is called.
+// compute starts goroutines that compute until stop is called.
 func compute(goroutines int) (stop func()) {
 	var stopping atomic.Bool
 	var all sync.WaitGroup
@@ -107,8 +107,8 @@ func compute(goroutines int) (stop func()) {
 	}
 }
 
-// sleeping measures a loop as one writes it first. Like RealtimeLoop, it keeps fixed times
-// and makes up for none that has passed.
+// sleeping measures a loop that calls time.Sleep. Like RealtimeLoop it has fixed times, and
+// makes up for none that has passed.
 func sleeping(period time.Duration, ticks int) []time.Duration {
 	late := make([]time.Duration, 0, ticks)
 	due := time.Now()

@@ -18,8 +18,8 @@ import (
 
 const headerPath = "../../../uapi/go_sched.h"
 
-// definition evaluates a macro of the header. What C and Go write differently is
-// rewritten; _IO() is that of linux/ioctl.h, without direction and size.
+// definition returns the value of a macro of the header, which it rewrites from C to Go. The
+// numbers of _IO() of linux/ioctl.h have neither direction nor size.
 func definition(t *testing.T, header, macro string) constant.Value {
 	t.Helper()
 	found := regexp.MustCompile(`(?m)^#define\s+` + macro + `\s+(.+?)\s*(?:/\*.*)?$`).FindStringSubmatch(header)
@@ -38,8 +38,8 @@ func definition(t *testing.T, header, macro string) constant.Value {
 	return value.Value
 }
 
-// members returns what a structure of the header has, in the order and with the types of
-// Go. Reserved members have no name in Go.
+// members returns the names and the Go types of the members of a structure of the header.
+// Reserved members have no name in Go.
 func members(t *testing.T, header, structure string) (names, kinds []string) {
 	t.Helper()
 	body := regexp.MustCompile(`(?s)struct ` + structure + ` \{(.*?)\};`).FindStringSubmatch(header)
@@ -57,7 +57,7 @@ func members(t *testing.T, header, structure string) (names, kinds []string) {
 	return names, kinds
 }
 
-// All that abi.go declares is compared, whatever is added to it.
+// The test reads abi.go too, so that all of its declarations are compared.
 func TestABIIsThatOfTheHeader(t *testing.T) {
 	text, err := os.ReadFile(headerPath)
 	if err != nil {
