@@ -94,7 +94,7 @@ const ELSEWHERE: &str = "console elsewhere";
 const GO: &str = "go";
 /// One with messages that no command here can be made to print.
 const MESSAGE: &str = "message";
-/// One with messages of the Go package, which go/guide_test.go compares.
+/// One with messages of the Go package, which go/troubleshooting_test.go compares.
 const GO_MESSAGE: &str = "message go";
 
 /// A part of a page, up to the next heading.
