@@ -47,7 +47,7 @@ kernel_stamp := $(kernel)/.go_sched_stamp
 endif
 
 # kbuild of 6.12 writes to the folder of the sources, so it gets a folder of links to them.
-module_sources := Kbuild $(wildcard *.rs) policy uapi
+module_sources := Kbuild $(wildcard *.rs) policy
 module_key := $(firstword $(shell printf '%s' '$(CURDIR) $(kernel)' | cksum))
 module := $(GO_SCHED_CACHE)/module-$(module_key)/go_sched_class.ko
 
@@ -207,7 +207,6 @@ $(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
 	mkdir $(@D)/build
 	cp -rs $(addprefix $(CURDIR)/,$(module_sources)) $(@D)/build
 	: >$(GO_SCHED_CACHE)/log/module.log
-	export LIBCLANG_PATH=$$(llvm-config --libdir)
 	llvm=$$(sed -n 's/^CONFIG_CC_IS_CLANG=y/LLVM=1/p' $(kernel)/.config)
 	export KRUSTFLAGS=$$(sed -n 's/^CONFIG_KCOV=y/$(kcov_rust)/p' $(kernel)/.config)
 	$(step)/module.log 'Building go_sched_class.ko' \
@@ -221,7 +220,7 @@ setup-deb:
 
 .PHONY: deb
 deb: setup-deb $(module)
-	packaging/build $(kernel) $(dir $(module))build
+	packaging/build $(kernel)
 
 deb_test := $(GO_SCHED_CACHE)/deb-test
 .PHONY: test-deb
@@ -276,6 +275,8 @@ lint: $(kernel_stamp)
 	git diff --exit-code tools/gosched/src/uapi
 	$(bench_readme) --check README.md
 	cd $(GO_SCHED_CACHE)/linux-6.12/source
+	# The series installs the very header that all others read.
+	cmp include/uapi/linux/go_sched.h $(CURDIR)/uapi/go_sched.h
 	# checkpatch.pl would search the git history for licences, and this tree has none.
 	GIT_DIR=none scripts/checkpatch.pl --strict --quiet --no-summary \
 		$(CURDIR)/kernel/linux-6.12/*.patch

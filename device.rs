@@ -8,17 +8,17 @@ use core::mem::size_of;
 
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
-    go_sched,
+    go_sched::{self, uapi},
     miscdevice::MiscDevice,
     mm::VmaNew,
     page::{Page, PAGE_SIZE},
     prelude::*,
     task::Task,
-    time::NSEC_PER_MSEC,
+    types::FromBytes,
     uaccess::{UserPtr, UserSlice},
 };
 
-use crate::{hint::HintFile, uapi};
+use crate::hint::HintFile;
 
 /// The device. All that an open file has of its own is its hint pages.
 pub(crate) struct Device;
@@ -61,7 +61,7 @@ impl MiscDevice for Device {
 }
 
 fn set(arg: UserPtr) -> Result {
-    let arg: uapi::go_sched_set = read_arg(arg)?;
+    let arg: uapi::Set = read_arg(arg)?;
     check_flags(
         arg.flags,
         uapi::GO_SCHED_TARGET_PIDFD | uapi::GO_SCHED_INHERIT,
@@ -75,41 +75,20 @@ fn set(arg: UserPtr) -> Result {
 
 #[cold]
 fn get(answer: UserPtr) -> Result {
-    let arg: uapi::go_sched_get = read_arg(answer)?;
+    let arg: uapi::Get = read_arg(answer)?;
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
-    let state = with_task(arg.flags, arg.target, go_sched::get)?;
-    let filled = uapi::go_sched_get {
+    let filled = uapi::Get {
         size: arg.size,
-        flags: if state.inherit {
-            uapi::GO_SCHED_INHERIT
-        } else {
-            0
-        },
         target: arg.target,
-        prio: or_none(state.prio),
-        base_policy: state.base.policy,
-        base_nice: state.base.nice,
-        base_rt_priority: state.base.rt_priority,
-        reserved: 0,
-        base_slice_ns: state.base.slice_ns,
-        applied: or_none(state.applied),
-        ceiling: state.ceiling as i32,
-        ceiling_granted: state.ceiling_granted.into(),
-        slot: or_none(state.slot),
-        policy: state.in_force.policy,
-        nice: state.in_force.nice,
-        rt_priority: state.in_force.rt_priority,
-        reserved2: 0,
-        slice_ns: state.in_force.slice_ns,
+        ..with_task(arg.flags, arg.target, go_sched::get)?
     };
-
     UserSlice::new(answer, arg.size as usize).write_struct(&filled)
 }
 
 #[cold]
 fn clear(arg: UserPtr) -> Result {
-    let arg: uapi::go_sched_clear = read_arg(arg)?;
+    let arg: uapi::Clear = read_arg(arg)?;
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
     with_task(arg.flags, arg.target, go_sched::clear)
@@ -117,7 +96,7 @@ fn clear(arg: UserPtr) -> Result {
 
 #[cold]
 fn set_ceiling(arg: UserPtr) -> Result {
-    let arg: uapi::go_sched_ceiling = read_arg(arg)?;
+    let arg: uapi::Ceiling = read_arg(arg)?;
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
     let ceiling = match arg.ceiling {
@@ -131,7 +110,7 @@ fn set_ceiling(arg: UserPtr) -> Result {
 
 #[cold]
 fn bind(file: &HintFile, arg: UserPtr) -> Result {
-    let arg: uapi::go_sched_bind = read_arg(arg)?;
+    let arg: uapi::Bind = read_arg(arg)?;
     check_flags(arg.flags, 0)?;
 
     file.bind(arg.slot)
@@ -139,50 +118,62 @@ fn bind(file: &HintFile, arg: UserPtr) -> Result {
 
 #[cold]
 fn stats(answer: UserPtr) -> Result {
-    let arg: uapi::go_sched_stats = read_arg(answer)?;
+    let arg: uapi::Stats = read_arg(answer)?;
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
-    let stats = with_task(arg.flags, arg.target, go_sched::stats)?;
-    let filled = uapi::go_sched_stats {
+    let filled = uapi::Stats {
         size: arg.size,
-        flags: 0,
         target: arg.target,
-        last_cause: stats.last_cause,
-        applies: stats.applies,
-        clamps: stats.clamps,
-        skips: stats.skips,
-        runaways: stats.runaways,
+        ..with_task(arg.flags, arg.target, go_sched::stats)?
     };
-
     UserSlice::new(answer, arg.size as usize).write_struct(&filled)
 }
 
 #[cold]
 fn class_info(answer: UserPtr) -> Result {
-    let arg: uapi::go_sched_class_info = read_arg(answer)?;
+    let arg: uapi::ClassInfo = read_arg(answer)?;
     check_flags(arg.flags, 0)?;
 
-    let info = go_sched::class_info()?;
-    let filled = uapi::go_sched_class_info {
+    let filled = uapi::ClassInfo {
         size: arg.size,
-        flags: 0,
-        version: info.version,
-        budget_ms: (info.budget_ns / NSEC_PER_MSEC as u64) as u32,
-        hash: info.hash,
-        share_percent: info.share,
-        reserved: 0,
+        ..go_sched::class_info()?
     };
-
     UserSlice::new(answer, arg.size as usize).write_struct(&filled)
 }
 
-/// The number that the ABI has for a priority or a slot, or for none.
-fn or_none(number: Option<u32>) -> i32 {
-    number.map_or(uapi::GO_SCHED_PRIO_NONE, |number| number as i32)
+/// A structure that starts with its own size, by the extension rule of the ABI.
+trait Versioned: FromBytes {
+    /// Size of the first version, in bytes.
+    const SIZE_VER0: u32;
+
+    /// Returns the size that user space says the structure has, in bytes.
+    fn size(&self) -> u32;
+}
+
+macro_rules! versioned {
+    ($($name:ident, $size_ver0:ident;)*) => {
+        $(impl Versioned for uapi::$name {
+            const SIZE_VER0: u32 = uapi::$size_ver0;
+
+            fn size(&self) -> u32 {
+                self.size
+            }
+        })*
+    };
+}
+
+versioned! {
+    Set, GO_SCHED_SET_SIZE_VER0;
+    Get, GO_SCHED_GET_SIZE_VER0;
+    Clear, GO_SCHED_CLEAR_SIZE_VER0;
+    Ceiling, GO_SCHED_CEILING_SIZE_VER0;
+    Bind, GO_SCHED_BIND_SIZE_VER0;
+    Stats, GO_SCHED_STATS_SIZE_VER0;
+    ClassInfo, GO_SCHED_CLASS_INFO_SIZE_VER0;
 }
 
 /// Reads a structure by the extension rule of the ABI.
-fn read_arg<T: uapi::Versioned>(arg: UserPtr) -> Result<T> {
+fn read_arg<T: Versioned>(arg: UserPtr) -> Result<T> {
     // Most callers know this very version, and then one copy is all it takes.
     if let Ok(same) = UserSlice::new(arg, size_of::<T>()).reader().read::<T>() {
         if same.size() as usize == size_of::<T>() {

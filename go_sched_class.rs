@@ -18,7 +18,6 @@ use crate::device::Device;
 mod device;
 mod hint;
 pub mod policy;
-mod uapi;
 
 module! {
     type: GoSchedClass,

@@ -3,22 +3,25 @@
 //! The hint pages of one open file, and who may map them how.
 
 use kernel::{
-    alloc::flags::GFP_KERNEL_ACCOUNT, go_sched::HintPage, mm::VmaNew, new_mutex, page::PAGE_SIZE,
-    prelude::*, sync::Mutex,
+    alloc::flags::GFP_KERNEL_ACCOUNT,
+    go_sched::{uapi, HintPage},
+    mm::VmaNew,
+    new_mutex,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::Mutex,
 };
 
-use crate::uapi;
-
-/// How many pages a file has at most: a power of two, see [`HintFile::page`].
+/// The largest number of pages of a file: a power of two, see [`HintFile::page`].
 const MAX_PAGES: usize = uapi::GO_SCHED_HINT_MAX_SIZE as usize / PAGE_SIZE;
 const _: () = assert!(MAX_PAGES.is_power_of_two());
 
-/// The hint pages of an open file, as many as have been touched or bound so far.
+/// The hint pages of an open file: those that have been touched or bound so far.
 ///
-/// They are never taken away before the file is: a thread may follow a slot of each.
+/// The file keeps each page until the file itself goes: a thread may follow a slot of any page.
 #[pin_data]
 pub(crate) struct HintFile {
-    /// Empty before the first of them, and then [`MAX_PAGES`] long.
+    /// The pages by index: empty before the first page, [`MAX_PAGES`] long from then on.
     #[pin]
     pages: Mutex<KVec<Option<HintPage>>>,
 }
@@ -49,7 +52,7 @@ impl HintFile {
         Ok(())
     }
 
-    /// Returns a page of the file, which comes into being with this.
+    /// Returns a page of the file, and makes the page if nobody has asked for it before.
     ///
     /// Fails with [`EINVAL`] beyond [`MAX_PAGES`], and with [`ENOMEM`].
     pub(crate) fn page(&self, index: usize) -> Result<HintPage> {

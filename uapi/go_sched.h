@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
  * /dev/go_sched and go_set_schedprio(2): one scheduling priority per thread, 0 to
- * 63, higher = more urgent. This file is the whole ABI; every binding is generated
- * from it.
+ * 63, higher = more urgent. This file is the whole ABI.
  *
  * A thread's priority is changed by SET and the system call, by a store to its
  * slot of the hint page, and ended by CLEAR, sched_setattr(2), setpriority(2) and
@@ -20,8 +19,8 @@
  *
  * After any error nothing has changed.
  */
-#ifndef _UAPI_GO_SCHED_H
-#define _UAPI_GO_SCHED_H
+#ifndef _UAPI_LINUX_GO_SCHED_H
+#define _UAPI_LINUX_GO_SCHED_H
 
 #include <linux/ioctl.h>
 #include <linux/types.h>
@@ -301,7 +300,7 @@ struct go_sched_stats {
  * @version: out: version of the mapping in force
  * @budget_ms: out: CPU time in milliseconds that a granted ceiling allows at once at
  *	priorities that the thread does not own; 0 is no limit
- * @hash: out: FNV-1a of the mapping in force, see policy/mod.rs
+ * @hash: out: FNV-1a of the mapping in force
  * @share_percent: out: the same in the long run, in percent of one CPU
  * @reserved: out: 0
  *
@@ -366,4 +365,4 @@ struct go_sched_class_info {
 #define GO_SCHED_STATS		_IO(GO_SCHED_IOC_MAGIC, 0x07)
 #define GO_SCHED_CLASS_INFO	_IO(GO_SCHED_IOC_MAGIC, 0x08)
 
-#endif /* _UAPI_GO_SCHED_H */
+#endif /* _UAPI_LINUX_GO_SCHED_H */
