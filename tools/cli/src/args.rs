@@ -21,7 +21,6 @@ use clap::Subcommand;
 use clap_complete::Shell;
 use gosched::policy::GoPrio;
 use gosched::thread::ThreadId;
-use rustix::process::Pid;
 
 use crate::complain;
 use crate::run;
@@ -236,7 +235,7 @@ pub(crate) struct Trace {
 pub(crate) struct Top {
     /// Only the threads of this process; may be given again
     #[arg(short, long = "pid", value_name = "PID", value_parser = parse_pid)]
-    pub(crate) pids: Vec<Pid>,
+    pub(crate) pids: Vec<i32>,
 
     /// Also threads without a Go priority
     #[arg(short, long)]
@@ -322,7 +321,7 @@ fn parse_count(text: &str) -> Result<NonZeroU32, String> {
 }
 
 /// Reads the id of a process, which may be recycled once that has ended.
-fn parse_pid(text: &str) -> Result<Pid, String> {
+fn parse_pid(text: &str) -> Result<i32, String> {
     text.parse()
         .ok()
         .filter(|id: &ThreadId| id.inode.is_none())

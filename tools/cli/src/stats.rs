@@ -19,7 +19,7 @@ use crate::Failure;
 pub(crate) fn stats(threads: &ThreadArgs, json: bool) -> Result<ExitCode, Failure> {
     for_threads(threads, json, |device, thread| {
         Ok(Counted {
-            tid: thread.tid().as_raw_nonzero().get(),
+            tid: thread.tid(),
             stats: device.stats(thread.target())?,
         })
     })

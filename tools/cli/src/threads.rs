@@ -67,7 +67,7 @@ fn change(
     for_threads(threads, json, |device, thread| {
         work(device, thread)?;
         Ok(Told {
-            tid: thread.tid().as_raw_nonzero().get(),
+            tid: thread.tid(),
             facts: Facts::of(device, thread)?,
             shown,
         })

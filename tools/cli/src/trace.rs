@@ -2,7 +2,6 @@
 
 //! `gosched trace`: each change of a priority as the kernel's tracepoints tell it.
 
-mod event;
 mod instance;
 
 use std::collections::HashSet;
@@ -21,6 +20,8 @@ use std::time::Duration;
 use gosched::error::FindError;
 use gosched::thread::ThreadId;
 use gosched::thread::Threads;
+use gosched::trace::Entry;
+use gosched::trace::Event;
 use rustix::process::getpgrp;
 use rustix::process::kill_process;
 use rustix::process::Pid;
@@ -31,8 +32,6 @@ use serde::Serialize;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGQUIT;
 
-use self::event::Event;
-use self::event::Line;
 use self::instance::Instance;
 use crate::args::Trace;
 use crate::complain;
@@ -209,7 +208,7 @@ impl Printer {
     fn follow_process(&mut self, pid: ThreadId) -> Result<(), Failure> {
         let said = |error: FindError| format!("pid {pid}: {error}");
         for thread in Threads::of(pid).map_err(said)? {
-            self.follow(thread.map_err(said)?.tid().as_raw_nonzero().get());
+            self.follow(thread.map_err(said)?.tid());
         }
         Ok(())
     }
@@ -223,13 +222,13 @@ impl Printer {
                 Some(start) => format!("{start}\n{line}"),
                 None => line,
             };
-            match Line::parse(&line) {
-                Some(Line::Event(event)) => self.print_event(event)?,
-                Some(Line::Birth { parent, child }) => self.born(parent, child),
-                Some(Line::Lost(lost)) => self.tell_lost(lost)?,
-                None if Line::is_cut(&line) => self.cut = Some(line),
+            match Entry::parse(&line) {
+                Some(Entry::Event(event)) => self.print_event(event)?,
+                Some(Entry::Birth { parent, child }) => self.born(parent, child),
+                Some(Entry::Lost(lost)) => self.tell_lost(lost)?,
+                None if Entry::is_cut(&line) => self.cut = Some(line),
                 // The rest of a birth, whose name was cut.
-                None => (),
+                Some(_) | None => (),
             }
         }
         Ok(some)
@@ -245,7 +244,7 @@ impl Printer {
 
     fn print_event(&mut self, event: Event) -> Result<(), Failure> {
         // Told by its parent, just before its birth.
-        if event.what.is_inherited() {
+        if event.kind.is_inherited() {
             self.born(event.by, event.tid);
         }
         if self

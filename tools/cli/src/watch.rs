@@ -16,7 +16,6 @@ use gosched::thread::Threads;
 use gosched::Device;
 use rustix::process::getrlimit;
 use rustix::process::setrlimit;
-use rustix::process::Pid;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 use rustix::time::clock_gettime;
@@ -103,7 +102,7 @@ fn raise_descriptor_limit() {
 /// The threads that are watched, and what was seen of each last.
 struct Watcher {
     device: Device,
-    known: HashMap<Pid, (Thread, Facts)>,
+    known: HashMap<i32, (Thread, Facts)>,
     json: bool,
 }
 
@@ -164,8 +163,8 @@ impl Watcher {
 
     /// Tells what has become of each thread.
     fn look(&mut self) -> Result<(), Failure> {
-        let mut tids: Vec<Pid> = self.known.keys().copied().collect();
-        tids.sort_unstable_by_key(|tid| tid.as_raw_nonzero());
+        let mut tids: Vec<i32> = self.known.keys().copied().collect();
+        tids.sort_unstable();
         for tid in tids {
             let Some((thread, before)) = self.known.get_mut(&tid) else {
                 continue;
@@ -188,10 +187,9 @@ impl Watcher {
         Ok(())
     }
 
-    fn tell(&self, tid: Pid, news: &News<'_>) -> Result<(), Failure> {
+    fn tell(&self, tid: i32, news: &News<'_>) -> Result<(), Failure> {
         let time = clock_gettime(ClockId::Monotonic);
         let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
-        let tid = tid.as_raw_nonzero().get();
         if self.json {
             let seen = match news {
                 News::Found(facts) => Seen::Found(ThreadJson::new(tid, facts)),

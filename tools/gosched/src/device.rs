@@ -2,19 +2,14 @@
 
 //! `/dev/go_sched` and its requests.
 
-use std::ffi::c_void;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 
 use go_sched_policy::GoPrio;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
-use rustix::ioctl;
-use rustix::ioctl::Ioctl;
-use rustix::ioctl::IoctlOutput;
-use rustix::ioctl::Opcode;
-use rustix::process::Pid;
 
 use crate::error::OpenError;
 use crate::error::RequestError;
@@ -28,8 +23,9 @@ use crate::Status;
 pub enum Target<'fd> {
     /// The thread that makes the request.
     CallingThread,
-    /// The thread with this id in the caller's pid namespace.
-    Tid(Pid),
+    /// The thread with this id in the caller's pid namespace; 0 is the calling thread,
+    /// and nothing has a negative one.
+    Tid(i32),
     /// The thread, or the main thread of the process, of a pidfd.
     Pidfd(BorrowedFd<'fd>),
 }
@@ -45,7 +41,7 @@ impl Target<'_> {
     fn number(self) -> i32 {
         match self {
             Self::CallingThread => 0,
-            Self::Tid(tid) => tid.as_raw_nonzero().get(),
+            Self::Tid(tid) => tid,
             Self::Pidfd(fd) => fd.as_raw_fd(),
         }
     }
@@ -69,7 +65,7 @@ impl Children {
     }
 }
 
-/// The open device.
+/// The open device. All threads may use it at the same time.
 #[derive(Debug)]
 pub struct Device(OwnedFd);
 
@@ -84,16 +80,17 @@ impl Device {
     /// Fails when the module is not loaded, when the caller may not open its
     /// device, and when its ABI version is not [`uapi::GO_SCHED_ABI_VERSION`].
     pub fn open() -> Result<Self, OpenError> {
-        let fd = rustix::fs::open(Self::PATH, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-            .map_err(OpenError::from_open)?;
+        let file = File::options().read(true).write(true).open(Self::PATH);
+        Self::try_from(OwnedFd::from(file.map_err(OpenError::from_open)?))
+    }
 
-        // SAFETY: `Version` is the request of that number in uapi/go_sched.h,
-        // which takes no argument.
-        let module = unsafe { ioctl::ioctl(&fd, Version) }.map_err(OpenError::from_version)?;
-        if module != uapi::GO_SCHED_ABI_VERSION {
-            return Err(OpenError::VersionMismatch { module });
-        }
-        Ok(Self(fd))
+    /// Returns another descriptor of the same open file, with the same hint page.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the process has as many descriptors as it may have.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
     }
 
     /// Gives the target a priority.
@@ -108,18 +105,18 @@ impl Device {
         children: Children,
     ) -> Result<(), RequestError> {
         let set = uapi::go_sched_set {
-            size: size_of::<uapi::go_sched_set>() as u32,
             flags: target.flags() | children.flags(),
             target: target.number(),
             prio: prio.get(),
+            ..Default::default()
         };
-        // SAFETY: uapi/go_sched.h pairs this request with this structure.
-        let request = unsafe { ioctl::Setter::<{ uapi::GO_SCHED_SET }, _>::new(set) };
-        // SAFETY: The request reads the structure alone.
-        unsafe { ioctl::ioctl(&self.0, request) }.map_err(|errno| match self.get(target) {
-            Ok(status) => RequestError::of_set(errno, prio, &status),
-            Err(error) => error,
-        })
+        match self.request(set) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match self.get(target) {
+                Ok(status) => RequestError::of_set(error, prio, &status),
+                Err(error) => error,
+            }),
+        }
     }
 
     /// Reads the priority, the ceiling, what is in force and the base of the target.
@@ -128,16 +125,12 @@ impl Device {
     ///
     /// See [`RequestError`].
     pub fn get(&self, target: Target<'_>) -> Result<Status, RequestError> {
-        let mut get = uapi::go_sched_get {
-            size: size_of::<uapi::go_sched_get>() as u32,
+        let get = uapi::go_sched_get {
             flags: target.flags(),
             target: target.number(),
             ..Default::default()
         };
-        // SAFETY: uapi/go_sched.h pairs this request with this structure.
-        let request = unsafe { ioctl::Updater::<{ uapi::GO_SCHED_GET }, _>::new(&mut get) };
-        // SAFETY: The request writes no more of the structure than its `size`.
-        unsafe { ioctl::ioctl(&self.0, request) }?;
+        let get = self.request(get).map_err(RequestError::new)?;
         Ok(Status::from(get))
     }
 
@@ -149,14 +142,11 @@ impl Device {
     /// See [`RequestError`]; after an error nothing has changed.
     pub fn clear(&self, target: Target<'_>) -> Result<(), RequestError> {
         let clear = uapi::go_sched_clear {
-            size: size_of::<uapi::go_sched_clear>() as u32,
             flags: target.flags(),
             target: target.number(),
+            ..Default::default()
         };
-        // SAFETY: uapi/go_sched.h pairs this request with this structure.
-        let request = unsafe { ioctl::Setter::<{ uapi::GO_SCHED_CLEAR }, _>::new(clear) };
-        // SAFETY: The request reads the structure alone.
-        Ok(unsafe { ioctl::ioctl(&self.0, request) }?)
+        self.request(clear).map(drop).map_err(RequestError::new)
     }
 
     /// Grants the target a ceiling, or gives it back the one of its base: up to
@@ -171,16 +161,15 @@ impl Device {
         target: Target<'_>,
         ceiling: Option<GoPrio>,
     ) -> Result<(), RequestError> {
-        let argument = uapi::go_sched_ceiling {
-            size: size_of::<uapi::go_sched_ceiling>() as u32,
+        let ceiling = uapi::go_sched_ceiling {
             flags: target.flags(),
             target: target.number(),
             ceiling: ceiling.map_or(uapi::GO_SCHED_PRIO_NONE, |prio| prio.get() as i32),
+            ..Default::default()
         };
-        // SAFETY: uapi/go_sched.h pairs this request with this structure.
-        let request = unsafe { ioctl::Setter::<{ uapi::GO_SCHED_CEILING }, _>::new(argument) };
-        // SAFETY: The request reads the structure alone.
-        unsafe { ioctl::ioctl(&self.0, request) }.map_err(RequestError::of_ceiling)
+        self.request(ceiling)
+            .map(drop)
+            .map_err(RequestError::of_ceiling)
     }
 
     /// Reads what has happened to the target's scheduling.
@@ -189,16 +178,12 @@ impl Device {
     ///
     /// See [`RequestError`].
     pub fn stats(&self, target: Target<'_>) -> Result<Stats, RequestError> {
-        let mut stats = uapi::go_sched_stats {
-            size: size_of::<uapi::go_sched_stats>() as u32,
+        let stats = uapi::go_sched_stats {
             flags: target.flags(),
             target: target.number(),
             ..Default::default()
         };
-        // SAFETY: uapi/go_sched.h pairs this request with this structure.
-        let request = unsafe { ioctl::Updater::<{ uapi::GO_SCHED_STATS }, _>::new(&mut stats) };
-        // SAFETY: The request writes no more of the structure than its `size`.
-        unsafe { ioctl::ioctl(&self.0, request) }?;
+        let stats = self.request(stats).map_err(RequestError::new)?;
         Ok(Stats::from(stats))
     }
 
@@ -208,38 +193,30 @@ impl Device {
     ///
     /// See [`RequestError`].
     pub fn class_info(&self) -> Result<ClassInfo, RequestError> {
-        let mut info = uapi::go_sched_class_info {
-            size: size_of::<uapi::go_sched_class_info>() as u32,
-            ..Default::default()
-        };
-        // SAFETY: uapi/go_sched.h pairs this request with this structure.
-        let request = unsafe { ioctl::Updater::<{ uapi::GO_SCHED_CLASS_INFO }, _>::new(&mut info) };
-        // SAFETY: The request writes no more of the structure than its `size`.
-        unsafe { ioctl::ioctl(&self.0, request) }?;
+        let info = self
+            .request(uapi::go_sched_class_info::default())
+            .map_err(RequestError::new)?;
         Ok(ClassInfo::from(info))
     }
 }
 
-/// `GO_SCHED_VERSION`, which answers with the value it returns.
-struct Version;
+/// Takes a device that was opened elsewhere, such as one that came over a socket. Fails
+/// as [`Device::open`] does.
+impl TryFrom<OwnedFd> for Device {
+    type Error = OpenError;
 
-// SAFETY: uapi/go_sched.h says that the request takes no argument, so no memory
-// is read or written.
-unsafe impl Ioctl for Version {
-    type Output = u32;
-
-    const IS_MUTATING: bool = false;
-
-    fn opcode(&self) -> Opcode {
-        uapi::GO_SCHED_VERSION
+    fn try_from(fd: OwnedFd) -> Result<Self, OpenError> {
+        let device = Self(fd);
+        let module = device.version().map_err(OpenError::from_version)?;
+        if module != uapi::GO_SCHED_ABI_VERSION {
+            return Err(OpenError::VersionMismatch { module });
+        }
+        Ok(device)
     }
+}
 
-    fn as_ptr(&mut self) -> *mut c_void {
-        std::ptr::null_mut()
-    }
-
-    unsafe fn output_from_ptr(out: IoctlOutput, _: *mut c_void) -> rustix::io::Result<u32> {
-        // Never negative: that would have been an error.
-        Ok(out as u32)
+impl AsFd for Device {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

@@ -11,6 +11,7 @@ use go_sched_policy::Policy;
 use procfs::ProcError;
 use rustix::io::Errno;
 
+use crate::hint::MAX_SLOTS;
 use crate::uapi::GO_SCHED_ABI_VERSION;
 use crate::Device;
 use crate::Status;
@@ -52,18 +53,18 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    pub(crate) fn from_open(errno: Errno) -> Self {
-        match errno {
-            Errno::NOENT | Errno::NODEV | Errno::NXIO => Self::NotLoaded,
-            Errno::ACCESS | Errno::PERM => Self::NotPermitted,
-            other => Self::Os(other.into()),
+    pub(crate) fn from_open(error: io::Error) -> Self {
+        match Errno::from_io_error(&error) {
+            Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => Self::NotLoaded,
+            Some(Errno::ACCESS | Errno::PERM) => Self::NotPermitted,
+            _ => Self::Os(error),
         }
     }
 
-    pub(crate) fn from_version(errno: Errno) -> Self {
-        match errno {
-            Errno::NOTTY => Self::NotTheDevice,
-            other => Self::Os(other.into()),
+    pub(crate) fn from_version(error: io::Error) -> Self {
+        match Errno::from_io_error(&error) {
+            Some(Errno::NOTTY) => Self::NotTheDevice,
+            _ => Self::Os(error),
         }
     }
 }
@@ -148,22 +149,35 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// Tells apart, by what is known of the thread now, why it could not get
-    /// `prio`. It may have changed since, which makes no more than the words wrong.
-    pub(crate) fn of_set(errno: Errno, prio: GoPrio, status: &Status) -> Self {
-        let ceiling = status.ceiling.prio;
-        match errno {
-            Errno::PERM if prio > ceiling => Self::AboveCeiling { prio, ceiling },
-            Errno::PERM if lies_between(prio, status) => Self::NotOwned { prio, ceiling },
-            Errno::BUSY if status.base.policy.is_deadline() => Self::Deadline,
-            other => other.into(),
+    pub(crate) fn new(error: io::Error) -> Self {
+        match Errno::from_io_error(&error) {
+            Some(Errno::SRCH) => Self::NoSuchThread,
+            Some(Errno::PERM | Errno::ACCESS) => Self::NotPermitted,
+            Some(Errno::BUSY) => Self::SchedExt,
+            Some(Errno::OPNOTSUPP) => Self::NoMapping,
+            Some(Errno::BADF) => Self::NotAPidfd,
+            Some(Errno::NOTTY) => Self::UnknownRequest,
+            Some(Errno::TOOBIG) => Self::UnknownPart,
+            _ => Self::Os(error),
         }
     }
 
-    pub(crate) fn of_ceiling(errno: Errno) -> Self {
-        match errno {
-            Errno::PERM => Self::CeilingNotPermitted,
-            other => other.into(),
+    /// Tells apart, by what is known of the thread now, why it could not get
+    /// `prio`. It may have changed since, which makes no more than the words wrong.
+    pub(crate) fn of_set(error: io::Error, prio: GoPrio, status: &Status) -> Self {
+        let ceiling = status.ceiling.prio;
+        match Errno::from_io_error(&error) {
+            Some(Errno::PERM) if prio > ceiling => Self::AboveCeiling { prio, ceiling },
+            Some(Errno::PERM) if lies_between(prio, status) => Self::NotOwned { prio, ceiling },
+            Some(Errno::BUSY) if status.base.policy.is_deadline() => Self::Deadline,
+            _ => Self::new(error),
+        }
+    }
+
+    pub(crate) fn of_ceiling(error: io::Error) -> Self {
+        match Errno::from_io_error(&error) {
+            Some(Errno::PERM) => Self::CeilingNotPermitted,
+            _ => Self::new(error),
         }
     }
 }
@@ -177,17 +191,62 @@ fn lies_between(prio: GoPrio, status: &Status) -> bool {
         && wanted.nice < status.base.nice
 }
 
-impl From<Errno> for RequestError {
-    fn from(errno: Errno) -> Self {
-        match errno {
-            Errno::SRCH => Self::NoSuchThread,
-            Errno::PERM | Errno::ACCESS => Self::NotPermitted,
-            Errno::BUSY => Self::SchedExt,
-            Errno::OPNOTSUPP => Self::NoMapping,
-            Errno::BADF => Self::NotAPidfd,
-            Errno::NOTTY => Self::UnknownRequest,
-            Errno::TOOBIG => Self::UnknownPart,
-            other => Self::Os(other.into()),
+/// Why [`HintPage::map`](crate::HintPage::map) failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MapError {
+    /// No device has that number of slots.
+    #[error("a hint page has 1 to {MAX_SLOTS} slots, not {slots}")]
+    SlotCount {
+        /// The number asked for.
+        slots: u32,
+    },
+    /// Anything else, as the kernel reports it.
+    #[error("cannot map the hint page: {0}")]
+    Os(io::Error),
+}
+
+/// Why [`HintPage::bind`](crate::HintPage::bind) failed. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The page has no such slot.
+    #[error("the hint page has no slot {slot}")]
+    NoSuchSlot {
+        /// The slot asked for.
+        slot: u32,
+    },
+    /// The calling thread is bound already.
+    #[error("the thread is bound to a slot already: unbind it first")]
+    ThreadBound,
+    /// The calling thread is `SCHED_DEADLINE`.
+    #[error("the thread is SCHED_DEADLINE, which has no Go priority: change its policy first, see chrt(1)")]
+    Deadline,
+    /// The slot is another thread's, or a `sched_ext` scheduler has taken over.
+    #[error("the slot is another thread's, or a sched_ext scheduler runs all threads")]
+    Busy,
+    /// There is no memory for the page, or none that the user may lock.
+    #[error("no memory for the hint page: raise RLIMIT_MEMLOCK, see \"ulimit -l\", unless all is in use")]
+    NoMemory,
+    /// No mapping is registered with the scheduler.
+    #[error("the scheduler has no mapping of Go priorities: load the module go_sched_class again")]
+    NoMapping,
+    /// Anything else, as the kernel reports it.
+    #[error("cannot bind the thread: {0}")]
+    Os(io::Error),
+}
+
+impl BindError {
+    /// Tells apart, by what is known of the calling thread, why it could not be bound.
+    pub(crate) fn new(error: io::Error, status: Option<Status>) -> Self {
+        let is = |condition: fn(Status) -> bool| status.is_some_and(condition);
+        match Errno::from_io_error(&error) {
+            Some(Errno::BUSY) if is(|status| status.slot.is_some()) => Self::ThreadBound,
+            Some(Errno::BUSY) if is(|status| status.base.policy.is_deadline()) => Self::Deadline,
+            Some(Errno::BUSY) => Self::Busy,
+            Some(Errno::NOMEM) => Self::NoMemory,
+            Some(Errno::OPNOTSUPP) => Self::NoMapping,
+            _ => Self::Os(error),
         }
     }
 }
@@ -223,17 +282,15 @@ pub enum FindError {
     Os(io::Error),
 }
 
-impl From<Errno> for FindError {
-    fn from(errno: Errno) -> Self {
+impl FindError {
+    pub(crate) fn new(errno: Errno) -> Self {
         match errno {
             Errno::SRCH => Self::NotFound,
             Errno::MFILE => Self::NoDescriptors,
             other => Self::Os(other.into()),
         }
     }
-}
 
-impl FindError {
     /// Of a crate that is no part of this one's interface.
     pub(crate) fn from_proc(error: ProcError) -> Self {
         match error {
@@ -268,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_missing_device_says_how_to_load_the_module() {
-        let words = OpenError::from_open(Errno::NOENT).to_string();
+        let words = OpenError::from_open(Errno::NOENT.into()).to_string();
         assert!(words.contains("\"modprobe go_sched_class\""), "{words}");
         assert!(words.contains("\"insmod go_sched_class.ko\""), "{words}");
         assert!(words.contains("gosched check"), "{words}");
@@ -287,21 +344,22 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_by_its_meaning() {
-        assert!(matches!(Errno::PERM.into(), RequestError::NotPermitted));
-        assert!(matches!(Errno::BUSY.into(), RequestError::SchedExt));
-        assert!(matches!(Errno::OPNOTSUPP.into(), RequestError::NoMapping));
-        assert!(matches!(Errno::SRCH.into(), RequestError::NoSuchThread));
-        assert!(matches!(Errno::BADF.into(), RequestError::NotAPidfd));
-        assert!(matches!(Errno::NOTTY.into(), RequestError::UnknownRequest));
-        assert!(matches!(Errno::TOOBIG.into(), RequestError::UnknownPart));
-        assert!(matches!(Errno::INVAL.into(), RequestError::Os(_)));
+        let new = |errno: Errno| RequestError::new(errno.into());
+        assert!(matches!(new(Errno::PERM), RequestError::NotPermitted));
+        assert!(matches!(new(Errno::BUSY), RequestError::SchedExt));
+        assert!(matches!(new(Errno::OPNOTSUPP), RequestError::NoMapping));
+        assert!(matches!(new(Errno::SRCH), RequestError::NoSuchThread));
+        assert!(matches!(new(Errno::BADF), RequestError::NotAPidfd));
+        assert!(matches!(new(Errno::NOTTY), RequestError::UnknownRequest));
+        assert!(matches!(new(Errno::TOOBIG), RequestError::UnknownPart));
+        assert!(matches!(new(Errno::INVAL), RequestError::Os(_)));
     }
 
     #[test]
     fn a_thread_that_cannot_be_held_is_not_one_that_has_ended() {
         let errno = Errno::MFILE;
         let from_proc = |errno: Errno| FindError::from_proc(ProcError::Io(errno.into(), None));
-        for error in [FindError::from(errno), from_proc(errno)] {
+        for error in [FindError::new(errno), from_proc(errno)] {
             assert!(matches!(error, FindError::NoDescriptors), "{error}");
         }
         assert!(matches!(from_proc(Errno::SRCH), FindError::NotFound));
@@ -320,7 +378,7 @@ mod tests {
     fn a_priority_above_the_ceiling_is_refused_with_how_to_raise_it() {
         let refused = |prio| {
             let prio = GoPrio::new(prio).expect("a priority");
-            RequestError::of_set(Errno::PERM, prio, &status(libc::SCHED_OTHER))
+            RequestError::of_set(Errno::PERM.into(), prio, &status(libc::SCHED_OTHER))
         };
         assert!(matches!(refused(32), RequestError::NotPermitted));
         let words = refused(33).to_string();
@@ -340,7 +398,7 @@ mod tests {
         });
         let refused = |prio| {
             let prio = GoPrio::new(prio).expect("a priority");
-            RequestError::of_set(Errno::PERM, prio, &status)
+            RequestError::of_set(Errno::PERM.into(), prio, &status)
         };
         for own in [0, 32, 48, 50] {
             assert!(matches!(refused(own), RequestError::NotPermitted), "{own}");
@@ -355,8 +413,28 @@ mod tests {
 
     #[test]
     fn a_busy_thread_is_a_deadline_thread_or_another_scheduler_s() {
-        let busy = |policy| RequestError::of_set(Errno::BUSY, GoPrio::MIN, &status(policy));
+        let busy = |policy| RequestError::of_set(Errno::BUSY.into(), GoPrio::MIN, &status(policy));
         assert!(matches!(busy(libc::SCHED_DEADLINE), RequestError::Deadline));
         assert!(matches!(busy(libc::SCHED_OTHER), RequestError::SchedExt));
+    }
+
+    #[test]
+    fn a_thread_that_cannot_be_bound_is_bound_deadline_or_kept_out_by_others() {
+        let slot = |slot| {
+            Status::from(uapi::go_sched_get {
+                slot,
+                ..Default::default()
+            })
+        };
+        let deadline = status(libc::SCHED_DEADLINE);
+        let error = |status| BindError::new(Errno::BUSY.into(), status);
+        assert!(matches!(error(Some(slot(3))), BindError::ThreadBound));
+        let unbound = Status {
+            slot: None,
+            ..deadline
+        };
+        assert!(matches!(error(Some(unbound)), BindError::Deadline));
+        assert!(matches!(error(Some(slot(-1))), BindError::Busy));
+        assert!(matches!(error(None), BindError::Busy));
     }
 }

@@ -20,6 +20,9 @@
 //! # }
 //! ```
 //!
+//! A thread that does so often has a [`hint`]: then it takes a store to memory, and no
+//! system call.
+//!
 //! What a priority means to the kernel needs no device:
 //!
 //! ```
@@ -41,12 +44,17 @@ pub use self::answer::Status;
 pub use self::device::Children;
 pub use self::device::Device;
 pub use self::device::Target;
+pub use self::hint::Hint;
+pub use self::hint::HintPage;
 
 mod answer;
 mod device;
 pub mod error;
+pub mod hint;
+pub mod raw;
 pub mod sched;
 pub mod thread;
+pub mod trace;
 pub mod uapi;
 
 // So that its example is compiled.

@@ -11,6 +11,9 @@ use std::str::FromStr;
 
 use procfs::process::Process;
 use procfs::process::TasksIter;
+use rustix::fs::fstat;
+use rustix::fs::fstatfs;
+use rustix::process::pidfd_open;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
 
@@ -36,8 +39,8 @@ const PASSES: u32 = 64;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadId {
-    /// The id in the caller's pid namespace.
-    pub pid: Pid,
+    /// The id in the caller's pid namespace, a positive number.
+    pub pid: i32,
     /// The inode of the pidfd, if given.
     pub inode: Option<u64>,
 }
@@ -54,7 +57,6 @@ impl FromStr for ThreadId {
             .parse()
             .ok()
             .filter(|pid| *pid > 0)
-            .and_then(Pid::from_raw)
             .ok_or_else(|| ParseIdError::NotAnId(pid.to_owned()))?;
         let inode = inode
             .map(|inode| {
@@ -80,7 +82,7 @@ impl fmt::Display for ThreadId {
 /// A thread, held by a pidfd.
 #[derive(Debug)]
 pub struct Thread {
-    tid: Pid,
+    tid: i32,
     pidfd: OwnedFd,
 }
 
@@ -91,12 +93,15 @@ impl Thread {
     ///
     /// Fails when nothing has the id, or something else than the inode names.
     pub fn open(id: ThreadId) -> Result<Self, FindError> {
+        // Nothing has an id of 0 or less.
+        let positive = Some(id.pid).filter(|pid| *pid > 0);
+        let pid = positive
+            .and_then(Pid::from_raw)
+            .ok_or(FindError::NotFound)?;
+        let flags = PidfdFlags::from_bits_retain(libc::PIDFD_THREAD);
         let thread = Self {
             tid: id.pid,
-            pidfd: rustix::process::pidfd_open(
-                id.pid,
-                PidfdFlags::from_bits_retain(libc::PIDFD_THREAD),
-            )?,
+            pidfd: pidfd_open(pid, flags).map_err(FindError::new)?,
         };
         match id.inode {
             Some(inode) if thread.inode()? != inode => Err(FindError::Recycled),
@@ -105,7 +110,7 @@ impl Thread {
     }
 
     /// Returns the id of the thread in the caller's pid namespace.
-    pub fn tid(&self) -> Pid {
+    pub fn tid(&self) -> i32 {
         self.tid
     }
 
@@ -121,10 +126,10 @@ impl Thread {
     /// Fails on kernels without pidfs, older than 6.9.
     pub fn inode(&self) -> Result<u64, FindError> {
         // Without pidfs all pidfds share one inode.
-        if rustix::fs::fstatfs(&self.pidfd)?.f_type as u64 != PID_FS_MAGIC {
+        if fstatfs(&self.pidfd).map_err(FindError::new)?.f_type as u64 != PID_FS_MAGIC {
             return Err(FindError::NoPidfs);
         }
-        Ok(rustix::fs::fstat(&self.pidfd)?.st_ino)
+        Ok(fstat(&self.pidfd).map_err(FindError::new)?.st_ino)
     }
 }
 
@@ -149,7 +154,7 @@ impl Threads {
     ///
     /// As [`Thread::open`], and when `/proc` cannot be read.
     pub fn of(id: ThreadId) -> Result<Self, FindError> {
-        let process = Process::new(id.pid.as_raw_nonzero().get()).map_err(FindError::from_proc)?;
+        let process = Process::new(id.pid).map_err(FindError::from_proc)?;
         if id.inode.is_some() {
             Thread::open(id)?;
             // The directory is older than the pidfd and still there: both are of
@@ -184,12 +189,13 @@ impl Threads {
             if !self.seen.insert(task.tid) {
                 continue;
             }
-            let Some(pid) = Pid::from_raw(task.tid) else {
-                continue;
-            };
             self.pass_is_fresh = true;
 
-            let held = Thread::open(ThreadId { pid, inode: None }).and_then(|thread| {
+            let id = ThreadId {
+                pid: task.tid,
+                inode: None,
+            };
+            let held = Thread::open(id).and_then(|thread| {
                 // The entry is older than the pidfd: as long as it is there the two
                 // are of the same thread.
                 task.stat().map_err(FindError::from_proc)?;
@@ -220,11 +226,13 @@ impl Iterator for Threads {
 mod tests {
     use std::sync::mpsc;
 
+    use rustix::thread::gettid;
+
     use super::*;
 
     fn own_pid() -> ThreadId {
         ThreadId {
-            pid: rustix::process::getpid(),
+            pid: rustix::process::getpid().as_raw_pid(),
             inode: None,
         }
     }
@@ -286,7 +294,7 @@ mod tests {
             let (tid_out, tid_in) = mpsc::channel();
             let (end_out, end_in) = mpsc::channel::<()>();
             scope.spawn(move || {
-                tid_out.send(rustix::thread::gettid()).expect("receiver");
+                tid_out.send(gettid().as_raw_pid()).expect("receiver");
                 end_in.recv().expect_err("the end");
             });
             let started = tid_in.recv().expect("sender");
@@ -304,7 +312,7 @@ mod tests {
         }
         // One above the largest id the kernel gives out.
         let id = ThreadId {
-            pid: Pid::from_raw(1 << 22).expect("positive"),
+            pid: 1 << 22,
             inode: None,
         };
         assert!(matches!(Thread::open(id), Err(FindError::NotFound)));

@@ -1,48 +1,73 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lines of `trace_pipe`: "TASK-PID [CPU] FLAGS TIME: NAME: FIELDS", as
+//! The kernel's tracepoints `go_sched:*`, as tracefs shows them.
+//!
+//! Lines of `trace` and `trace_pipe` are "TASK-PID [CPU] FLAGS TIME: NAME: FIELDS", as
 //! `trace_print_context()` of kernel/trace/trace_output.c writes them.
 
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Width of the task's name, which ends where the dash before its id is, whatever
 /// it contains.
 const NAME_WIDTH: usize = 16;
 
-/// What a line says.
-#[derive(Debug, PartialEq)]
-pub(super) enum Line {
-    /// One of our tracepoints.
+/// One line.
+///
+/// ```
+/// use gosched::trace::Entry;
+///
+/// let line = "     sh-7       [003] d..2.    12.345678: go_sched_set: pid=42 prio=20 cause=ioctl";
+/// # let line = &format!("          {line}");
+/// let Some(Entry::Event(event)) = Entry::parse(line) else {
+///     panic!("no event");
+/// };
+/// assert_eq!((event.by, event.tid), (7, 42));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Entry {
+    /// An event of go_sched.
     Event(Event),
-    /// A thread was created.
-    Birth { parent: i32, child: i32 },
+    /// A thread was created: the event `task:task_newtask`.
+    Birth {
+        /// The thread that created it.
+        parent: i32,
+        /// The new thread.
+        child: i32,
+    },
     /// The buffer had no room for this many, if the kernel knows.
     Lost(Option<u64>),
 }
 
 /// One event.
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
-pub(crate) struct Event {
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Event {
     /// When, on CLOCK_MONOTONIC, in seconds.
-    seconds: f64,
+    // With the clock "mono", which the reader of trace_pipe chooses.
+    pub seconds: f64,
     /// Where, a CPU number.
-    cpu: u32,
+    pub cpu: u32,
     /// The thread that ran there. All ids are those of the initial pid namespace.
-    pub(super) by: i32,
+    pub by: i32,
     /// The thread that it is about.
-    pub(super) tid: i32,
+    pub tid: i32,
+    /// What happened.
     #[serde(flatten)]
-    pub(super) what: What,
+    pub kind: EventKind,
 }
 
-/// What happened.
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+/// What happened. Its priorities may be above the highest there is, where such a one was
+/// asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "lowercase")]
-pub(crate) enum What {
+#[non_exhaustive]
+pub enum EventKind {
     /// Somebody asked for a priority.
     Set {
         /// The priority asked for, null for none.
@@ -74,16 +99,16 @@ pub(crate) enum What {
     },
 }
 
-impl What {
+impl EventKind {
     /// Whether a thread has begun to run with what it inherited.
-    pub(super) fn is_inherited(&self) -> bool {
+    pub fn is_inherited(&self) -> bool {
         matches!(self, Self::Apply { cause, .. } if cause == "fork")
     }
 }
 
-impl Line {
-    /// Reads a line; nothing if it is none of those above.
-    pub(super) fn parse(line: &str) -> Option<Self> {
+impl Entry {
+    /// Reads a line without its line feed; nothing if it is none of those above.
+    pub fn parse(line: &str) -> Option<Self> {
         if let Some(lost) = line.strip_prefix("CPU:") {
             let (_, words) = lost.split_once(" [LOST ")?;
             let count = words.strip_suffix("EVENTS]")?.trim();
@@ -108,18 +133,18 @@ impl Line {
             cpu: cpu.parse().ok()?,
             by,
             tid: fields.get("pid")?,
-            what: What::parse(name, &fields)?,
+            kind: EventKind::parse(name, &fields)?,
         }))
     }
 
     /// Whether this can only be the start of a line, cut by a name that has a line
     /// feed in it.
-    pub(super) fn is_cut(line: &str) -> bool {
+    pub fn is_cut(line: &str) -> bool {
         line.len() < NAME_WIDTH
     }
 }
 
-impl What {
+impl EventKind {
     fn parse(name: &str, fields: &Fields<'_>) -> Option<Self> {
         Some(match name {
             "go_sched_set" => Self::Set {
@@ -173,11 +198,11 @@ impl fmt::Display for Event {
             seconds, cpu, by, ..
         } = self;
         write!(f, "[{seconds:13.6}] cpu {cpu} pid {}: ", self.tid)?;
-        match &self.what {
-            What::Set { priority, cause } => {
+        match &self.kind {
+            EventKind::Set { priority, cause } => {
                 write!(f, "set {} by pid {by}, {cause}", Shown(*priority))
             }
-            What::Apply {
+            EventKind::Apply {
                 old_priority,
                 new_priority,
                 old_policy,
@@ -187,7 +212,7 @@ impl fmt::Display for Event {
                 let (old, new) = (Shown(*old_priority), Shown(*new_priority));
                 write!(f, "apply {old} {old_policy} -> {new} {new_policy}, {cause}")
             }
-            What::Reject {
+            EventKind::Reject {
                 priority, reason, ..
             } => write!(f, "reject {}: {reason}", Shown(*priority)),
         }
@@ -220,7 +245,7 @@ mod tests {
     #[test]
     fn an_event_is_told_by_names() {
         let line = event("sh", &format!("go_sched_apply: {APPLY}"));
-        let Some(Line::Event(event)) = Line::parse(&line) else {
+        let Some(Entry::Event(event)) = Entry::parse(&line) else {
             panic!("no event: {line}");
         };
         assert_eq!(
@@ -236,15 +261,15 @@ mod tests {
             "sh",
             "go_sched_reject: pid=42 prio=60 error=-1 reason=above the ceiling",
         );
-        let Some(Line::Event(event)) = Line::parse(&line) else {
+        let Some(Entry::Event(event)) = Entry::parse(&line) else {
             panic!("no event: {line}");
         };
-        let expected = What::Reject {
+        let expected = EventKind::Reject {
             priority: Some(60),
             errno: 1,
             reason: "above the ceiling".to_owned(),
         };
-        assert_eq!(event.what, expected);
+        assert_eq!(event.kind, expected);
         assert_eq!(
             event.to_string(),
             "[    12.345678] cpu 3 pid 42: reject 60: above the ceiling"
@@ -255,23 +280,23 @@ mod tests {
     fn the_name_of_a_task_is_never_read() {
         for name in ["a b-1 [000] x", ": go_sched_set:", "[0] 1: a: pid=9"] {
             let line = event(name, "go_sched_set: pid=42 prio=-1 cause=ioctl");
-            let Some(Line::Event(event)) = Line::parse(&line) else {
+            let Some(Entry::Event(event)) = Entry::parse(&line) else {
                 panic!("no event: {line}");
             };
             assert_eq!((event.by, event.tid), (7, 42), "{name}");
         }
         let born = "task_newtask: pid=8 comm=: go_sched_set: clone_flags=0 oom_score_adj=0";
-        let birth = Line::Birth {
+        let birth = Entry::Birth {
             parent: 7,
             child: 8,
         };
-        assert_eq!(Line::parse(&event("sh", born)), Some(birth));
+        assert_eq!(Entry::parse(&event("sh", born)), Some(birth));
     }
 
     #[test]
     fn lost_events_are_counted() {
-        let lost = Line::parse("CPU:1 [LOST 12 EVENTS]");
-        assert_eq!(lost, Some(Line::Lost(Some(12))));
-        assert_eq!(Line::parse("CPU:1 [LOST EVENTS]"), Some(Line::Lost(None)));
+        let lost = Entry::parse("CPU:1 [LOST 12 EVENTS]");
+        assert_eq!(lost, Some(Entry::Lost(Some(12))));
+        assert_eq!(Entry::parse("CPU:1 [LOST EVENTS]"), Some(Entry::Lost(None)));
     }
 }

@@ -20,7 +20,6 @@ use gosched::Children;
 use gosched::Device;
 use gosched::Target;
 use nix::errno::Errno;
-use rustix::process::Pid;
 
 /// Real-time priority of the load generator.
 pub(super) const LOAD_PRIORITY: i32 = 90;
@@ -116,10 +115,9 @@ impl Alternative {
             }
         }
         if let Some(action) = of_server {
-            let pid = i32::try_from(server).ok().and_then(Pid::from_raw);
-            let pid = pid.context("a process id")?;
+            let pid = i32::try_from(server).context("a process id")?;
             for thread in Threads::of(ThreadId { pid, inode: None })? {
-                let tid = thread?.tid().as_raw_nonzero().get();
+                let tid = thread?.tid();
                 if !background.contains(&tid) {
                     action(tid).with_context(|| format!("thread {tid} of the server"))?;
                 }
@@ -142,7 +140,6 @@ fn attr(tid: i32, attr: &Attr) -> Result<()> {
 
 fn go_sched(tid: i32, prio: u32) -> Result<()> {
     let prio = GoPrio::new(prio).context("a Go priority")?;
-    let tid = Pid::from_raw(tid).context("a thread id")?;
     // Go starts threads whenever it needs one.
     Device::open()?.set(Target::Tid(tid), prio, Children::Inherit)?;
     Ok(())

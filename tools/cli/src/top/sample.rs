@@ -18,7 +18,6 @@ use procfs::process::Stat;
 use procfs::process::Task;
 use procfs::ProcError;
 use procfs::ProcResult;
-use rustix::process::Pid;
 
 use crate::cgroup::Hierarchy;
 use crate::cgroup::Quota;
@@ -126,9 +125,8 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    pub(super) fn new(pids: &[Pid]) -> Result<Self, Failure> {
-        let pids: Vec<i32> = pids.iter().map(|pid| pid.as_raw_nonzero().get()).collect();
-        for pid in &pids {
+    pub(super) fn new(pids: &[i32]) -> Result<Self, Failure> {
+        for pid in pids {
             Process::new(*pid).map_err(|error| match error {
                 ProcError::NotFound(_) => format!("pid {pid}: no such process or thread"),
                 other => format!("pid {pid}: {other}"),
@@ -137,7 +135,7 @@ impl Sampler {
         Ok(Self {
             device: Device::open()?,
             hierarchy: Hierarchy::find()?,
-            pids,
+            pids: pids.to_vec(),
             taken: Instant::now(),
             threads: HashMap::new(),
             throttled: HashMap::new(),
@@ -195,8 +193,7 @@ impl Sampler {
         all: bool,
         next: &mut Next,
     ) -> Result<Option<Row>, RowError> {
-        let tid = Pid::from_raw(task.tid).ok_or(RowError::Ended)?;
-        let target = Target::Tid(tid);
+        let target = Target::Tid(task.tid);
         if !all && self.device.get(target)?.prio.is_none() {
             return Ok(None);
         }
