@@ -18,45 +18,47 @@ use common::module::unload;
 use common::module::Reloaded;
 use common::spinner::Spinner;
 use common::syscall::set_schedprio;
-use common::trace::Event;
 use common::trace::Trace;
 use common::worker::in_thread;
 use common::worker::Worker;
 use common::CONTESTED_CPU;
 use common::KTHREADD;
 use common::USER;
+use gosched::trace::EventKind;
 use nix::errno::Errno;
 
-fn set(pid: i32, prio: i32, cause: &str) -> Event {
-    Event::Set {
-        pid,
-        prio,
+/// A priority as tests write it, where -1 is none.
+fn prio(number: i32) -> Option<u32> {
+    u32::try_from(number).ok()
+}
+
+fn set(priority: i32, cause: &str) -> EventKind {
+    EventKind::Set {
+        priority: prio(priority),
         cause: cause.to_owned(),
     }
 }
 
-/// An event of a thread. From and to are a priority and a policy each.
+/// A change from one priority and policy to another.
 fn apply(
-    pid: i32,
     (old_prio, old_policy): (i32, &str),
     (new_prio, new_policy): (i32, &str),
     cause: &str,
-) -> Event {
-    Event::Apply {
-        pid,
-        old_prio,
-        new_prio,
-        old_policy: old_policy.to_owned(),
-        new_policy: new_policy.to_owned(),
+) -> EventKind {
+    let name = |policy: &str| format!("SCHED_{}", policy.to_uppercase());
+    EventKind::Apply {
+        old_priority: prio(old_prio),
+        new_priority: prio(new_prio),
+        old_policy: name(old_policy),
+        new_policy: name(new_policy),
         cause: cause.to_owned(),
     }
 }
 
-fn reject(pid: i32, prio: i32, error: Errno, reason: &str) -> Event {
-    Event::Reject {
-        pid,
-        prio,
-        error: -(error as i32),
+fn reject(priority: i32, error: Errno, reason: &str) -> EventKind {
+    EventKind::Reject {
+        priority: prio(priority),
+        errno: error as i32,
         reason: reason.to_owned(),
     }
 }
@@ -84,16 +86,16 @@ fn set_and_clear_are_traced_as_asked_for_and_as_applied() {
     assert_eq!(
         trace.events_of(tid),
         [
-            set(tid, 50, "ioctl"),
-            apply(tid, (-1, "other"), (50, "rr"), "ioctl"),
-            set(tid, 20, "ioctl"),
-            apply(tid, (50, "rr"), (20, "other"), "ioctl"),
+            set(50, "ioctl"),
+            apply((-1, "other"), (50, "rr"), "ioctl"),
+            set(20, "ioctl"),
+            apply((50, "rr"), (20, "other"), "ioctl"),
             // Nothing to apply.
-            set(tid, 20, "ioctl"),
-            set(tid, 0, "ioctl"),
-            apply(tid, (20, "other"), (0, "idle"), "ioctl"),
-            set(tid, -1, "ioctl"),
-            apply(tid, (0, "idle"), (-1, "other"), "ioctl"),
+            set(20, "ioctl"),
+            set(0, "ioctl"),
+            apply((20, "other"), (0, "idle"), "ioctl"),
+            set(-1, "ioctl"),
+            apply((0, "idle"), (-1, "other"), "ioctl"),
         ]
     );
 }
@@ -107,8 +109,8 @@ fn the_system_call_is_traced_as_what_it_is() {
     assert_eq!(
         trace.events_of(tid),
         [
-            set(tid, 40, "syscall"),
-            apply(tid, (-1, "other"), (40, "other"), "syscall"),
+            set(40, "syscall"),
+            apply((-1, "other"), (40, "other"), "syscall"),
         ]
     );
 }
@@ -127,10 +129,7 @@ fn a_priority_that_falls_with_its_ceiling_is_traced() {
     device.ceiling(tid, 40);
     assert_eq!(
         trace.events_of(tid),
-        [
-            set(tid, 40, "ioctl"),
-            apply(tid, (50, "rr"), (40, "other"), "ioctl"),
-        ]
+        [set(40, "ioctl"), apply((50, "rr"), (40, "other"), "ioctl"),]
     );
 }
 
@@ -155,13 +154,13 @@ fn a_hint_is_traced_when_it_is_followed_and_when_it_ends() {
     assert_eq!(
         trace.events_of(tid),
         [
-            apply(tid, (-1, "other"), (10, "idle"), "hint"),
-            set(tid, 50, "ioctl"),
-            apply(tid, (10, "idle"), (50, "rr"), "ioctl"),
-            set(tid, -1, "ioctl"),
-            apply(tid, (50, "rr"), (-1, "other"), "ioctl"),
-            apply(tid, (-1, "other"), (20, "other"), "hint"),
-            apply(tid, (20, "other"), (-1, "other"), "hint"),
+            apply((-1, "other"), (10, "idle"), "hint"),
+            set(50, "ioctl"),
+            apply((10, "idle"), (50, "rr"), "ioctl"),
+            set(-1, "ioctl"),
+            apply((50, "rr"), (-1, "other"), "ioctl"),
+            apply((-1, "other"), (20, "other"), "hint"),
+            apply((20, "other"), (-1, "other"), "hint"),
         ]
     );
 }
@@ -176,7 +175,7 @@ fn an_inherited_priority_is_traced_as_one_of_the_fork() {
     let tid = child.tid();
     assert_eq!(
         trace.events_of(tid),
-        [apply(tid, (-1, "other"), (40, "other"), "fork")]
+        [apply((-1, "other"), (40, "other"), "fork")]
     );
     assert_eq!(trace.events_of(parent.tid()), []);
 }
@@ -196,12 +195,12 @@ fn an_outside_change_is_traced_with_the_policy_it_brings() {
     assert_eq!(
         trace.events_of(tid),
         [
-            set(tid, 50, "ioctl"),
-            apply(tid, (-1, "other"), (50, "rr"), "ioctl"),
-            apply(tid, (50, "rr"), (-1, "other"), "external"),
-            set(tid, 10, "ioctl"),
-            apply(tid, (-1, "other"), (10, "idle"), "ioctl"),
-            apply(tid, (10, "idle"), (-1, "fifo"), "external"),
+            set(50, "ioctl"),
+            apply((-1, "other"), (50, "rr"), "ioctl"),
+            apply((50, "rr"), (-1, "other"), "external"),
+            set(10, "ioctl"),
+            apply((-1, "other"), (10, "idle"), "ioctl"),
+            apply((10, "idle"), (-1, "fifo"), "external"),
         ]
     );
 }
@@ -223,9 +222,9 @@ fn unloading_and_loading_the_module_are_traced_for_each_thread() {
         assert_eq!(
             trace.events_of(tid),
             [
-                apply(tid, (50, "rr"), (-1, "other"), "unregister"),
-                apply(tid, (-1, "other"), (50, "rr"), "register"),
-                apply(tid, (50, "rr"), (50, "rr"), "register"),
+                apply((50, "rr"), (-1, "other"), "unregister"),
+                apply((-1, "other"), (50, "rr"), "register"),
+                apply((50, "rr"), (50, "rr"), "register"),
             ]
         );
     }
@@ -244,7 +243,7 @@ fn a_hint_that_is_no_priority_is_traced_as_rejected() {
             page.slot(0).store(hint);
         });
         // The binding is still there when the thread goes to sleep.
-        let rejected = reject(tid, hint.into(), Errno::EINVAL, "priority");
+        let rejected = reject(hint.into(), Errno::EINVAL, "priority");
         eventually("the hint is seen", || {
             trace.events_of(tid).last() == Some(&rejected)
         });
@@ -253,8 +252,8 @@ fn a_hint_that_is_no_priority_is_traced_as_rejected() {
     assert_eq!(
         trace.events_of(tid),
         [
-            reject(tid, 64, Errno::EINVAL, "priority"),
-            reject(tid, 254, Errno::EINVAL, "priority"),
+            reject(64, Errno::EINVAL, "priority"),
+            reject(254, Errno::EINVAL, "priority"),
         ]
     );
 }
@@ -278,19 +277,19 @@ fn what_the_device_refuses_is_traced_with_the_error_and_the_reason() {
     assert_eq!(
         trace.events_of(tid),
         [
-            reject(tid, 64, Errno::EINVAL, "priority"),
-            reject(tid, 64, Errno::EINVAL, "ceiling"),
-            reject(tid, 20, Errno::EPERM, "permission"),
-            reject(tid, -1, Errno::EPERM, "permission"),
-            reject(tid, 20, Errno::EPERM, "ceiling"),
-            reject(tid, 20, Errno::EBUSY, "deadline"),
+            reject(64, Errno::EINVAL, "priority"),
+            reject(64, Errno::EINVAL, "ceiling"),
+            reject(20, Errno::EPERM, "permission"),
+            reject(-1, Errno::EPERM, "permission"),
+            reject(20, Errno::EPERM, "ceiling"),
+            reject(20, Errno::EBUSY, "deadline"),
         ]
     );
 
     device.try_set(KTHREADD, 20, 0).unwrap_err();
     assert_eq!(
         trace.events_of(KTHREADD),
-        [reject(KTHREADD, 20, Errno::EPERM, "kernel thread")]
+        [reject(20, Errno::EPERM, "kernel thread")]
     );
 
     let zombie = Child::sleeping(|| ());
@@ -298,7 +297,7 @@ fn what_the_device_refuses_is_traced_with_the_error_and_the_reason() {
     device.try_set(zombie.pid(), 20, 0).unwrap_err();
     assert_eq!(
         trace.events_of(zombie.pid()),
-        [reject(zombie.pid(), 20, Errno::ESRCH, "exiting")]
+        [reject(20, Errno::ESRCH, "exiting")]
     );
 }
 
@@ -318,8 +317,8 @@ fn a_refused_binding_is_traced() {
     assert_eq!(
         trace.events_of(tid),
         [
-            reject(tid, -1, Errno::EBUSY, "thread bound"),
-            reject(tid, -1, Errno::EBUSY, "slot bound"),
+            reject(-1, Errno::EBUSY, "thread bound"),
+            reject(-1, Errno::EBUSY, "slot bound"),
         ]
     );
 }
@@ -334,7 +333,7 @@ fn what_is_refused_without_a_mapping_is_traced() {
     set_schedprio(tid, 20, 0).unwrap_err();
     assert_eq!(
         trace.events_of(tid),
-        [reject(tid, 20, Errno::EOPNOTSUPP, "no mapping")]
+        [reject(20, Errno::EOPNOTSUPP, "no mapping")]
     );
 }
 

@@ -48,7 +48,7 @@ fn assert_wins(base: Attr, expected: Params, write: fn()) {
             assert_eq!(state.record.base, expected, "after {prio}");
             assert_eq!(state.attr.policy(), expected.policy, "after {prio}");
             assert_eq!(state.nice, expected.nice, "after {prio}");
-            assert_eq!(state.attr.v0.sched_priority, expected.rt_priority);
+            assert_eq!(state.attr.0.rt_priority, expected.rt_priority);
 
             // And it is a base like any other.
             device.set(tid, prio);
@@ -100,7 +100,7 @@ fn sched_setattr_to_what_is_in_force_wins_as_well() {
         assert_eq!(record.base.policy, in_force.policy(), "after {prio}");
         // The other policies do not use the nice value, and leave it alone.
         let nice = match in_force.policy() {
-            libc::SCHED_OTHER => in_force.v0.sched_nice,
+            libc::SCHED_OTHER => in_force.0.nice,
             _ => 0,
         };
         assert_eq!(record.base.nice, nice, "after {prio}");
@@ -186,12 +186,13 @@ fn a_change_of_the_utilization_clamp_alone_keeps_the_priority() {
 
         Attr::utilization_only(100, 900).apply(worker.tid());
         let after = State::of(&device, worker.tid());
-        assert_eq!((after.attr.util_min, after.attr.util_max), (100, 900));
+        let mut expected = before.attr;
+        (expected.0.util_min, expected.0.util_max) = (100, 900);
+        assert_eq!(after.attr, expected);
         assert_eq!(after.record, before.record);
-        assert_eq!(after.attr.v0, before.attr.v0);
 
         device.clear(worker.tid());
-        assert_eq!(Attr::of(worker.tid()).util_min, 100);
+        assert_eq!(Attr::of(worker.tid()).0.util_min, 100);
     }
 }
 

@@ -120,7 +120,7 @@ impl OtherCalls {
     fn tell() -> Self {
         let mut attr = Attr::base_of(SELF);
         // They go with what is in force.
-        (attr.util_min, attr.util_max) = (0, 0);
+        (attr.0.util_min, attr.0.util_max) = (0, 0);
         let stat = Process::myself()
             .and_then(|me| me.task_from_tid(gettid().as_raw()))
             .and_then(|task| task.stat())
@@ -202,11 +202,11 @@ fn the_default_slice_returns_after_every_band() {
             Attr::normal(0).slice_ns(20_000_000).apply(SELF);
             device.set(SELF, prio);
             device.clear(SELF);
-            assert_eq!(Attr::of(SELF).v0.sched_runtime, 20_000_000);
+            assert_eq!(Attr::of(SELF).0.runtime_ns, 20_000_000);
             Attr::normal(0).apply(SELF);
             device.set(SELF, prio);
             device.clear(SELF);
-            assert_eq!(Attr::of(SELF).v0.sched_runtime, default_slice_ns());
+            assert_eq!(Attr::of(SELF).0.runtime_ns, default_slice_ns());
             assert_eq!(device.get(SELF).base.slice_ns, 0);
         }
     });

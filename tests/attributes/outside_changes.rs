@@ -259,7 +259,7 @@ fn assert_base(device: &Device, tid: i32, base: Params, context: &str) {
     assert_eq!((record.prio, record.applied), (None, None), "{context}");
     assert_eq!(record.base, base, "{context}");
     assert_eq!(attr.policy(), base.policy, "{context}");
-    assert_eq!(attr.v0.sched_priority, base.rt_priority, "{context}");
+    assert_eq!(attr.0.rt_priority, base.rt_priority, "{context}");
     assert_eq!(nice, base.nice, "{context}");
 }
 

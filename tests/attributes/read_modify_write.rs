@@ -67,7 +67,7 @@ fn readers() -> [Reader; 5] {
             Parameters {
                 policy: Some(attr.policy()),
                 nice: None,
-                rt_priority: Some(attr.v0.sched_priority),
+                rt_priority: Some(attr.0.rt_priority),
                 attr: Some(attr),
             }
         }),
@@ -172,10 +172,9 @@ fn all_calls_tell_the_base() {
             let mut after = read();
             // The clamp of the utilization, of which only what is in force is read.
             for attr in [&mut before, &mut after].map(|read| &mut read[0].attr) {
-                *attr = attr.map(|attr| Attr {
-                    util_min: 0,
-                    ..attr
-                });
+                if let Some(Attr(attr)) = attr {
+                    attr.util_min = 0;
+                }
             }
             assert_eq!(after, before, "{base} at {prio}");
         }

@@ -142,7 +142,7 @@ fn equivalent(prio: u32, base: Attr) -> Attr {
     match level.policy {
         // That policy has one weight. More is a step out of it.
         Policy::Idle if base.policy() == libc::SCHED_IDLE && level.weight > 3 << 10 => {
-            Attr::normal(base.v0.sched_nice)
+            Attr::normal(base.0.nice)
         }
         Policy::Idle => Attr::idle(),
         Policy::Normal => Attr::normal(level.nice),
@@ -265,7 +265,7 @@ fn serve(caller: Caller, requests: Vec<Request>, mut socket: UnixStream) {
 
 /// Gives a thread a base, the nice value that its policy does not use included.
 fn rebase(tid: i32, base: Attr) {
-    Attr::normal(base.v0.sched_nice).apply(tid);
+    Attr::normal(base.0.nice).apply(tid);
     base.apply(tid);
 }
 

@@ -133,7 +133,7 @@ fn a_raised_thread_may_be_lowered_from_its_base() {
         as_user_at(Attr::normal(0), prio, |device| {
             setpriority(SELF, 5).unwrap();
             assert_eq!(device.prio(SELF), None);
-            assert_eq!(Attr::of(SELF).v0.sched_nice, 5);
+            assert_eq!(Attr::of(SELF).0.nice, 5);
             assert_refused(device, SELF, Errno::EACCES, || setpriority(SELF, 4));
         });
     }

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `struct sched_attr` and the system calls around it.
+//! The scheduling attributes of threads, and the system calls that change them.
 
 use std::io::ErrorKind;
 use std::sync::LazyLock;
 
 use go_sched_policy::Level;
 use go_sched_policy::Policy;
+use gosched::sched::SchedAttr;
+use gosched::sched::SchedPolicy;
 use nix::errno::Errno;
 
+use crate::device::errno;
 use crate::device::Device;
 use crate::device::Params;
 use crate::device::PATH;
@@ -19,75 +22,55 @@ use crate::worker::in_thread;
 /// get the fastest CPU.
 const UTIL_MIN_RT: u32 = 1024;
 
-/// The second version of the kernel's `struct sched_attr`; libc has the first.
-#[repr(C)]
+/// The library's attributes, which a test may take for granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attr {
-    /// The part libc knows.
-    pub v0: libc::sched_attr,
-    /// Lower clamp of the utilization, 0 to 1024.
-    pub util_min: u32,
-    /// Upper clamp of the utilization, 0 to 1024.
-    pub util_max: u32,
-}
+pub struct Attr(pub SchedAttr);
 
 impl Attr {
-    fn new(policy: libc::c_int) -> Self {
-        Self {
-            v0: libc::sched_attr {
-                size: size_of::<Self>() as u32,
-                sched_policy: policy as u32,
-                sched_flags: 0,
-                sched_nice: 0,
-                sched_priority: 0,
-                sched_runtime: 0,
-                sched_deadline: 0,
-                sched_period: 0,
-            },
-            util_min: 0,
-            util_max: 0,
-        }
+    const fn new(policy: SchedPolicy) -> Self {
+        Self(SchedAttr::new(policy))
     }
 
     /// `SCHED_OTHER` at a nice value.
     pub fn normal(nice: i32) -> Self {
-        Self::new(libc::SCHED_OTHER).nice(nice)
+        Self::new(SchedPolicy::OTHER).nice(nice)
     }
 
     /// `SCHED_BATCH` at a nice value.
     pub fn batch(nice: i32) -> Self {
-        Self::new(libc::SCHED_BATCH).nice(nice)
+        Self::new(SchedPolicy::BATCH).nice(nice)
     }
 
     /// `SCHED_IDLE`.
     pub fn idle() -> Self {
-        Self::new(libc::SCHED_IDLE)
+        Self::new(SchedPolicy::IDLE)
     }
 
     /// `SCHED_FIFO` at a real-time priority.
     pub fn fifo(priority: u32) -> Self {
-        Self::new(libc::SCHED_FIFO).priority(priority)
+        Self::new(SchedPolicy::FIFO).priority(priority)
     }
 
     /// `SCHED_RR` at a real-time priority.
     pub fn rr(priority: u32) -> Self {
-        Self::new(libc::SCHED_RR).priority(priority)
+        Self::new(SchedPolicy::RR).priority(priority)
     }
 
     /// `SCHED_DEADLINE` with a bandwidth that fits beside others.
     pub fn deadline() -> Self {
-        let mut attr = Self::new(libc::SCHED_DEADLINE);
-        attr.v0.sched_runtime = 1_000_000;
-        attr.v0.sched_deadline = 100_000_000;
-        attr.v0.sched_period = 100_000_000;
+        let mut attr = Self::new(SchedPolicy::DEADLINE);
+        attr.0.runtime_ns = 1_000_000;
+        attr.0.deadline_ns = 100_000_000;
+        attr.0.period_ns = 100_000_000;
         attr
     }
 
     /// A clamp of the utilization that leaves all else as it is.
     pub fn utilization_only(min: u32, max: u32) -> Self {
-        let mut attr = Self::new(0).flags(libc::SCHED_FLAG_KEEP_ALL | libc::SCHED_FLAG_UTIL_CLAMP);
-        attr.util_min = min;
-        attr.util_max = max;
+        let mut attr = Self::new(SchedPolicy::OTHER)
+            .flags(libc::SCHED_FLAG_KEEP_ALL | libc::SCHED_FLAG_UTIL_CLAMP);
+        attr.0.util_min = min;
+        attr.0.util_max = max;
         attr
     }
 
@@ -96,10 +79,10 @@ impl Attr {
     /// of its utilization.
     pub fn mapped(self, level: &Level) -> Self {
         let mut attr = self;
-        attr.v0.sched_policy = level.policy.number();
-        attr.v0.sched_nice = level.nice;
-        attr.v0.sched_priority = level.rt_priority;
-        (attr.v0.sched_runtime, attr.util_min) = match level.policy {
+        attr.0.policy = level.policy.into();
+        attr.0.nice = level.nice;
+        attr.0.rt_priority = level.rt_priority;
+        (attr.0.runtime_ns, attr.0.util_min) = match level.policy {
             Policy::Idle => (default_slice_ns(), 0),
             Policy::Normal => (level.slice_ns, 0),
             Policy::RoundRobin => (0, UTIL_MIN_RT),
@@ -109,13 +92,13 @@ impl Attr {
 
     /// Sets the nice value.
     pub fn nice(mut self, nice: i32) -> Self {
-        self.v0.sched_nice = nice;
+        self.0.nice = nice;
         self
     }
 
     /// Sets the EEVDF slice, in nanoseconds.
     pub fn slice_ns(mut self, slice_ns: u64) -> Self {
-        self.v0.sched_runtime = slice_ns;
+        self.0.runtime_ns = slice_ns;
         self
     }
 
@@ -126,16 +109,16 @@ impl Attr {
 
     /// The scheduling policy, as the kernel's calls take it.
     pub fn policy(&self) -> i32 {
-        self.v0.sched_policy as i32
+        self.0.policy.number() as i32
     }
 
     fn flags(mut self, flags: libc::c_int) -> Self {
-        self.v0.sched_flags |= flags as u64;
+        self.0.flags |= flags as u64;
         self
     }
 
     fn priority(mut self, priority: u32) -> Self {
-        self.v0.sched_priority = priority;
+        self.0.rt_priority = priority;
         self
     }
 
@@ -154,12 +137,12 @@ impl Attr {
 
     /// Puts in what the device tells.
     pub fn with(mut self, params: &Params) -> Self {
-        self.v0.sched_policy = params.policy as u32;
-        self.v0.sched_nice = params.nice;
-        self.v0.sched_priority = params.rt_priority;
+        self.0.policy = SchedPolicy::from_number(params.policy as u32);
+        self.0.nice = params.nice;
+        self.0.rt_priority = params.rt_priority;
         // It is the budget of a deadline thread, which the device does not tell.
         if params.policy != libc::SCHED_DEADLINE {
-            self.v0.sched_runtime = params.slice_ns;
+            self.0.runtime_ns = params.slice_ns;
         }
         self
     }
@@ -168,33 +151,17 @@ impl Attr {
     /// the clamps of the utilization, which are in force, it has that without a priority.
     #[track_caller]
     pub fn base_of(tid: i32) -> Self {
-        let mut attr = Self::new(0);
-        // SAFETY: `attr` lives across the call and is as large as it says.
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_sched_getattr,
-                tid,
-                &raw mut attr,
-                size_of::<Self>(),
-                0,
-            )
-        };
-        Errno::result(result).unwrap_or_else(|error| panic!("sched_getattr({tid}): {error}"));
-        attr
+        Self(SchedAttr::of(tid).unwrap_or_else(|error| panic!("sched_getattr({tid}): {error}")))
     }
 
     /// What `/proc/PID/sched` must show while these are in force.
     pub fn proc_sched(&self) -> ProcSched {
-        let v0 = &self.v0;
-        ProcSched::new(self.policy(), v0.sched_nice, v0.sched_priority)
+        ProcSched::new(self.policy(), self.0.nice, self.0.rt_priority)
     }
 
     /// Puts the attributes in force with `sched_setattr(2)`.
     pub fn try_apply(&self, tid: i32) -> Result<(), Errno> {
-        // SAFETY: `self` lives across the call, which only reads it.
-        let result =
-            unsafe { libc::syscall(libc::SYS_sched_setattr, tid, std::ptr::from_ref(self), 0) };
-        Errno::result(result).map(drop)
+        self.0.apply(tid).map_err(errno)
     }
 
     /// The same where a refusal is the test's failure.
@@ -209,7 +176,7 @@ impl Attr {
 static DEFAULT_SLICE_NS: LazyLock<u64> = LazyLock::new(|| {
     in_thread(|| {
         Attr::normal(0).apply(0);
-        Attr::base_of(0).v0.sched_runtime
+        Attr::base_of(0).0.runtime_ns
     })
 });
 

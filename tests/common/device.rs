@@ -1,33 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The device by its bare requests, so that a test sees each error number.
+//! The device by the library's raw requests, so that a test sees each error number.
 
 use std::fs;
 use std::fs::File;
 use std::fs::Permissions;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::ptr;
 
+use gosched::raw::Argument;
+use gosched::sched::SchedPolicy;
 use gosched::uapi;
 use nix::errno::Errno;
 
 /// The device's file.
-pub const PATH: &str = "/dev/go_sched";
+pub const PATH: &str = gosched::Device::PATH;
 
 /// The calling thread, as a target.
 pub const SELF: i32 = 0;
 
 /// An open device.
 #[derive(Debug)]
-pub struct Device(File);
+pub struct Device(gosched::Device);
 
 impl From<OwnedFd> for Device {
     fn from(fd: OwnedFd) -> Self {
-        Self(File::from(fd))
+        Self(gosched::Device::try_from(fd).expect("the device of the module"))
+    }
+}
+
+/// Returns the error number of a refused request.
+pub(crate) fn errno(error: io::Error) -> Errno {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number),
+        None => panic!("the kernel gives a number for an error: {error}"),
     }
 }
 
@@ -67,7 +77,7 @@ pub struct Record {
 
 /// Whether a policy is a real-time one.
 pub fn is_rt(policy: i32) -> bool {
-    matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR)
+    SchedPolicy::from_number(policy as u32).is_rt()
 }
 
 /// Reads a number that an answer has in place of an absent one.
@@ -87,7 +97,19 @@ impl Device {
 
     /// Opens the device.
     pub fn try_open() -> io::Result<Self> {
-        File::options().read(true).write(true).open(PATH).map(Self)
+        let file = File::options().read(true).write(true).open(PATH)?;
+        let device = gosched::Device::try_from(OwnedFd::from(file)).map_err(io::Error::other)?;
+        Ok(Self(device))
+    }
+
+    /// Returns the library's device.
+    pub(crate) fn library(&self) -> &gosched::Device {
+        &self.0
+    }
+
+    /// Issues a request on a structure of the present version; returns its answer.
+    fn request_of<T: Argument>(&self, argument: T) -> Result<T, Errno> {
+        self.0.request(argument).map_err(errno)
     }
 
     /// Issues any request with any argument.
@@ -97,49 +119,47 @@ impl Device {
     /// Where `argument` points to memory of this process, the request may read
     /// and write it.
     pub unsafe fn request(&self, request: u32, argument: usize) -> Result<i32, Errno> {
+        let argument = ptr::with_exposed_provenance_mut(argument);
         // SAFETY: The caller has promised it.
-        Errno::result(unsafe {
-            libc::ioctl(self.0.as_raw_fd(), libc::Ioctl::from(request), argument)
-        })
+        unsafe { self.0.ioctl(request, argument) }.map_err(errno)
     }
 
     /// Issues a request on a structure.
     pub fn request_on<T>(&self, request: u32, argument: &mut T) -> Result<i32, Errno> {
         // SAFETY: The kernel stays inside the size a structure states, which is
         // that of `T` or, in tests of the size, one up to which `T` is padded.
-        unsafe { self.request(request, std::ptr::from_mut(argument).addr()) }
+        let done = unsafe { self.0.ioctl(request, ptr::from_mut(argument).cast()) };
+        done.map_err(errno)
     }
 
     /// `GO_SCHED_SET`.
     pub fn try_set(&self, target: i32, prio: u32, flags: u32) -> Result<(), Errno> {
-        let mut set = uapi::go_sched_set {
-            size: size_of::<uapi::go_sched_set>() as u32,
+        let set = uapi::go_sched_set {
             flags,
             target,
             prio,
+            ..Default::default()
         };
-        self.request_on(uapi::GO_SCHED_SET, &mut set).map(drop)
+        self.request_of(set).map(drop)
     }
 
     /// `GO_SCHED_CLEAR`.
     pub fn try_clear(&self, target: i32, flags: u32) -> Result<(), Errno> {
-        let mut clear = uapi::go_sched_clear {
-            size: size_of::<uapi::go_sched_clear>() as u32,
-            flags,
-            target,
-        };
-        self.request_on(uapi::GO_SCHED_CLEAR, &mut clear).map(drop)
-    }
-
-    /// `GO_SCHED_GET`.
-    pub fn try_get(&self, target: i32, flags: u32) -> Result<Record, Errno> {
-        let mut get = uapi::go_sched_get {
-            size: size_of::<uapi::go_sched_get>() as u32,
+        let clear = uapi::go_sched_clear {
             flags,
             target,
             ..Default::default()
         };
-        self.request_on(uapi::GO_SCHED_GET, &mut get)?;
+        self.request_of(clear).map(drop)
+    }
+
+    /// `GO_SCHED_GET`.
+    pub fn try_get(&self, target: i32, flags: u32) -> Result<Record, Errno> {
+        let get = self.request_of(uapi::go_sched_get {
+            flags,
+            target,
+            ..Default::default()
+        })?;
         Ok(Record {
             prio: number_or_none(get.prio),
             inherit: get.flags & uapi::GO_SCHED_INHERIT != 0,
@@ -168,51 +188,41 @@ impl Device {
 
     /// `GO_SCHED_CEILING`; `GO_SCHED_PRIO_NONE` is the thread's own ceiling.
     pub fn try_ceiling(&self, target: i32, ceiling: i32, flags: u32) -> Result<(), Errno> {
-        let mut arg = uapi::go_sched_ceiling {
-            size: size_of::<uapi::go_sched_ceiling>() as u32,
+        let ceiling = uapi::go_sched_ceiling {
             flags,
             target,
             ceiling,
+            ..Default::default()
         };
-        self.request_on(uapi::GO_SCHED_CEILING, &mut arg).map(drop)
+        self.request_of(ceiling).map(drop)
     }
 
     /// `GO_SCHED_BIND` of the calling thread.
     pub fn try_bind(&self, slot: u32) -> Result<(), Errno> {
-        let mut bind = uapi::go_sched_bind {
-            size: size_of::<uapi::go_sched_bind>() as u32,
-            flags: 0,
+        let bind = uapi::go_sched_bind {
             slot,
+            ..Default::default()
         };
-        self.request_on(uapi::GO_SCHED_BIND, &mut bind).map(drop)
+        self.request_of(bind).map(drop)
     }
 
     /// `GO_SCHED_UNBIND` of the calling thread.
     pub fn try_unbind(&self) -> Result<(), Errno> {
-        // SAFETY: The request takes no argument.
-        unsafe { self.request(uapi::GO_SCHED_UNBIND, 0) }.map(drop)
+        self.0.unbind().map_err(errno)
     }
 
     /// `GO_SCHED_STATS`.
     pub fn try_stats(&self, target: i32, flags: u32) -> Result<uapi::go_sched_stats, Errno> {
-        let mut stats = uapi::go_sched_stats {
-            size: size_of::<uapi::go_sched_stats>() as u32,
+        self.request_of(uapi::go_sched_stats {
             flags,
             target,
             ..Default::default()
-        };
-        self.request_on(uapi::GO_SCHED_STATS, &mut stats)?;
-        Ok(stats)
+        })
     }
 
     /// `GO_SCHED_CLASS_INFO`.
     pub fn try_class_info(&self) -> Result<uapi::go_sched_class_info, Errno> {
-        let mut info = uapi::go_sched_class_info {
-            size: size_of::<uapi::go_sched_class_info>() as u32,
-            ..Default::default()
-        };
-        self.request_on(uapi::GO_SCHED_CLASS_INFO, &mut info)?;
-        Ok(info)
+        self.request_of(uapi::go_sched_class_info::default())
     }
 
     /// Gives a thread a priority where that must succeed.

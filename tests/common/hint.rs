@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The hint page, as a program maps it.
+//! The hint page, mapped in all the ways that a program may, and workers bound to it.
 
+use std::mem::forget;
 use std::mem::offset_of;
+use std::mem::replace;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
+use gosched::raw::Mapping;
 use gosched::uapi;
 use nix::errno::Errno;
 use nix::sched::sched_yield;
@@ -17,7 +19,6 @@ use nix::sys::mman::madvise;
 use nix::sys::mman::mmap;
 use nix::sys::mman::mmap_anonymous;
 use nix::sys::mman::mremap;
-use nix::sys::mman::munmap;
 use nix::sys::mman::MRemapFlags;
 use nix::sys::mman::MapFlags;
 use nix::sys::mman::MmapAdvise;
@@ -32,7 +33,7 @@ use crate::worker::Worker;
 pub const PAGE_SIZE: usize = 4096;
 
 /// Size of a slot, in bytes.
-pub const SLOT_SIZE: usize = uapi::GO_SCHED_SLOT_SIZE as usize;
+pub const SLOT_SIZE: usize = gosched::hint::SLOT_SIZE;
 
 /// Slots in a page of memory.
 pub const SLOTS_PER_PAGE: u32 = (PAGE_SIZE / SLOT_SIZE) as u32;
@@ -40,53 +41,46 @@ pub const SLOTS_PER_PAGE: u32 = (PAGE_SIZE / SLOT_SIZE) as u32;
 /// In the bytes of a slot: no priority.
 pub const NONE: u8 = uapi::GO_SCHED_HINT_NONE as u8;
 
-/// `struct go_sched_slot` as memory that others, the kernel among them, write.
-#[derive(Debug)]
-#[repr(C)]
-pub struct Slot {
-    wanted: AtomicU8,
-    applied: AtomicU8,
-    reserved: [AtomicU8; SLOT_SIZE - 2],
-}
+const WANTED: usize = offset_of!(uapi::go_sched_slot, wanted);
+const APPLIED: usize = offset_of!(uapi::go_sched_slot, applied);
+const RESERVED: usize = offset_of!(uapi::go_sched_slot, reserved);
 
-const _: () = {
-    assert!(size_of::<Slot>() == SLOT_SIZE);
-    assert!(offset_of!(Slot, wanted) == offset_of!(uapi::go_sched_slot, wanted));
-    assert!(offset_of!(Slot, applied) == offset_of!(uapi::go_sched_slot, applied));
-    assert!(offset_of!(Slot, reserved) == offset_of!(uapi::go_sched_slot, reserved));
-};
+/// A slot by its bytes, so that a test stores what is no priority as well.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot<'page>(&'page gosched::hint::Slot);
 
-impl Slot {
+impl Slot<'_> {
     /// Asks for a priority.
+    #[inline]
     pub fn store(&self, wanted: u8) {
-        self.wanted.store(wanted, Ordering::Relaxed);
+        self.0.bytes()[WANTED].store(wanted, Ordering::Relaxed);
     }
 
     /// Reads the priority asked for.
     pub fn wanted(&self) -> u8 {
-        self.wanted.load(Ordering::Relaxed)
+        self.0.bytes()[WANTED].load(Ordering::Relaxed)
     }
 
     /// Reads the priority in force, as the kernel wrote it.
     pub fn applied(&self) -> u8 {
-        self.applied.load(Ordering::Relaxed)
+        self.0.bytes()[APPLIED].load(Ordering::Relaxed)
     }
 
     /// Writes to the byte that is the kernel's.
     pub fn forge_applied(&self, applied: u8) {
-        self.applied.store(applied, Ordering::Relaxed);
+        self.0.bytes()[APPLIED].store(applied, Ordering::Relaxed);
     }
 
     /// Writes to the bytes that mean nothing yet.
     pub fn fill_reserved(&self, value: u8) {
-        for byte in &self.reserved {
+        for byte in &self.0.bytes()[RESERVED..] {
             byte.store(value, Ordering::Relaxed);
         }
     }
 
     /// Reads the bytes that mean nothing yet.
     pub fn reserved(&self) -> Vec<u8> {
-        let bytes = self.reserved.iter();
+        let bytes = self.0.bytes()[RESERVED..].iter();
         bytes.map(|byte| byte.load(Ordering::Relaxed)).collect()
     }
 
@@ -110,23 +104,14 @@ pub fn be_scheduled() {
 
 /// Slots of one open device, mapped; unmapped when dropped.
 #[derive(Debug)]
-pub struct HintPage {
-    start: NonNull<Slot>,
-    slots: u32,
-}
-
-// SAFETY: The memory belongs to the value alone and is accessed as atomics.
-unsafe impl Send for HintPage {}
-// SAFETY: The same.
-unsafe impl Sync for HintPage {}
+pub struct HintPage(Mapping);
 
 impl HintPage {
     /// Maps the first slots of a device where that must succeed.
     #[track_caller]
     pub fn new(device: &Device, slots: u32) -> Self {
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        Self::try_new(device, slots, 0, access, MapFlags::MAP_SHARED)
-            .unwrap_or_else(|error| panic!("mmap of {slots} slots: {error}"))
+        let mapping = Mapping::new(device.library(), slots);
+        Self(mapping.unwrap_or_else(|error| panic!("mmap of {slots} slots: {error}")))
     }
 
     /// Maps slots of a file, from a byte on, in any way.
@@ -140,19 +125,17 @@ impl HintPage {
         let length = NonZeroUsize::new(slots as usize * SLOT_SIZE).ok_or(Errno::EINVAL)?;
         // SAFETY: A new mapping is in nobody's way.
         let start = unsafe { mmap(None, length, access, flags, file, offset) }?;
-        Ok(Self {
-            start: start.cast(),
-            slots,
-        })
+        // SAFETY: That many slots have just been mapped, for this value alone.
+        Ok(Self(unsafe { Mapping::from_raw(start.cast(), slots) }))
     }
 
     /// Returns one of the slots, counted from the first that is mapped here.
     #[track_caller]
-    pub fn slot(&self, index: u32) -> &Slot {
-        assert!(index < self.slots, "slot {index} of {}", self.slots);
-        // SAFETY: The slot is inside the mapping, which lives as long as `self`,
-        // and all its bytes are atomics.
-        unsafe { self.start.add(index as usize).as_ref() }
+    pub fn slot(&self, index: u32) -> Slot<'_> {
+        match self.0.slot(index) {
+            Some(slot) => Slot(slot),
+            None => panic!("slot {index} of {}", self.0.slots()),
+        }
     }
 
     /// Moves the mapping to another address and resizes it to `slots`, or leaves
@@ -172,8 +155,10 @@ impl HintPage {
         let flags = MRemapFlags::MREMAP_MAYMOVE | MRemapFlags::MREMAP_FIXED;
         // SAFETY: No slot is borrowed, and at `to` is the mapping just made.
         unsafe { mremap(from, length, new_length.get(), flags, Some(to)) }?;
-        self.start = to.cast();
-        self.slots = slots;
+        // SAFETY: The slots have just been moved there, for this value alone.
+        let moved = unsafe { Mapping::from_raw(to.cast(), slots) };
+        // Nothing is left to unmap there.
+        forget(replace(&mut self.0, moved));
         Ok(())
     }
 
@@ -186,15 +171,8 @@ impl HintPage {
 
     /// Returns where the mapping starts, and its length in bytes.
     pub fn range(&self) -> (NonNull<libc::c_void>, usize) {
-        (self.start.cast(), self.slots as usize * SLOT_SIZE)
-    }
-}
-
-impl Drop for HintPage {
-    fn drop(&mut self) {
-        let (start, length) = self.range();
-        // SAFETY: The mapping is ours, and no slot of it is borrowed any more.
-        unsafe { munmap(start, length) }.expect("a mapped page");
+        let length = self.0.slots() as usize * SLOT_SIZE;
+        (self.0.as_ptr().cast(), length)
     }
 }
 
@@ -254,7 +232,7 @@ impl HintedWorker {
     }
 
     /// Returns the thread's slot.
-    pub fn slot(&self) -> &Slot {
+    pub fn slot(&self) -> Slot<'_> {
         self.page.slot(self.slot)
     }
 

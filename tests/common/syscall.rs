@@ -2,12 +2,12 @@
 
 //! `go_set_schedprio(2)`.
 
-use gosched::uapi::GO_SCHED_NR_SET_SCHEDPRIO;
+use gosched::raw;
 use nix::errno::Errno;
+
+use crate::device::errno;
 
 /// Gives a thread a priority by the system call.
 pub fn set_schedprio(pid: i32, prio: u32, flags: u32) -> Result<(), Errno> {
-    let number = libc::c_long::from(GO_SCHED_NR_SET_SCHEDPRIO);
-    // SAFETY: The call takes no pointer.
-    Errno::result(unsafe { libc::syscall(number, pid, prio, flags) }).map(drop)
+    raw::set_schedprio(pid, prio, flags).map_err(errno)
 }

@@ -7,106 +7,17 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process;
-use std::str::FromStr;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
+use gosched::trace::Entry;
+use gosched::trace::Event;
+use gosched::trace::EventKind;
 use nix::mount::mount;
 use nix::mount::MsFlags;
 
 /// Where it is.
 pub const TRACEFS: &str = "/sys/kernel/tracing";
-
-/// One event, with the fields of its tracepoint. A priority of -1 is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// `go_sched_set`: somebody asked for a priority.
-    Set {
-        /// The thread.
-        pid: i32,
-        /// The priority asked for.
-        prio: i32,
-        /// How.
-        cause: String,
-    },
-    /// `go_sched_apply`: the scheduling of a thread has changed.
-    Apply {
-        /// The thread.
-        pid: i32,
-        /// The priority in force before.
-        old_prio: i32,
-        /// The one in force now.
-        new_prio: i32,
-        /// The policy in force before.
-        old_policy: String,
-        /// The one in force now.
-        new_policy: String,
-        /// Why.
-        cause: String,
-    },
-    /// `go_sched_reject`: a request or a hint was refused.
-    Reject {
-        /// The thread.
-        pid: i32,
-        /// The priority asked for.
-        prio: i32,
-        /// The error number, negative.
-        error: i32,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
-impl Event {
-    /// Returns the thread the event is about.
-    pub fn pid(&self) -> i32 {
-        match self {
-            Self::Set { pid, .. } | Self::Apply { pid, .. } | Self::Reject { pid, .. } => *pid,
-        }
-    }
-
-    /// Reads a line of the file `trace`: "TASK-PID [CPU] FLAGS TIME: NAME: FIELDS".
-    fn parse(line: &str) -> Option<Self> {
-        let (_, event) = line.split_once(": go_sched_")?;
-        let (name, text) = event.split_once(": ")?;
-        let fields = Fields(text);
-        Some(match name {
-            "set" => Self::Set {
-                pid: fields.get("pid")?,
-                prio: fields.get("prio")?,
-                cause: fields.get("cause")?,
-            },
-            "apply" => Self::Apply {
-                pid: fields.get("pid")?,
-                old_prio: fields.get("old_prio")?,
-                new_prio: fields.get("new_prio")?,
-                old_policy: fields.get("old_policy")?,
-                new_policy: fields.get("new_policy")?,
-                cause: fields.get("cause")?,
-            },
-            "reject" => Self::Reject {
-                pid: fields.get("pid")?,
-                prio: fields.get("prio")?,
-                error: fields.get("error")?,
-                // The last field, whose text has blanks.
-                reason: text.split_once("reason=")?.1.to_owned(),
-            },
-            _ => return None,
-        })
-    }
-}
-
-/// "NAME=VALUE NAME=VALUE".
-struct Fields<'a>(&'a str);
-
-impl Fields<'_> {
-    fn get<T: FromStr>(&self, name: &str) -> Option<T> {
-        self.0
-            .split(' ')
-            .filter_map(|field| field.split_once('='))
-            .find_map(|(field, value)| (field == name).then(|| value.parse().ok())?)
-    }
-}
 
 /// Records all events of go_sched while it lives.
 #[derive(Debug)]
@@ -134,10 +45,13 @@ impl Trace {
 
     /// Returns the events so far, the first one first.
     #[track_caller]
-    pub fn events(&self) -> Vec<Event> {
+    fn events(&self) -> Vec<Event> {
         self.lines()
             .iter()
-            .map(|line| Event::parse(line).unwrap_or_else(|| panic!("not an event: {line}")))
+            .map(|line| match Entry::parse(line) {
+                Some(Entry::Event(event)) => event,
+                _ => panic!("not an event: {line}"),
+            })
             .collect()
     }
 
@@ -152,12 +66,12 @@ impl Trace {
             .collect()
     }
 
-    /// Returns the events about one thread.
+    /// Returns what happened to one thread.
     #[track_caller]
-    pub fn events_of(&self, tid: i32) -> Vec<Event> {
-        let mut events = self.events();
-        events.retain(|event| event.pid() == tid);
-        events
+    pub fn events_of(&self, tid: i32) -> Vec<EventKind> {
+        let events = self.events().into_iter();
+        let events = events.filter(|event| event.tid == tid);
+        events.map(|event| event.kind).collect()
     }
 
     /// Forgets the events so far.

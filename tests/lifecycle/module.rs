@@ -116,7 +116,7 @@ fn the_last_writer_wins_while_the_module_is_away() {
         let record = Device::open().get(worker.tid());
         assert_eq!(record.prio, None, "after {prio}");
         assert_eq!(record.base.nice, 3, "after {prio}");
-        assert_eq!(Attr::of(worker.tid()).v0.sched_nice, 3, "after {prio}");
+        assert_eq!(Attr::of(worker.tid()).0.nice, 3, "after {prio}");
     }
 }
 
@@ -130,7 +130,7 @@ fn an_inherited_priority_reaches_children_started_while_the_module_is_away() {
     assert_eq!(ProcSched::of(child.tid()), Attr::normal(0).proc_sched());
     load();
     assert_eq!(Device::open().prio(child.tid()), Some(40));
-    assert_eq!(Attr::of(child.tid()).v0.sched_nice, -8);
+    assert_eq!(Attr::of(child.tid()).0.nice, -8);
 }
 
 #[test]

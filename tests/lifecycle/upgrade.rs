@@ -33,7 +33,6 @@ use common::proc_sched::ProcSched;
 use common::spinner::Spinner;
 use common::state::State;
 use common::syscall::set_schedprio;
-use common::trace::Event;
 use common::trace::Trace;
 use common::worker::Worker;
 use common::StopOnDrop;
@@ -45,6 +44,7 @@ use go_sched_policy::HASH;
 use go_sched_policy::LEVELS;
 use go_sched_policy::TABLE;
 use go_sched_policy::VERSION;
+use gosched::trace::EventKind;
 use nix::errno::Errno;
 
 /// Has a worker store a hint of `prio`, and leaves the hint in effect. The device is
@@ -176,8 +176,8 @@ fn no_thread_is_at_its_base_while_a_module_hands_over_to_the_next() {
         let events = trace.events_of(*tid);
         for event in &events {
             assert!(
-                matches!(event, Event::Apply { new_prio, cause, .. }
-                    if *new_prio == *prio as i32 && cause == "register"),
+                matches!(event, EventKind::Apply { new_priority, cause, .. }
+                    if *new_priority == Some(*prio) && cause == "register"),
                 "{event:?} of a thread at {prio}"
             );
         }
@@ -272,7 +272,7 @@ fn the_last_writer_wins_while_handed_over() {
         hand_over();
         setpriority(tid, 3).unwrap();
         let base = Attr::of(tid);
-        assert_eq!((base.policy(), base.v0.sched_nice), (libc::SCHED_OTHER, 3));
+        assert_eq!((base.policy(), base.0.nice), (libc::SCHED_OTHER, 3));
         assert_at_base(tid, base);
         load();
         let record = Device::open().get(tid);

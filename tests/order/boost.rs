@@ -97,7 +97,7 @@ fn as_rt(prio: u32) -> i64 {
 /// Returns policy, nice value and real-time priority of a thread, without a boost.
 fn own_parameters(tid: i32) -> (i32, i32, u32) {
     let attr = Attr::of(tid);
-    (attr.policy(), attr.v0.sched_nice, attr.v0.sched_priority)
+    (attr.policy(), attr.0.nice, attr.0.rt_priority)
 }
 
 #[test]

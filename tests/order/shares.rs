@@ -94,7 +94,7 @@ fn compete<const N: usize>(
 /// slice at most, which is little among so many.
 #[track_caller]
 fn assert_ratio(lower: &Spinner, upper: &Spinner, slices: u32, ratio: f64) {
-    let slice = Duration::from_nanos(Attr::of(lower.tid()).v0.sched_runtime);
+    let slice = Duration::from_nanos(Attr::of(lower.tid()).0.runtime_ns);
     compete([lower, upper], slices * slice.max(TICK), |[lower, upper]| {
         upper.as_secs_f64() >= ratio * lower.as_secs_f64()
     });

@@ -39,7 +39,6 @@ use common::module::unload;
 use common::module::Reloaded;
 use common::spinner::Spinner;
 use common::syscall::set_schedprio;
-use common::trace::Event;
 use common::trace::Trace;
 use common::worker::in_thread;
 use common::worker::Worker;
@@ -47,6 +46,7 @@ use common::StopOnDrop;
 use common::CONTESTED_CPU;
 use common::USER;
 use common::WATCHER_CPU;
+use gosched::trace::EventKind;
 use gosched::uapi::GO_SCHED_CAUSE_RUNAWAY;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
 use nix::sched::sched_yield;
@@ -102,19 +102,19 @@ fn a_runaway_is_held_at_what_it_owns_until_it_has_slept() {
     }
     assert_eq!(device.stats(tid).runaways, 3);
 
-    let change =
-        |(old_prio, old_policy): (u32, &str), (new_prio, new_policy): (u32, &str)| Event::Apply {
-            pid: tid,
-            old_prio: old_prio as i32,
-            new_prio: new_prio as i32,
+    let change = |(old_prio, old_policy): (u32, &str), (new_prio, new_policy): (u32, &str)| {
+        EventKind::Apply {
+            old_priority: Some(old_prio),
+            new_priority: Some(new_prio),
             old_policy: old_policy.to_owned(),
             new_policy: new_policy.to_owned(),
             cause: "runaway".to_owned(),
-        };
-    let (urgent, held) = ((URGENT, "rr"), (HELD, "other"));
+        }
+    };
+    let (urgent, held) = ((URGENT, "SCHED_RR"), (HELD, "SCHED_OTHER"));
     let run = [change(urgent, held), change(held, urgent)];
     let mut events = trace.events_of(tid);
-    events.retain(|event| matches!(event, Event::Apply { cause, .. } if cause == "runaway"));
+    events.retain(|event| matches!(event, EventKind::Apply { cause, .. } if cause == "runaway"));
     assert_eq!(events, [&run[..]; 3].concat());
 }
 

@@ -17,6 +17,7 @@ use common::hint::PAGE_SIZE;
 use common::state::State;
 use common::worker::in_thread;
 use common::worker::Worker;
+use gosched::sched::SchedPolicy;
 use gosched::uapi;
 use nix::errno::Errno;
 use nix::sched::sched_yield;
@@ -237,12 +238,12 @@ impl Process<'_> {
 
     fn set_attr(&self, by: Thread, target: Target, attributes: Attributes) -> Result<usize, Errno> {
         let mut attr = Attr::normal(i32::from(attributes.nice % 20));
-        attr.v0.sched_policy = attributes.policy.0;
+        attr.0.policy = SchedPolicy::from_number(attributes.policy.0);
         if [libc::SCHED_FIFO, libc::SCHED_RR].contains(&attr.policy()) {
-            attr.v0.sched_priority = u32::from(attributes.rt_priority % 8);
+            attr.0.rt_priority = u32::from(attributes.rt_priority % 8);
         }
-        attr.v0.sched_flags = attributes.flags.0;
-        attr.v0.sched_runtime = u64::from(attributes.slice_ns);
+        attr.0.flags = attributes.flags.0;
+        attr.0.runtime_ns = u64::from(attributes.slice_ns);
         let tid = self.tid(target.thread);
         let result = self.on_thread(by, move || attr.try_apply(tid).map(|()| 0));
         self.context.tally.count(Kind::SetAttr, result);
@@ -357,8 +358,8 @@ struct ResolvedTarget {
 fn prio_of(attr: &Attr) -> u32 {
     match attr.policy() {
         libc::SCHED_IDLE => 0,
-        libc::SCHED_OTHER | libc::SCHED_BATCH => 32_u32.saturating_add_signed(-attr.v0.sched_nice),
-        libc::SCHED_FIFO | libc::SCHED_RR => 47 + attr.v0.sched_priority,
+        libc::SCHED_OTHER | libc::SCHED_BATCH => 32_u32.saturating_add_signed(-attr.0.nice),
+        libc::SCHED_FIFO | libc::SCHED_RR => 47 + attr.0.rt_priority,
         _ => u32::MAX,
     }
 }

@@ -57,9 +57,9 @@ pub(crate) fn reported_base(tid: i32) -> Params {
     let attr = Attr::base_of(tid);
     Params {
         policy: attr.policy(),
-        nice: attr.v0.sched_nice,
-        rt_priority: attr.v0.sched_priority,
-        slice_ns: attr.v0.sched_runtime,
+        nice: attr.0.nice,
+        rt_priority: attr.0.rt_priority,
+        slice_ns: attr.0.runtime_ns,
     }
 }
 

@@ -320,20 +320,20 @@ impl ModeledThread {
     pub(crate) fn set_attr(&mut self, attr: &Attr) {
         attr.apply(self.tid());
         self.base.policy = attr.policy();
-        self.base.rt_priority = attr.v0.sched_priority;
+        self.base.rt_priority = attr.0.rt_priority;
         // The other policies do not use these two values, and keep them.
         if matches!(attr.policy(), libc::SCHED_OTHER | libc::SCHED_BATCH) {
-            self.base.nice = attr.v0.sched_nice;
-            self.base.slice_ns = attr.v0.sched_runtime;
+            self.base.nice = attr.0.nice;
+            self.base.slice_ns = attr.0.runtime_ns;
         }
-        self.reset_on_fork = attr.v0.sched_flags & libc::SCHED_FLAG_RESET_ON_FORK as u64 != 0;
+        self.reset_on_fork = attr.0.flags & libc::SCHED_FLAG_RESET_ON_FORK as u64 != 0;
         self.end_priority();
     }
 
     /// Changes policy and real-time priority by `sched_setscheduler(2)`.
     #[track_caller]
     pub(crate) fn set_scheduler(&mut self, attr: &Attr) {
-        let (policy, priority) = (attr.policy(), attr.v0.sched_priority);
+        let (policy, priority) = (attr.policy(), attr.0.rt_priority);
         let result = setscheduler(self.tid(), policy, priority as i32);
         assert_eq!(
             result,
