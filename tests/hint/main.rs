@@ -3,6 +3,7 @@
 //! The hint page: mapping, binding, storing, and what a store does.
 
 mod bind;
+mod example;
 mod late;
 mod lifetime;
 mod mapping;
