@@ -17,9 +17,9 @@ use std::thread;
 
 use anyhow::Context;
 use anyhow::Result;
-use common::syscall::set_schedprio;
 use go_sched_bench_data::Record;
-use nix::errno::Errno;
+use gosched::raw::set_schedprio;
+use rustix::io::Errno;
 
 use crate::arguments::Accelerator;
 use crate::arguments::Bench;
@@ -163,11 +163,13 @@ pub(crate) fn impossible_here(part: Part) -> Result<Option<(&'static str, &'stat
 /// Whether the kernel of this machine has the system call. Without a module it takes
 /// no request, so that nothing changes.
 fn is_patched() -> Result<bool> {
-    match set_schedprio(0, 0, 0) {
-        Err(Errno::EOPNOTSUPP) => Ok(true),
-        Err(Errno::ENOSYS) => Ok(false),
-        Ok(()) => anyhow::bail!("a mapping is registered, and not by the module go_sched_class"),
-        Err(error) => Err(error).context("go_set_schedprio, to see what kernel this is"),
+    let Err(error) = set_schedprio(0, 0, 0) else {
+        anyhow::bail!("a mapping is registered, and not by the module go_sched_class");
+    };
+    match Errno::from_io_error(&error) {
+        Some(Errno::OPNOTSUPP) => Ok(true),
+        Some(Errno::NOSYS) => Ok(false),
+        _ => Err(error).context("go_set_schedprio, to see what kernel this is"),
     }
 }
 
