@@ -19,8 +19,8 @@ const NAME_WIDTH: usize = 16;
 /// ```
 /// use gosched::trace::Entry;
 ///
-/// let line = "     sh-7       [003] d..2.    12.345678: go_sched_set: pid=42 prio=20 cause=ioctl";
-/// # let line = &format!("          {line}");
+/// let line = "              sh-7       [003] d..2.    12.345678: \
+///     go_sched_set: pid=42 prio=20 cause=ioctl";
 /// let Some(Entry::Event(event)) = Entry::parse(line) else {
 ///     panic!("no event");
 /// };
