@@ -6,19 +6,14 @@ use common::trace::Trace;
 use common::worker::Worker;
 use gosched::trace::EventKind;
 
-mod source {
-    include!("../../tools/gosched/examples/hint.rs");
-
-    pub(super) fn run() {
-        main().expect("the example runs");
-    }
-}
+#[path = "../../tools/gosched/examples/hint.rs"]
+mod source;
 
 #[test]
 fn the_example_of_the_library_lowers_and_restores_a_thread() {
     let worker = Worker::spawn();
     let trace = Trace::start();
-    worker.run(source::run);
+    worker.run(|| source::main().expect("the example runs"));
     let changes = trace.events_of(worker.tid()).into_iter();
     let changes: Vec<_> = changes
         .map(|event| match event {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A thread steps back for one piece of its work, and returns, without a system call.
+//! A thread steps back for one piece of its work, and returns, without a system call.
 
 use std::error::Error;
 use std::thread;
@@ -10,7 +10,7 @@ use gosched::policy::GoPrio;
 use gosched::Device;
 use gosched::HintPage;
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let device = Device::open()?;
     // One slot for each thread that is to have a hint.
     let page = HintPage::map(&device, 1)?;
