@@ -171,8 +171,8 @@ fn all_calls_tell_the_base() {
             device.set(tid, prio);
             let mut after = read();
             // The clamp of the utilization, of which only what is in force is read.
-            for attr in [&mut before, &mut after].map(|read| &mut read[0].attr) {
-                if let Some(Attr(attr)) = attr {
+            for parameters in [&mut before, &mut after] {
+                if let Some(Attr(attr)) = &mut parameters[0].attr {
                     attr.util_min = 0;
                 }
             }
