@@ -116,7 +116,7 @@ fn a_thread_is_shown_with_what_was_asked_for_and_what_is_in_force() {
     assert_eq!(thread["current"]["rt_priority"], 3);
     assert_eq!(thread["kernel_priority"], -4);
     assert_eq!(thread["boosted"], false);
-    assert_eq!(thread["off_the_map"], false);
+    assert_eq!(thread["policy_mismatch"], false);
     assert_eq!(thread["last_change"], "ioctl");
 
     for (heading, expected) in [
@@ -274,7 +274,7 @@ fn a_thread_competes_in_the_nearest_group_that_has_the_controller() {
     throttled.group.add(pid as u32);
     drop(inner);
     assert_eq!(thread["cgroup"], "/top/inner");
-    assert_eq!(thread["competes_in"], "/top");
+    assert_eq!(thread["cpu_cgroup"], "/top");
     assert!(said.trim_end().ends_with(" /top"), "{said}");
 }
 

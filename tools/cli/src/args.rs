@@ -1,32 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The command line.
+//! The command line: verbs, their arguments and their help. No argument depends on
+//! what a verb does with it.
 
-use std::error::Error;
+mod cpus;
+mod parse;
+mod value;
+
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::process::ExitCode;
-use std::str::FromStr;
-use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::Arg;
-use clap::ArgAction;
-use clap::Command;
-use clap::CommandFactory;
-use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
 use clap_complete::Shell;
-use gosched::policy::GoPrio;
 use gosched::thread::ThreadId;
 
-use crate::complain;
-use crate::run;
-use crate::systemd::Systemd;
-use crate::top::SortKey;
-use crate::EXIT_FAILURE;
+pub(crate) use self::cpus::Cpus;
+pub(crate) use self::parse::command;
+pub(crate) use self::parse::parse;
+pub(crate) use self::value::ArgumentError;
+pub(crate) use self::value::CeilingPrio;
+pub(crate) use self::value::Interval;
+pub(crate) use self::value::Prio;
+pub(crate) use self::value::Quota;
+pub(crate) use self::value::Service;
+pub(crate) use self::value::SortKey;
 
 /// Set, read and explain the Go priority of threads: 0 to 63, higher = more urgent
 #[derive(Parser)]
@@ -38,6 +37,13 @@ Priorities (higher = more urgent):
    0..15  idle  run where nothing else wants to
   16..47  fair  share the CPU; 32 is nice 0
   48..63  rt    run before all others
+
+Terms:
+  base     the scheduling that a thread has without a Go priority
+  owned    a priority that chrt and renice would allow without privilege
+  ceiling  the highest priority that a thread can get without privilege
+  hint     a priority that a thread asks for by writing it to memory that it shares
+           with the kernel, without a system call
 
 All commands but run, systemd and completions write JSON with --json.
 \"gosched check\" tells whether the kernel is ready."
@@ -55,110 +61,145 @@ pub(crate) struct Args {
 pub(crate) enum Verb {
     /// Give threads a priority
     Set(Set),
-    /// Show the priority of threads, what the kernel makes of it, and their base
+    /// Show the priority, the scheduling and the ceiling of threads
     #[command(after_help = "\
-The priority in force is shown where it is another: a hint is still to be seen by
-the scheduler, or the thread is held at what it owns because it ran away. The last
-change is what made the kernel reschedule it last: ioctl, syscall, hint, fork, external
-(nice, chrt and their like), register, unregister (of the module), or runaway.")]
+What is shown of a thread:
+  current Go priority   the priority that was asked for
+  Go priority in force  the priority that the scheduler uses, if that is another one:
+                        it has not seen a new hint yet, or the thread ran away
+  current scheduling    the kernel's parameters for the priority in force
+  base scheduling       the parameters that the thread has without a Go priority
+  ceiling               the highest priority that it can get without privilege
+  last change           why the kernel last changed its scheduling: ioctl, syscall,
+                        hint, fork, external (nice, chrt and the like), register or
+                        unregister (of the module), or runaway
+
+A thread runs away when it uses up the CPU time that a granted ceiling allows. It then
+has the highest priority that it owns, until it sleeps and CPU time is allowed again.")]
     Get(ThreadArgs),
-    /// Take the priority of threads away, which returns them to their base
+    /// Remove the priority of threads, which return to their base scheduling
     Clear(ThreadArgs),
-    /// Say up to where threads may be moved without privilege
+    /// Set the highest priority that threads can get without privilege
     #[command(after_help = "\
-What a thread owns, the priorities that chrt and renice would allow it without
-privilege, everybody who has its user id may give it, and its hint. A ceiling that
-root sets is granted: it allows all priorities up to it, until the thread changes its
-user. Set by others, it only bounds what hints may ask for. Raising it takes root.
-What a thread starts has the same ceiling. A priority above the new ceiling that the
-old one allowed falls to it.")]
+Without privilege, a user can give his threads the priorities that they own: those that
+chrt and renice would allow him.
+  - A ceiling that root sets is granted: the user and the hints of the thread can also
+    ask for every priority up to it. The grant ends when the thread changes its user.
+  - A user can lower the ceiling of his threads, but not raise it. A ceiling that was
+    never granted only limits hints.
+  - What a thread starts has the same ceiling.
+  - A thread whose priority only the old ceiling allowed is lowered to the new one.")]
     Ceiling(Ceiling),
     /// Show how often the scheduling of threads was changed, and why last
     #[command(after_help = "\
-All is counted from the thread's first priority, binding or ceiling. A hint for what
-the thread may not have counts as the next lower priority that it may. Acting on a
-hint is put off while another CPU changes the thread, while it waits for a mutex with
-priority inheritance, and when it was preempted inside the kernel.")]
+Counting begins with the first priority, hint or ceiling of the thread.
+  changes                  how often the kernel changed its scheduling
+  last change              why it did so last, see \"gosched get --help\"
+  hints above its ceiling  hints for a priority that the thread must not have: each
+                           counts as the next lower one that it may have
+  hints put off            hints that did not take effect at once: another CPU was
+                           changing the thread, the thread waited for a mutex with
+                           priority inheritance, or was preempted inside the kernel
+  times run away           how often it used up the CPU time that a granted ceiling
+                           allows, see \"gosched get --help\"")]
     Stats(ThreadArgs),
-    /// Say whenever the priority, ceiling or policy of threads changes
+    /// Print a line whenever the priority, ceiling or policy of threads changes
     #[command(after_help = "\
-Ends when all threads have, or with SIGINT. It looks once per interval, and does not
-see what changed back meanwhile; \"gosched trace\" does. With --all-tasks it finds
-what threads start later, too. Times are those of CLOCK_MONOTONIC, in seconds.
+Reads the threads once in each interval. A change that is undone within an interval is
+not seen: \"gosched trace\" shows every change. With --all-tasks, threads that start
+later are watched too. Ends when all threads have ended, or with Ctrl-C.
+Times are in seconds of CLOCK_MONOTONIC.
 
 Exit status: 0, or 1 if a thread was not found")]
     Watch(Watch),
-    /// Show each change of a priority, as the kernel's tracepoints tell it
+    /// Print each change of a priority, and each refused request, as it happens
     #[command(after_help = "\
-Ends with COMMAND or, without one, with SIGINT. It passes signals on to COMMAND, and
-traces on until that has ended; once standard output has no reader, it waits for it
-without. With -p or COMMAND only what they start, and they themselves, are shown. It
-records through an instance of tracefs that is its own, and removed at the end. Events
-that found no room are told of where they are missing.
-Times are those of CLOCK_MONOTONIC, in seconds, and ids those of the initial pid
-namespace.
+A line has the time in seconds of CLOCK_MONOTONIC, a CPU, a thread, and an event:
+  set     the thread was given a priority, by the thread named after \"by\"
+  apply   its scheduling changed: priority and policy before and after, and the cause
+  reject  a request or a hint for the thread was refused, and why
+Ids are those of the initial pid namespace.
 
-Exit status: that of COMMAND, 128 and the number of the signal that ended it, or
-    0  it was interrupted, without a COMMAND
+Without -p and COMMAND, gosched prints the events of all threads, until Ctrl-C.
+With -p, it prints those of process PID and of all that PID starts.
+With COMMAND, it runs COMMAND, prints the events of COMMAND and of all that COMMAND
+starts, and ends with COMMAND. Signals to gosched are passed on to COMMAND. If whoever
+reads the output goes away, as in \"gosched trace -- COMMAND | head\", tracing stops, and
+COMMAND runs to its end.
+
+The kernel records events in a buffer, from which gosched reads them. When the buffer is
+full, events are lost. A message says where they are missing and how many they are. Make
+the buffer larger with --buffer-kb.
+
+Exit status: that of COMMAND, or 128 plus the number of the signal that ended it; or
+    0  Ctrl-C ended a trace without COMMAND
     1  gosched itself failed, or events were lost
   126  COMMAND was found but cannot be run
   127  COMMAND was not found")]
     Trace(Trace),
-    /// Show threads with what they were given beside what they get, again and again
+    /// Show the priorities of threads and the CPU time that they get, like top(1)
     #[command(after_help = "\
-Columns: GO the priority asked for, APPLIED the one in force, CEILING up to where the
-thread may be moved without privilege, CHANGE what made the kernel reschedule it last,
-%CPU and %WAIT how much of the time since the last update it ran, and waited for a CPU,
-which takes a kernel with CONFIG_SCHED_INFO, GROUP the control group, or autogroup, that
-it competes in.
+Columns:
+  GO        priority asked for
+  APPLIED   priority in force
+  CEILING   highest priority that the thread can get without privilege
+  POLICY, NICE, RT, SLICE-MS
+            the kernel's parameters in force
+  CPU       CPU that the thread runs on, or ran on last
+  %CPU      CPU time since the last update, in percent of one CPU
+  %WAIT     percentage of the time since the last update that the thread waited for a
+            CPU; needs a kernel with CONFIG_SCHED_INFO
+  CHANGE    why the kernel last changed its scheduling, see \"gosched get --help\"
+  GROUP     control group, or autogroup, inside which it competes for CPU time
 Marks:
   !  the priority asked for is not in force
-  P  the policy is not that of the priority
-  B  it holds a lock that a more urgent thread waits for, and is boosted
+  P  the policy is not that of the priority in force
+  B  boosted: the thread holds a lock that a more urgent thread waits for
   C  a hint was above the ceiling
-  R  it ran away, and was held at what it owns
-  Q  a cpu.max applies to it
-  T  that has just throttled it
+  R  ran away: it used up the CPU time that a granted ceiling allows
+  Q  a CPU quota, cpu.max, limits the thread
+  T  that quota has just throttled it
   X  a sched_ext scheduler runs it
 Keys: q quits, a switches between all threads and those with a Go priority, s sorts by
-another column. Colours are off where NO_COLOR is set.")]
+the next column. Colours are off if NO_COLOR is set in the environment.")]
     Top(Top),
-    /// Run a command at a priority, which all it starts inherits
+    /// Run a command at a priority, which everything that it starts inherits
     #[command(after_help = "\
-With --ceiling, which takes root, COMMAND and what it starts may move up to it by
-themselves, with \"gosched set\", a request or a hint, until they change their user.
+With --ceiling, which takes root, COMMAND and all that it starts can later ask for any
+priority up to the ceiling by themselves, until they change their user.
 
 Exit status: that of COMMAND, or
   125  gosched itself failed
   126  COMMAND was found but cannot be run
   127  COMMAND was not found")]
     Run(Run),
-    /// Print a drop-in that gives a service of systemd its CPUs and its band of priorities
+    /// Print a drop-in that gives a systemd service its CPUs and priorities
     #[command(after_help = "\
-The service starts at LOW, with all it will start; it, and everybody who has its
-user id, may move its threads up to HIGH. If the priority cannot be set, it does not
-start. To put the drop-in in force:
-  gosched systemd etcd --band 32-50 --cpus 2-5 --output /etc/systemd/system
+The service, with all that it starts, begins at the priority of --prio. The service, and
+everybody who has its user id, can move its threads up to the priority of --ceiling. If
+the priority cannot be set, the service does not start. To install the drop-in:
+  gosched systemd etcd --prio 32 --ceiling 50 --cpus 2-5 --output /etc/systemd/system
   systemctl daemon-reload && systemctl restart etcd
-To undo it, remove /etc/systemd/system/etcd.service.d/50-gosched.conf, and do the same.")]
+To undo it, remove /etc/systemd/system/etcd.service.d/50-gosched.conf, and run the second
+line again.")]
     Systemd(Systemd),
-    /// List what each priority means to the kernel
+    /// List the kernel's parameters for each priority
     #[command(after_help = "\
-A higher priority is more urgent. WEIGHT is the kernel's load weight, in the unit
-in which nice 19 has 15360 and nice 0 has 1048576. \"-\" is what the policy does
-not have, or the kernel's own.")]
+A higher priority is more urgent. WEIGHT is the kernel's load weight, of which nice 19
+has 15360 and nice 0 has 1048576. \"-\" stands for a parameter that the policy does not
+have, or that is the kernel's default.")]
     Map,
-    /// Tell whether this system is ready, and what to do if not
+    /// Check whether this system is ready, and say what to do if not
     #[command(after_help = "Exit status: 0 when priorities can be set, 1 otherwise")]
     Check,
-    /// Write the JSON schema of what --json writes
+    /// Print the JSON schema of what --json writes
     Schema,
-    /// Write completions for a shell to standard output
+    /// Print completions for a shell
     #[command(after_help = "\
-Put what it writes where the shell looks for it, for bash under the name \"gosched\"
-into /usr/share/bash-completion/completions.")]
+Save the output where the shell looks for it: for bash that is the file
+/usr/share/bash-completion/completions/gosched.")]
     Completions {
-        /// The shell they are for
+        /// The shell that the completions are for
         shell: Shell,
     },
     /// Write manual pages, gosched.1 and one for each verb, to a folder
@@ -172,11 +213,11 @@ into /usr/share/bash-completion/completions.")]
 
 #[derive(clap::Args)]
 pub(crate) struct Set {
-    /// Let what the threads start from now on inherit the priority
+    /// Let all that the threads start from now on inherit the priority
     #[arg(long)]
     pub(crate) inherit: bool,
 
-    /// 0..63, higher = more urgent
+    /// The priority, 0..63, higher = more urgent
     #[arg(value_name = "PRIO", allow_negative_numbers = true)]
     pub(crate) prio: Prio,
 
@@ -186,7 +227,8 @@ pub(crate) struct Set {
 
 #[derive(clap::Args)]
 pub(crate) struct Ceiling {
-    /// 0..63, higher = more urgent; or "none": what the base of each thread allows
+    /// The ceiling, 0..63, higher = more urgent; or "none": the highest priority that each
+    /// thread owns
     #[arg(value_name = "PRIO", allow_negative_numbers = true)]
     pub(crate) prio: CeilingPrio,
 
@@ -196,19 +238,19 @@ pub(crate) struct Ceiling {
 
 #[derive(clap::Args)]
 pub(crate) struct ThreadArgs {
-    /// All threads of each PID, not only the one of that id
+    /// Take all threads of the process of each PID, not only the thread with that id
     #[arg(short, long)]
     pub(crate) all_tasks: bool,
 
-    /// Process or thread ids; a process id alone means its main thread.
-    /// PID:INODE, with the inode of the pidfd, never hits a recycled id
+    /// Process or thread ids. A process id alone means its main thread. PID:INODE also
+    /// gives the inode of the pidfd, and never means a later process with the same id
     #[arg(value_name = "PID", required = true)]
     pub(crate) ids: Vec<ThreadId>,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Watch {
-    /// How often to look, in seconds
+    /// Time between two looks at the threads, in seconds
     #[arg(short, long, value_name = "SECONDS", default_value = "0.1")]
     pub(crate) interval: Interval,
 
@@ -218,30 +260,30 @@ pub(crate) struct Watch {
 
 #[derive(clap::Args)]
 pub(crate) struct Trace {
-    /// Only the threads of this process, and what they start; may be given again
+    /// Print only events of this process, and of all that it starts; may be given again
     #[arg(short, long = "pid", value_name = "PID")]
     pub(crate) pids: Vec<ThreadId>,
 
-    /// Room for events on each CPU, in KiB
+    /// Size of the buffer of each CPU, in KiB
     #[arg(long, value_name = "KIB", default_value_t = 4096)]
     pub(crate) buffer_kb: u32,
 
-    /// A command to run, and its arguments
+    /// The command to run, and its arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Top {
-    /// Only the threads of this process; may be given again
-    #[arg(short, long = "pid", value_name = "PID", value_parser = parse_pid)]
+    /// Show only the threads of this process; may be given again
+    #[arg(short, long = "pid", value_name = "PID", value_parser = value::parse_pid)]
     pub(crate) pids: Vec<i32>,
 
-    /// Also threads without a Go priority
+    /// Show also threads without a Go priority
     #[arg(short, long)]
     pub(crate) all: bool,
 
-    /// What to sort by
+    /// The order of the threads
     #[arg(short, long, value_name = "KEY", default_value = "priority")]
     pub(crate) sort: SortKey,
 
@@ -253,18 +295,18 @@ pub(crate) struct Top {
     #[arg(short, long)]
     pub(crate) batch: bool,
 
-    /// End after so many updates
-    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
+    /// End after this number of updates
+    #[arg(short = 'n', long, value_name = "N", value_parser = value::parse_count)]
     pub(crate) iterations: Option<NonZeroU32>,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Run {
-    /// Up to where the command, and what it starts, may move by itself
+    /// The highest priority that the command, and all that it starts, can ask for
     #[arg(long, value_name = "PRIO", allow_negative_numbers = true)]
     pub(crate) ceiling: Option<Prio>,
 
-    /// 0..63, higher = more urgent
+    /// The priority, 0..63, higher = more urgent
     #[arg(value_name = "PRIO", allow_negative_numbers = true)]
     pub(crate) prio: Prio,
 
@@ -273,208 +315,35 @@ pub(crate) struct Run {
     pub(crate) command: Vec<OsString>,
 }
 
-/// A priority as the user writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Prio(pub(crate) GoPrio);
+#[derive(clap::Args)]
+pub(crate) struct Systemd {
+    /// A service of the system, such as etcd or etcd.service
+    #[arg(value_name = "SERVICE")]
+    pub(crate) service: Service,
 
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PrioError {
-    #[error("priority {0} is outside 0..{max} (higher = more urgent)", max = GoPrio::MAX.get())]
-    OutOfRange(i64),
-    #[error("priority '{0}' is not a number 0..{max} (higher = more urgent)", max = GoPrio::MAX.get())]
-    NotANumber(String),
-}
+    /// The priority that the service starts at, 0..63, higher = more urgent
+    #[arg(long, value_name = "PRIO", allow_negative_numbers = true)]
+    pub(crate) prio: Prio,
 
-impl FromStr for Prio {
-    type Err = PrioError;
+    /// The highest priority that the service can ask for, 0..63
+    #[arg(long, value_name = "PRIO", allow_negative_numbers = true)]
+    pub(crate) ceiling: Prio,
 
-    fn from_str(text: &str) -> Result<Self, PrioError> {
-        let number: i64 = text
-            .parse()
-            .map_err(|_| PrioError::NotANumber(text.to_owned()))?;
-        u32::try_from(number)
-            .ok()
-            .and_then(GoPrio::new)
-            .map(Self)
-            .ok_or(PrioError::OutOfRange(number))
-    }
-}
+    /// The CPUs that the service runs on, such as 2-5 or 0,2,4-7. GOMAXPROCS is set to their
+    /// number
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    pub(crate) cpus: Option<Cpus>,
 
-/// A ceiling as the user writes it; nothing is the one of the thread's base.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CeilingPrio(pub(crate) Option<GoPrio>);
+    /// The limit of its CPU time, in percent of one CPU, such as 200%. GOMAXPROCS is at most
+    /// that, rounded up to whole CPUs
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) quota: Option<Quota>,
 
-impl FromStr for CeilingPrio {
-    type Err = PrioError;
+    /// Read the service of the system whose root directory is DIR
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub(crate) root: PathBuf,
 
-    fn from_str(text: &str) -> Result<Self, PrioError> {
-        match text {
-            "none" => Ok(Self(None)),
-            number => number.parse().map(|Prio(prio)| Self(Some(prio))),
-        }
-    }
-}
-
-fn parse_count(text: &str) -> Result<NonZeroU32, String> {
-    text.parse()
-        .map_err(|_| format!("'{text}' is not a number of updates, 1 or more"))
-}
-
-/// Reads the id of a process, which may be recycled once that has ended.
-fn parse_pid(text: &str) -> Result<i32, String> {
-    text.parse()
-        .ok()
-        .filter(|id: &ThreadId| id.inode.is_none())
-        .map(|id| id.pid)
-        .ok_or_else(|| format!("'{text}' is not a process id"))
-}
-
-/// A time between two looks, as the user writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Interval(pub(crate) Duration);
-
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a number of seconds from 0.01 to 3600")]
-pub(crate) struct IntervalError(String);
-
-impl FromStr for Interval {
-    type Err = IntervalError;
-
-    fn from_str(text: &str) -> Result<Self, IntervalError> {
-        text.parse()
-            .ok()
-            .filter(|seconds| (0.01..=3600.0).contains(seconds))
-            .map(|seconds| Self(Duration::from_secs_f64(seconds)))
-            .ok_or_else(|| IntervalError(text.to_owned()))
-    }
-}
-
-/// A command line that asks for no work: wrong, or for help.
-pub(crate) struct Misuse {
-    error: clap::Error,
-    exit: u8,
-}
-
-/// The verbs that write no JSON.
-const WITHOUT_JSON: [&str; 4] = ["completions", "man", "run", "systemd"];
-
-/// The command line, where the help of verbs without JSON does not offer it.
-pub(crate) fn command() -> Command {
-    WITHOUT_JSON.iter().fold(Args::command(), |command, verb| {
-        command.mut_subcommand(verb, |verb| {
-            // Takes the place of the global one.
-            verb.arg(
-                Arg::new("json")
-                    .long("json")
-                    .action(ArgAction::SetTrue)
-                    .hide(true),
-            )
-        })
-    })
-}
-
-pub(crate) fn parse() -> Result<Args, Misuse> {
-    parse_from(std::env::args_os()).map_err(|error| {
-        // Clap does not say how far it came.
-        let verb = std::env::args_os()
-            .skip(1)
-            .find(|arg| !arg.as_encoded_bytes().starts_with(b"-"));
-        let exit = if verb.is_some_and(|verb| verb == "run") {
-            run::EXIT_OWN_FAILURE
-        } else {
-            EXIT_FAILURE
-        };
-        Misuse { error, exit }
-    })
-}
-
-fn parse_from(words: impl Iterator<Item = OsString>) -> Result<Args, clap::Error> {
-    let mut command = command();
-    let matches = command.try_get_matches_from_mut(words)?;
-    let args = Args::from_arg_matches(&matches)?;
-    match matches.subcommand_name() {
-        Some(verb) if args.json && WITHOUT_JSON.contains(&verb) => Err(command.error(
-            ErrorKind::ArgumentConflict,
-            format!("{verb} writes no JSON: leave out --json"),
-        )),
-        _ => Ok(args),
-    }
-}
-
-impl Misuse {
-    pub(crate) fn report(self) -> ExitCode {
-        match (self.error.kind(), self.error.source()) {
-            // One sentence of ours says more than clap's three lines.
-            (ErrorKind::ValueValidation, Some(reason)) => complain(&reason),
-            // Nobody is left to tell when this fails.
-            _ => drop(self.error.print()),
-        }
-        if self.error.use_stderr() {
-            ExitCode::from(self.exit)
-        } else {
-            ExitCode::SUCCESS
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn json_is_for_the_verbs_that_offer_it_wherever_it_stands() {
-        let parse = |line: &str| parse_from(line.split(' ').map(OsString::from));
-        for line in ["gosched --json map", "gosched map --json"] {
-            assert!(parse(line).is_ok_and(|args| args.json), "{line}");
-        }
-        for verb in command().get_subcommands().map(Command::get_name) {
-            let help = parse(&format!("gosched {verb} --help"));
-            let help = help.err().expect("help is an error to clap").to_string();
-            let offered = help.contains("--json");
-            assert_eq!(offered, !WITHOUT_JSON.contains(&verb), "{verb}");
-        }
-        for line in ["gosched --json run 8 true", "gosched run --json 8 true"] {
-            let refused = parse(line).err().expect("run writes no JSON");
-            assert_eq!(refused.kind(), ErrorKind::ArgumentConflict, "{line}");
-        }
-        let passed_on = parse("gosched run 8 -- true --json");
-        assert!(passed_on.is_ok_and(|args| !args.json));
-    }
-
-    #[test]
-    fn a_priority_is_0_to_63() {
-        assert_eq!("0".parse(), Ok(Prio(GoPrio::MIN)));
-        assert_eq!("63".parse(), Ok(Prio(GoPrio::MAX)));
-        assert_eq!("64".parse::<Prio>(), Err(PrioError::OutOfRange(64)));
-        assert_eq!("-1".parse::<Prio>(), Err(PrioError::OutOfRange(-1)));
-        assert_eq!(
-            "4294967296".parse::<Prio>(),
-            Err(PrioError::OutOfRange(1 << 32))
-        );
-        assert_eq!(
-            "high".parse::<Prio>(),
-            Err(PrioError::NotANumber("high".to_owned()))
-        );
-    }
-
-    #[test]
-    fn an_interval_is_a_time_that_passes() {
-        assert_eq!("0.5".parse(), Ok(Interval(Duration::from_millis(500))));
-        for wrong in ["0", "-1", "nan", "inf", "3601", "soon"] {
-            let error = IntervalError(wrong.to_owned());
-            assert_eq!(wrong.parse::<Interval>(), Err(error));
-        }
-    }
-
-    #[test]
-    fn a_ceiling_is_a_priority_or_none() {
-        assert_eq!("63".parse(), Ok(CeilingPrio(Some(GoPrio::MAX))));
-        assert_eq!("none".parse(), Ok(CeilingPrio(None)));
-        assert_eq!("64".parse::<CeilingPrio>(), Err(PrioError::OutOfRange(64)));
-    }
+    /// Write DIR/SERVICE.d/50-gosched.conf instead of to standard output
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
 }

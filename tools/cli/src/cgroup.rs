@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What control groups of version 2 allow, see cgroup-v2.rst of the kernel.
+//! CPU limits of control groups of version 2, see cgroup-v2.rst of the kernel.
 
 use std::fs;
 use std::io;
@@ -12,25 +12,25 @@ use procfs::FromRead;
 use procfs::ProcResult;
 use procfs::ProcessCGroups;
 
-/// The hierarchy, where it is mounted.
+/// The mounted hierarchy of control groups.
 #[derive(Debug)]
 pub(crate) struct Hierarchy {
     mount: PathBuf,
 }
 
-/// A limit of a group, or one above it.
+/// A CPU limit of a group.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Quota {
-    /// The group's directory.
+    /// The directory of the group.
     pub(crate) cgroup: PathBuf,
-    /// How many CPUs' worth of time.
+    /// CPU time that the group may use, in CPUs.
     pub(crate) cpus: f64,
-    /// How many periods it was out of time in, so far.
+    /// The number of periods in which the group used up its time.
     pub(crate) throttled: u64,
 }
 
 impl Hierarchy {
-    /// Finds it, if this system has one.
+    /// Finds the hierarchy, if this system has one.
     pub(crate) fn find() -> ProcResult<Option<Self>> {
         Ok(Process::myself()?
             .mountinfo()?
@@ -41,8 +41,8 @@ impl Hierarchy {
             }))
     }
 
-    /// Reads the path of a group, from its root, out of `/proc/PID/cgroup` or that
-    /// of a thread.
+    /// Reads the path of a group below the root of the hierarchy, from `/proc/PID/cgroup`
+    /// or the file of a thread.
     pub(crate) fn path(file: &Path) -> ProcResult<Option<String>> {
         Ok(ProcessCGroups::from_file(file)?
             .into_iter()
@@ -50,7 +50,7 @@ impl Hierarchy {
             .map(|cgroup| cgroup.pathname))
     }
 
-    /// Returns the tightest limit of a group and those above it.
+    /// Returns the lowest limit of a group and of those above it.
     pub(crate) fn tightest_quota(&self, path: &str) -> Option<Quota> {
         self.and_above(&self.dir(path))
             .filter_map(|cgroup| {
@@ -64,11 +64,11 @@ impl Hierarchy {
             .min_by(|a, b| a.cpus.total_cmp(&b.cpus))
     }
 
-    /// Returns the path of the group whose CPU time the threads of a group compete for:
-    /// the nearest with the controller `cpu`. Nothing if that is the system's root.
-    pub(crate) fn competes_in(&self, path: &str) -> Option<String> {
+    /// Returns the path of the group that the scheduler has the threads of a group in:
+    /// the nearest one with the controller `cpu`. `None` is the root of the system.
+    pub(crate) fn cpu_cgroup(&self, path: &str) -> Option<String> {
         let dir = self.dir(path);
-        // The root has no weight, as nothing is beside it.
+        // The root of the system has no weight, as nothing is beside it.
         let group = self
             .and_above(&dir)
             .find(|cgroup| cgroup.join("cpu.weight").exists())?;
@@ -80,14 +80,14 @@ impl Hierarchy {
         self.mount.join(path.trim_start_matches('/'))
     }
 
-    /// The directories of a group and of all above it.
+    /// Returns the directories of a group and of all groups above it.
     fn and_above<'a>(&'a self, dir: &'a Path) -> impl Iterator<Item = &'a Path> {
         dir.ancestors()
             .take_while(|cgroup| cgroup.starts_with(&self.mount))
     }
 }
 
-/// Reads "QUOTA PERIOD", in microseconds; nothing when the quota is "max".
+/// Reads "QUOTA PERIOD", in microseconds; returns CPUs, or `None` for the quota "max".
 fn parse_cpu_max(text: &str) -> Option<f64> {
     let (quota, period) = text.trim().split_once(' ')?;
     let (quota, period): (f64, f64) = (quota.parse().ok()?, period.parse().ok()?);
@@ -144,15 +144,15 @@ mod tests {
         let hierarchy = Hierarchy {
             mount: mount.path().to_owned(),
         };
-        let competes_in = |path| hierarchy.competes_in(path);
-        assert_eq!(competes_in("/above/between/own"), None);
-        assert_eq!(competes_in("/"), None);
+        let cpu_cgroup = |path| hierarchy.cpu_cgroup(path);
+        assert_eq!(cpu_cgroup("/above/between/own"), None);
+        assert_eq!(cpu_cgroup("/"), None);
         fs::write(above.join("cpu.weight"), "100\n").expect("file");
-        assert_eq!(competes_in("/above/between/own").as_deref(), Some("/above"));
-        assert_eq!(competes_in("/above").as_deref(), Some("/above"));
-        assert_eq!(competes_in("/"), None);
-        // As in a container.
+        assert_eq!(cpu_cgroup("/above/between/own").as_deref(), Some("/above"));
+        assert_eq!(cpu_cgroup("/above").as_deref(), Some("/above"));
+        assert_eq!(cpu_cgroup("/"), None);
+        // The root of a container has a weight.
         fs::write(mount.path().join("cpu.weight"), "100\n").expect("file");
-        assert_eq!(competes_in("/").as_deref(), Some("/"));
+        assert_eq!(cpu_cgroup("/").as_deref(), Some("/"));
     }
 }

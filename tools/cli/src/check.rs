@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched check`: whether this system is ready, and what to do if not.
+//! `gosched check`: checks whether this system is ready, and says what to do if not.
 
 pub(crate) mod limits;
 
@@ -26,21 +26,22 @@ use procfs::ProcError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::print_json;
-use crate::printable;
-use crate::Failure;
-use crate::EXIT_FAILURE;
+use crate::error::Error;
+use crate::exit;
+use crate::output::print_json;
+use crate::output::printable;
 
+/// The result of a check.
 #[derive(Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
-    /// As it should be.
+    /// The check has passed.
     Ok,
-    /// Usable, with a limit worth knowing; or not to be told.
+    /// Priorities can be set, with a limit worth knowing; or the check could not be made.
     Warn,
-    /// No priority can be set before that is put right.
+    /// No priority can be set until this is put right.
     Fail,
-    /// An earlier failure leaves nothing to look at.
+    /// The check takes something that an earlier failure has shown to be missing.
     Skip,
 }
 
@@ -55,13 +56,15 @@ impl Verdict {
     }
 }
 
-/// One line of the answer.
+/// A check, its result and what to do.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Finding {
+    /// Name of the check.
     check: &'static str,
     verdict: Verdict,
+    /// What was found.
     detail: String,
-    /// What to do next.
+    /// What to do next, null if nothing.
     advice: Option<String>,
 }
 
@@ -98,7 +101,7 @@ impl Finding {
     }
 }
 
-pub(crate) fn check(json: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn check(json: bool) -> Result<ExitCode, Error> {
     let mut findings = vec![kernel(), module(), device()];
     match Device::open() {
         Ok(device) => findings.extend([
@@ -128,7 +131,7 @@ pub(crate) fn check(json: bool) -> Result<ExitCode, Failure> {
         .iter()
         .any(|finding| matches!(finding.verdict, Verdict::Fail | Verdict::Skip));
     Ok(if unusable {
-        ExitCode::from(EXIT_FAILURE)
+        ExitCode::from(exit::FAILURE)
     } else {
         ExitCode::SUCCESS
     })
@@ -136,7 +139,7 @@ pub(crate) fn check(json: bool) -> Result<ExitCode, Failure> {
 
 fn print(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {
     for finding in findings {
-        // They may name control groups.
+        // The texts may have names of control groups.
         let detail = printable(&finding.detail);
         let (label, check) = (finding.verdict.label(), finding.check);
         writeln!(out, "{label:4}  {check:9}  {detail}")?;
@@ -219,7 +222,7 @@ fn device() -> Finding {
     }
 }
 
-/// What remains to be told of the device when it did not open.
+/// Returns the findings about a device that could not be opened.
 fn not_open(error: &OpenError) -> [Finding; 4] {
     let skip = |check| Finding::skip(check, "needs the open device");
     match error {
@@ -253,7 +256,7 @@ fn not_open(error: &OpenError) -> [Finding; 4] {
     }
 }
 
-/// Whether priorities mean to the kernel what `gosched map` says.
+/// Checks that the kernel uses the mapping that `gosched map` shows.
 fn mapping(info: Result<ClassInfo, RequestError>) -> Finding {
     const CHECK: &str = "mapping";
 
@@ -278,8 +281,7 @@ fn mapping(info: Result<ClassInfo, RequestError>) -> Finding {
     }
 }
 
-/// Tries the whole path on this thread, with the one priority that everybody
-/// may set.
+/// Checks the whole path: gives this thread the priority that everybody may set.
 fn hook(device: &Device) -> Finding {
     const CHECK: &str = "hook";
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is known of a thread, and how it is told in JSON.
+//! The state of a thread, and its JSON.
 
-use gosched::error::FindError;
 use gosched::error::RequestError;
 use gosched::policy::GoPrio;
 use gosched::sched::Params;
@@ -16,33 +15,15 @@ use gosched::Target;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// All that the kernel says of the scheduling of a thread.
+/// The answers of the kernel about a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) status: Status,
     pub(crate) stats: Stats,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ThreadError {
-    #[error(transparent)]
-    Find(#[from] FindError),
-    #[error(transparent)]
-    Request(#[from] RequestError),
-}
-
-impl ThreadError {
-    /// Whether the thread is no more.
-    pub(crate) fn is_end(&self) -> bool {
-        matches!(
-            self,
-            Self::Request(RequestError::NoSuchThread) | Self::Find(FindError::NotFound)
-        )
-    }
-}
-
 impl Facts {
-    /// Asks the kernel.
+    /// Asks the kernel about `thread`.
     pub(crate) fn of(device: &Device, thread: &Thread) -> Result<Self, RequestError> {
         Self::read(device, thread.target())
     }
@@ -63,25 +44,25 @@ pub(crate) struct ThreadJson {
     tid: i32,
     /// The priority asked for, 0 to 63, higher = more urgent; null without one.
     priority: Option<u32>,
-    /// Its band: idle, fair or rt.
+    /// The band of that priority: idle, fair or rt.
     band: Option<&'static str>,
-    /// The priority in force.
+    /// The priority in force, null without one.
     applied: Option<u32>,
-    /// Whether what the thread starts begins at its priority.
+    /// Whether threads and processes that the thread starts inherit its priority.
     inherit: bool,
-    /// Up to where the thread may be moved without privilege.
+    /// The highest priority that the thread can get without privilege.
     ceiling: u32,
-    /// Whether the ceiling was granted; it follows the base otherwise.
+    /// Whether the ceiling was granted; otherwise it follows the base.
     ceiling_granted: bool,
-    /// The slot of the hint page that the thread is bound to.
+    /// The slot of the hint page that the thread is bound to, null without one.
     slot: Option<u32>,
-    /// What made the kernel reschedule the thread last: ioctl, syscall, hint, fork,
-    /// external, register, unregister or runaway.
+    /// Why the kernel last changed the scheduling of the thread: ioctl, syscall, hint,
+    /// fork, external, register, unregister or runaway; null if it never did.
     #[schemars(with = "Option<String>")]
     last_change: Option<Cause>,
     /// The scheduling parameters in force.
     current: Params,
-    /// Those that the thread has without its priority.
+    /// The scheduling parameters that the thread has without its priority.
     base: Params,
 }
 
@@ -104,7 +85,7 @@ impl ThreadJson {
     }
 }
 
-/// A priority in words.
+/// Returns a priority with its band, or "none".
 pub(crate) fn words(prio: Option<GoPrio>) -> String {
     match prio {
         Some(prio) => format!("{} ({})", prio.get(), prio.band().name()),

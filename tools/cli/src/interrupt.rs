@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The signals that ask the command to end, for verbs that clean up first.
+//! Signals that ask gosched to end, for verbs that clean up first.
 
 use std::ffi::c_int;
 use std::io;
@@ -17,11 +17,11 @@ use signal_hook::consts::TERM_SIGNALS;
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
-/// Keeps such signals until they are asked for.
+/// Signals that have come and were not asked for yet.
 pub(crate) struct Interrupt(SignalDelivery<UnixStream, SignalOnly>);
 
 impl Interrupt {
-    /// Has the signals do no more than that from now on.
+    /// Catches the signals from now on, so that they do not end the process.
     pub(crate) fn catch() -> io::Result<Self> {
         let (read, write) = UnixStream::pair()?;
         let signals = TERM_SIGNALS.iter().chain([&SIGHUP]);
@@ -29,13 +29,14 @@ impl Interrupt {
         Ok(Self(delivery))
     }
 
-    /// Waits until such a signal has come, but no longer than `timeout`; returns it.
+    /// Waits for a signal, at most `timeout`. Returns the number of the signal, or `None`
+    /// if none came in time.
     pub(crate) fn wait(&mut self, timeout: Duration) -> io::Result<Option<c_int>> {
         if let Some(signal) = self.0.pending().next() {
             return Ok(Some(signal));
         }
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
-        // A signal that comes before it waits has written to the pipe.
+        // The handler writes to the pipe: a signal that comes before poll() ends it too.
         match poll(
             &mut [PollFd::new(self.0.get_read(), PollFlags::IN)],
             Some(&timeout),
@@ -62,13 +63,13 @@ mod tests {
         let start = Instant::now();
         let seen = std::thread::scope(|scope| {
             scope.spawn(|| kill_process(getpid(), Signal::HUP).expect("own process"));
-            // One for another test may come first.
+            // A signal of another test may come first.
             std::iter::from_fn(|| Some(interrupt.wait(Duration::from_secs(3600))))
                 .find_map(|seen| seen.expect("it waits").filter(|signal| *signal == SIGHUP))
         });
         assert_eq!(seen, Some(SIGHUP));
         assert!(start.elapsed() < Duration::from_secs(600));
         let again = interrupt.wait(Duration::ZERO).expect("it looks");
-        assert_ne!(again, Some(SIGHUP), "told once");
+        assert_ne!(again, Some(SIGHUP), "returned once");
     }
 }

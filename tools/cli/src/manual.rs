@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched completions` and `gosched man`: what packages ship beside the command,
-//! from the same source as its help.
+//! `gosched completions` and `gosched man`: completions and manual pages, from the same
+//! source as the help.
 
 use std::fs;
 use std::fs::File;
@@ -20,22 +20,22 @@ use roff::roman;
 use roff::Roff;
 
 use crate::args;
-use crate::Failure;
+use crate::error::Error;
 
-/// What the help text of a verb starts its exit statuses with.
+/// The words before the exit statuses in the help of a verb.
 const EXIT_STATUS: &str = "Exit status: ";
 
-/// How a verb ends whose help does not say it.
+/// The exit statuses of a verb whose help has none.
 const USUAL_EXIT_STATUS: &str = "0 on success, 1 on failure and misuse";
 
-/// Pages of others that each page points to.
+/// Manual pages of others that each page refers to.
 const RELATED: [&str; 4] = ["chrt(1)", "nice(1)", "sched_setattr(2)", "sched(7)"];
 
-/// What a page says beyond the help text.
+/// The sections of a page that the help does not have.
 struct Extra {
-    /// Commands, and what each does.
+    /// Commands, each with what it does.
     examples: &'static [(&'static str, &'static str)],
-    /// Paths, and what each is.
+    /// Paths, each with its meaning.
     files: &'static [(&'static str, &'static str)],
 }
 
@@ -45,23 +45,24 @@ const DEVICE: (&str, &str) = (
 );
 const PROC: (&str, &str) = (
     "/proc/PID/task",
-    "the threads of a process; stat, schedstat and cgroup of each tell how it runs",
+    "the threads of a process, with their CPU time and control group",
 );
 const CGROUP: (&str, &str) = (
     "/sys/fs/cgroup",
-    "control groups, whose cpu.max limits what priorities below 48 can get, and whose cpu.stat \
-     counts how often it did",
+    "control groups; their cpu.max limits threads below priority 48, and their cpu.stat counts \
+     how often it did",
 );
 const SCHED_EXT: (&str, &str) = (
     "/sys/kernel/sched_ext",
-    "whether a sched_ext scheduler has taken the threads over",
+    "tells whether a sched_ext scheduler runs the threads",
 );
 
+/// Returns the extra sections of the page of a verb.
 fn extra(verb: &str) -> Extra {
     let (examples, files): (&[_], &[_]) = match verb {
         "gosched" => (
             &[
-                ("gosched check", "Is everything in place?"),
+                ("gosched check", "Check that everything is in place."),
                 (
                     "gosched run 24 -- ./batch",
                     "Run a program below all ordinary ones.",
@@ -70,7 +71,7 @@ fn extra(verb: &str) -> Extra {
                     "gosched set 50 1234",
                     "Let thread 1234 run before all ordinary threads.",
                 ),
-                ("gosched top", "See what the kernel makes of it."),
+                ("gosched top", "See the CPU time that threads get."),
             ],
             &[
                 DEVICE,
@@ -84,43 +85,50 @@ fn extra(verb: &str) -> Extra {
             &[
                 (
                     "gosched set 50 1234",
-                    "Thread 1234 runs before all ordinary threads.",
+                    "Let thread 1234 run before all ordinary threads.",
                 ),
                 (
                     "gosched set -a --inherit 8 5678",
-                    "Best effort for each thread of process 5678, and what they start.",
+                    "Let process 5678, and all that it starts from now on, run only where \
+                     nothing else wants to.",
                 ),
             ],
             &[DEVICE],
         ),
         "get" => (
             &[
-                ("gosched get -a 5678", "All threads of process 5678."),
+                ("gosched get -a 5678", "Show all threads of process 5678."),
                 (
                     "gosched get --json 1234 | jq '.[0].priority'",
-                    "The priority of thread 1234 alone.",
+                    "Print only the priority of thread 1234.",
                 ),
             ],
             &[DEVICE],
         ),
         "clear" => (
-            &[("gosched clear -a 5678", "Back to what they had before.")],
+            &[(
+                "gosched clear -a 5678",
+                "Return the threads of process 5678 to the scheduling that they had before.",
+            )],
             &[DEVICE],
         ),
         "ceiling" => (
             &[
                 (
                     "gosched ceiling 50 1234",
-                    "Let its user move thread 1234 up to 50.",
+                    "Let the user of thread 1234 give it any priority up to 50.",
                 ),
-                ("gosched ceiling none 1234", "Back to what its base allows."),
+                (
+                    "gosched ceiling none 1234",
+                    "Let the user give it only what chrt and renice allow.",
+                ),
             ],
             &[DEVICE],
         ),
         "stats" => (
             &[(
                 "gosched stats -a 5678",
-                "How often each thread of process 5678 was changed.",
+                "Show how often each thread of process 5678 was changed.",
             )],
             &[DEVICE],
         ),
@@ -128,11 +136,11 @@ fn extra(verb: &str) -> Extra {
             &[
                 (
                     "gosched watch -a 5678",
-                    "All threads of process 5678, new ones too.",
+                    "Print changes of all threads of process 5678, new ones included.",
                 ),
                 (
                     "gosched watch --json 1234 | jq .priority",
-                    "The priority of thread 1234 whenever it changes.",
+                    "Print the priority of thread 1234 whenever it changes.",
                 ),
             ],
             &[DEVICE],
@@ -141,30 +149,33 @@ fn extra(verb: &str) -> Extra {
             &[
                 (
                     "gosched trace -- ./server",
-                    "What happens to the threads of a program, from its start.",
+                    "Run a program, and print the changes of its threads.",
                 ),
                 (
                     "gosched trace -p 5678 --json",
-                    "The same for a process that runs.",
+                    "Print the changes of a process that runs, as JSON.",
                 ),
             ],
             &[
                 (
                     "/sys/kernel/tracing/instances",
-                    "where it records, in a folder of its own while it runs",
+                    "trace buffers; gosched has one there while it runs",
                 ),
                 (
                     "/sys/kernel/tracing/events/go_sched",
-                    "the tracepoints, and what their fields are",
+                    "the tracepoints and their fields",
                 ),
             ],
         ),
         "top" => (
             &[
-                ("gosched top -p 5678 --all", "All threads of process 5678."),
+                (
+                    "gosched top -p 5678 --all",
+                    "Show all threads of process 5678.",
+                ),
                 (
                     "gosched top -b -n 1 --sort cpu | head",
-                    "The threads that use most CPU time, once, in a pipe.",
+                    "Print the threads that use most CPU time, once.",
                 ),
             ],
             &[DEVICE, PROC, CGROUP, SCHED_EXT],
@@ -173,11 +184,11 @@ fn extra(verb: &str) -> Extra {
             &[
                 (
                     "gosched run 24 -- make -j8",
-                    "A build that is in nobody's way.",
+                    "Run a build below all ordinary programs.",
                 ),
                 (
                     "gosched run 32 --ceiling 50 -- ./server",
-                    "A server that may raise its threads up to 50 by itself.",
+                    "Run a server that may raise its own threads up to 50.",
                 ),
             ],
             &[DEVICE],
@@ -193,12 +204,12 @@ fn extra(verb: &str) -> Extra {
                 SCHED_EXT,
                 (
                     "/sys/kernel/debug/sched/fair_server",
-                    "what each CPU keeps for ordinary threads beside rt threads that spin",
+                    "the CPU time that each CPU keeps for ordinary threads beside busy rt threads",
                 ),
             ],
         ),
         "map" => (
-            &[("gosched map | grep rt", "The levels of the rt band.")],
+            &[("gosched map | grep rt", "List the levels of the rt band.")],
             &[],
         ),
         _ => (&[], &[DEVICE]),
@@ -207,19 +218,21 @@ fn extra(verb: &str) -> Extra {
 }
 
 /// Writes the completions of a shell to standard output.
-pub(crate) fn completions(shell: Shell) -> Result<ExitCode, Failure> {
+pub(crate) fn completions(shell: Shell) -> Result<ExitCode, Error> {
     let mut command = args::command();
-    // It panics where it cannot write, so it does not write to a pipe.
+    // clap_complete panics when a write fails, so it writes to memory.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "gosched", &mut script);
     io::stdout().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a page for the command, and one for each verb.
-pub(crate) fn man(dir: &Path) -> Result<ExitCode, Failure> {
-    write_pages(dir)
-        .map_err(|error| format!("cannot write the manual to {}: {error}", dir.display()))?;
+/// Writes a page for the command and one for each verb to a folder.
+pub(crate) fn man(dir: &Path) -> Result<ExitCode, Error> {
+    write_pages(dir).map_err(|error| Error::Write {
+        path: dir.to_owned(),
+        error,
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -237,7 +250,7 @@ fn write_pages(dir: &Path) -> io::Result<()> {
         let others = pages.iter().filter(|other| !std::ptr::eq(*other, page));
         let man = Man::new((*page).clone())
             .title(title(page).to_uppercase())
-            // None, but one that roff does not leave out.
+            // A blank date: roff leaves out an empty argument, and shifts the rest.
             .date(" ")
             .source(concat!("gosched ", env!("CARGO_PKG_VERSION")))
             .manual("Go priorities of threads");
@@ -247,14 +260,14 @@ fn write_pages(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The name of the page of a command, such as `gosched-set`.
+/// Returns the name of the page of a command, such as `gosched-set`.
 fn title(command: &Command) -> &str {
     command
         .get_display_name()
         .unwrap_or_else(|| command.get_name())
 }
 
-/// Writes one page: what the help says, and what it has no room for.
+/// Writes one page: the help and the extra sections.
 fn render<'a>(
     man: &Man,
     command: &Command,
@@ -271,10 +284,11 @@ fn render<'a>(
         man.render_subcommands_section(&mut out)?;
     }
     extra_sections(command, others).to_writer(&mut out)?;
-    // A buffer that is dropped says nothing of a full disk.
+    // Dropping the buffer would hide an error such as a full disk.
     out.flush()
 }
 
+/// Returns the sections after those that clap_mangen writes.
 fn extra_sections<'a>(command: &Command, others: impl Iterator<Item = &'a str>) -> Roff {
     let Extra { examples, files } = extra(command.get_name());
     let help = command
@@ -317,7 +331,7 @@ fn extra_sections<'a>(command: &Command, others: impl Iterator<Item = &'a str>) 
     roff
 }
 
-/// Adds lines that are laid out already, as in the help text.
+/// Adds lines as they are, without filling them.
 fn verbatim(roff: &mut Roff, text: &str) {
     roff.control("nf", []);
     for line in text.lines() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched map`.
+//! `gosched map`: lists the levels of the mapping.
 
 use std::fmt::Display;
 use std::io;
@@ -13,13 +13,13 @@ use gosched::sched::SchedPolicy;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::print_json;
-use crate::Failure;
+use crate::error::Error;
+use crate::output::print_json;
 
-/// One line of `gosched map --json`; 0 stands for what the policy does not
-/// have, or takes from the kernel's defaults.
+/// The kernel's parameters for one priority. 0 stands for a parameter that the policy
+/// does not have, or that is the kernel's default.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct Line {
+pub(crate) struct LevelJson {
     priority: u32,
     band: &'static str,
     #[schemars(with = "String")]
@@ -30,7 +30,7 @@ pub(crate) struct Line {
     weight: u32,
 }
 
-impl From<GoPrio> for Line {
+impl From<GoPrio> for LevelJson {
     fn from(prio: GoPrio) -> Self {
         let level = level(prio);
         Self {
@@ -45,35 +45,35 @@ impl From<GoPrio> for Line {
     }
 }
 
-pub(crate) fn map(json: bool) -> Result<ExitCode, Failure> {
-    let lines: Vec<Line> = GoPrio::all().map(Line::from).collect();
+pub(crate) fn map(json: bool) -> Result<ExitCode, Error> {
+    let levels: Vec<LevelJson> = GoPrio::all().map(LevelJson::from).collect();
     if json {
-        print_json(&lines)?;
+        print_json(&levels)?;
     } else {
-        print_table(&mut io::stdout().lock(), &lines)?;
+        print_table(&mut io::stdout().lock(), &levels)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_table(out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
+fn print_table(out: &mut impl Write, levels: &[LevelJson]) -> io::Result<()> {
     writeln!(
         out,
         "PRIO  BAND  POLICY       NICE  RT-PRIO  SLICE-MS  WEIGHT"
     )?;
-    for line in lines {
+    for level in levels {
         writeln!(
             out,
             "{:4}  {:4}  {:11}  {:>4}  {:>7}  {:>8}  {:>6}",
-            line.priority,
-            line.band,
-            line.policy,
-            shown_if(line.slice_ns != 0, line.nice),
-            shown_if(line.rt_priority != 0, line.rt_priority),
+            level.priority,
+            level.band,
+            level.policy,
+            shown_if(level.slice_ns != 0, level.nice),
+            shown_if(level.rt_priority != 0, level.rt_priority),
             shown_if(
-                line.slice_ns != 0,
-                format_args!("{:.3}", line.slice_ns as f64 / 1e6)
+                level.slice_ns != 0,
+                format_args!("{:.3}", level.slice_ns as f64 / 1e6)
             ),
-            shown_if(line.weight != 0, line.weight),
+            shown_if(level.weight != 0, level.weight),
         )?;
     }
     Ok(())

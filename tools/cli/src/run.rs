@@ -8,71 +8,48 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::process::ExitCode;
 
-use gosched::policy::GoPrio;
 use gosched::Children;
 use gosched::Device;
 use gosched::Target;
 
 use crate::args::Prio;
 use crate::args::Run;
-use crate::complain;
-use crate::Failure;
-
-/// The statuses of env(1), nice(1) and their like.
-pub(crate) const EXIT_OWN_FAILURE: u8 = 125;
-const EXIT_CANNOT_RUN: u8 = 126;
-const EXIT_NOT_FOUND: u8 = 127;
+use crate::error::Error;
+use crate::exit;
+use crate::output::complain;
 
 /// Becomes the command; returns only when that fails.
-pub(crate) fn run(run: Run) -> ExitCode {
-    if let Err(failure) = set_own(&run) {
-        complain(&failure);
-        return ExitCode::from(EXIT_OWN_FAILURE);
+pub(crate) fn run(args: &Run) -> ExitCode {
+    if let Err(error) = prepare(args) {
+        complain(&error);
+        return ExitCode::from(exit::RUN_FAILURE);
     }
-
-    let mut words = run.command.iter();
-    let Some(program) = words.next() else {
-        complain(&"no command given");
-        return ExitCode::from(EXIT_OWN_FAILURE);
-    };
-    cannot_run(program, &Command::new(program).args(words).exec())
+    // Arguments without a command are refused before.
+    let (program, arguments) = (&args.command[0], &args.command[1..]);
+    cannot_run(program, &Command::new(program).args(arguments).exec())
 }
 
-/// Says that a command could not be run; returns what to end with.
+/// Prints why a program cannot be run; returns the exit status.
 pub(crate) fn cannot_run(program: &OsStr, error: &io::Error) -> ExitCode {
     complain(&format_args!(
         "cannot run {}: {error}",
         program.to_string_lossy()
     ));
     ExitCode::from(match error.kind() {
-        io::ErrorKind::NotFound => EXIT_NOT_FOUND,
-        _ => EXIT_CANNOT_RUN,
+        io::ErrorKind::NotFound => exit::NOT_FOUND,
+        _ => exit::CANNOT_RUN,
     })
 }
 
-/// Gives this thread what the command shall have: all of it outlives `execve(2)`.
-fn set_own(run: &Run) -> Result<(), Failure> {
-    let Prio(prio) = run.prio;
-    if let Some(Prio(ceiling)) = run.ceiling.filter(|Prio(ceiling)| *ceiling < prio) {
-        return Err(NoWayBack { prio, ceiling }.into());
+/// Sets the ceiling and the priority of this thread, which `execve(2)` keeps.
+fn prepare(args: &Run) -> Result<(), Error> {
+    if let Some(ceiling) = args.ceiling {
+        args.prio.check_ceiling(ceiling)?;
     }
-
     let device = Device::open()?;
-    if let Some(Prio(ceiling)) = run.ceiling {
+    if let Some(Prio(ceiling)) = args.ceiling {
         device.set_ceiling(Target::CallingThread, Some(ceiling))?;
     }
-    device.set(Target::CallingThread, prio, Children::Inherit)?;
+    device.set(Target::CallingThread, args.prio.0, Children::Inherit)?;
     Ok(())
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "priority {prio} is above the ceiling {ceiling}, so that the command could not come back to it: \
-     give a ceiling of {prio} or more",
-    prio = prio.get(),
-    ceiling = ceiling.get()
-)]
-struct NoWayBack {
-    prio: GoPrio,
-    ceiling: GoPrio,
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched schema`: what the verbs write with `--json`.
+//! `gosched schema`: the schema of what the verbs write with `--json`.
 
 use std::process::ExitCode;
 
@@ -8,18 +8,18 @@ use schemars::generate::SchemaSettings;
 use schemars::JsonSchema;
 
 use crate::check::Finding;
+use crate::error::Error;
 use crate::facts::ThreadJson;
-use crate::map::Line;
-use crate::print_json;
+use crate::map::LevelJson;
+use crate::output::print_json;
 use crate::stats::StatsJson;
 use crate::threads::Outcome;
 use crate::top::TopJson;
 use crate::trace::TraceJson;
 use crate::watch::WatchJson;
-use crate::Failure;
 
-/// What each verb writes to standard output with --json: watch, trace and top one
-/// such value on each line, the others one value.
+/// The output of each verb with --json. The verbs watch, trace and top write one such
+/// value on each line, the others write one value.
 #[derive(JsonSchema)]
 #[schemars(title = "gosched --json")]
 #[expect(dead_code, reason = "only its schema is of interest")]
@@ -32,12 +32,12 @@ struct Verbs {
     watch: WatchJson,
     trace: TraceJson,
     top: TopJson,
-    map: Vec<Line>,
+    map: Vec<LevelJson>,
     check: Vec<Finding>,
 }
 
-pub(crate) fn schema() -> Result<ExitCode, Failure> {
-    // A field that is written always, as null if need be, is one to rely on.
+pub(crate) fn schema() -> Result<ExitCode, Error> {
+    // A field that is always written, even as null, is required.
     let settings = SchemaSettings::default().for_serialize();
     let mut schema = settings.into_generator().into_root_schema_for::<Verbs>();
     schema.insert(

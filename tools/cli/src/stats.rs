@@ -12,38 +12,41 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::ThreadArgs;
+use crate::error::Error;
 use crate::threads::for_threads;
 use crate::threads::Answer;
-use crate::Failure;
 
-pub(crate) fn stats(threads: &ThreadArgs, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn stats(threads: &ThreadArgs, json: bool) -> Result<ExitCode, Error> {
     for_threads(threads, json, |device, thread| {
-        Ok(Counted {
+        Ok(ThreadStats {
             tid: thread.tid(),
             stats: device.stats(thread.target())?,
         })
     })
 }
 
-struct Counted {
+/// A thread and its counters.
+struct ThreadStats {
     tid: i32,
     stats: Stats,
 }
 
-/// What has happened to a thread since its first priority, binding or ceiling.
+/// Counters of a thread, which begin with its first priority, hint or ceiling.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct StatsJson {
     /// Thread id in the pid namespace of gosched.
     tid: i32,
-    /// How often its scheduling was changed.
+    /// How often the kernel changed the scheduling of the thread.
     applies: u64,
-    /// How often a hint was above the ceiling, and lowered to it.
+    /// How often a hint asked for a priority that the thread must not have, and got
+    /// a lower one.
     clamps: u64,
-    /// How often acting on a hint was put off.
+    /// How often a hint did not take effect at once.
     skips: u64,
-    /// How often it was held at what it owns because it ran away.
+    /// How often the thread used up the CPU time that its granted ceiling allows, and
+    /// was lowered to the highest priority that it owns.
     runaways: u64,
-    /// What made the kernel reschedule it last, null if nothing did.
+    /// Why the kernel last changed the scheduling, null if it never did.
     #[schemars(with = "Option<String>")]
     last_change: Option<Cause>,
 }
@@ -61,7 +64,7 @@ impl StatsJson {
     }
 }
 
-impl Answer for Counted {
+impl Answer for ThreadStats {
     type Json = StatsJson;
 
     fn json(&self) -> StatsJson {

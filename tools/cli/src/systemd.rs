@@ -2,168 +2,50 @@
 
 //! `gosched systemd`: a drop-in that gives a service its CPUs and priorities.
 //!
-//! The service's own command is wrapped, for which its unit is read. A command
-//! of `ExecStartPost=` would find `$MAINPID` after it has started threads, and
-//! other processes too late or not at all; one of `ExecStartPre=` is a process of
-//! its own, which the service inherits nothing from. The wrapper sets itself and
-//! becomes the service, so that there is no thread or child without its priority,
-//! and `$MAINPID`, `Type=notify` and `Type=forking` work as before.
+//! The drop-in wraps the service's own command, which is why the unit is read. The
+//! wrapper, `gosched run`, sets its own priority and becomes the service. So no thread
+//! or child of the service is without the priority, and `$MAINPID`, `Type=notify` and
+//! `Type=forking` work as before. A command of `ExecStartPost=` would run after
+//! `$MAINPID` has started threads. A command of `ExecStartPre=` is another process,
+//! which the service inherits nothing from.
 //!
-//! Raising the ceiling takes `CAP_SYS_NICE`. `+` in front of the command would run
-//! the service as root for good, so a service with `User=` gets the capability as an
-//! ambient one, and setpriv(1) takes it away before the service starts. A granted
-//! ceiling ends with a change of user: systemd makes that before.
+//! Raising the ceiling takes `CAP_SYS_NICE`. `+` in front of the command would run the
+//! service as root for good. So a service with `User=` gets the capability as an ambient
+//! one, and setpriv(1) takes it away before the service starts. A granted ceiling ends
+//! with a change of user, which systemd makes before it starts the wrapper.
 
-mod cpus;
 mod unit;
 
 use std::env;
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::io::Write as _;
+use std::io::Write;
 use std::path::Path;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
-use gosched::policy::GoPrio;
 use gosched::Device;
 
-use self::cpus::Cpus;
 use self::unit::Unit;
+use crate::args::Cpus;
 use crate::args::Prio;
-use crate::args::PrioError;
-use crate::Failure;
+use crate::args::Quota;
+use crate::args::Service;
+use crate::args::Systemd;
+use crate::error::Error;
+use crate::error::ServiceError;
 
-/// Sorts after what administrators number lower, and can be overridden.
+/// Name of the drop-in: it sorts after lower numbers of administrators, whose higher
+/// numbers override it.
 const DROP_IN: &str = "50-gosched.conf";
-/// The group that the udev rule gives the device to.
+/// Group that the udev rule gives the device to.
 const GROUP: &str = "gosched";
 
-#[derive(clap::Args)]
-pub(crate) struct Systemd {
-    /// A service of the system, such as etcd or etcd.service
-    #[arg(value_name = "SERVICE")]
-    service: Service,
-
-    /// The priority it starts at, and the one it can be raised to: 0..63, higher = more urgent
-    #[arg(long, value_name = "LOW-HIGH", allow_hyphen_values = true)]
-    band: PrioBand,
-
-    /// The only CPUs it runs on, such as 2-5 or 0,2,4-7; GOMAXPROCS is their number
-    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
-    cpus: Option<Cpus>,
-
-    /// CPU time it gets at most, in percent of one CPU. Rounded up to whole CPUs, it limits
-    /// GOMAXPROCS
-    #[arg(long, value_name = "PERCENT")]
-    quota: Option<Quota>,
-
-    /// Read the service of the system whose root directory is DIR
-    #[arg(long, value_name = "DIR", default_value = "/")]
-    root: PathBuf,
-
-    /// Write DIR/SERVICE.d/50-gosched.conf instead of to standard output
-    #[arg(long, value_name = "DIR")]
-    output: Option<PathBuf>,
-}
-
-/// The name of a service, ending in `.service`.
-#[derive(Clone, Debug)]
-struct Service(String);
-
-/// Two priorities in ascending order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct PrioBand {
-    low: GoPrio,
-    high: GoPrio,
-}
-
-/// Percent of one CPU, at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Quota(u32);
-
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum ArgumentError {
-    #[error("'{0}' is not the name of a service: write it without a path, such as etcd.service")]
-    NotAName(String),
-    #[error("{0} is not a service: other units run nothing that has a priority")]
-    NotAService(String),
-    #[error("'{0}' is not a band of priorities such as 32-50 (higher = more urgent)")]
-    NotABand(String),
-    #[error("the band {low}-{high} is in the wrong order: write {high}-{low}")]
-    Reversed { low: u32, high: u32 },
-    #[error(transparent)]
-    Prio(#[from] PrioError),
-    #[error("'{0}' is not a quota such as 200%, of one CPU")]
-    NotAQuota(String),
-}
-
-impl FromStr for Service {
-    type Err = ArgumentError;
-
-    fn from_str(text: &str) -> Result<Self, ArgumentError> {
-        // unit_name_is_valid() of systemd.
-        let valid = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
-        if text.is_empty() || text.starts_with(['.', '-', '@']) || !text.bytes().all(valid) {
-            return Err(ArgumentError::NotAName(text.to_owned()));
-        }
-        const OTHERS: [&str; 10] = [
-            ".automount",
-            ".device",
-            ".mount",
-            ".path",
-            ".scope",
-            ".slice",
-            ".socket",
-            ".swap",
-            ".target",
-            ".timer",
-        ];
-        if OTHERS.iter().any(|suffix| text.ends_with(suffix)) {
-            return Err(ArgumentError::NotAService(text.to_owned()));
-        }
-        let name = text.strip_suffix(".service").unwrap_or(text);
-        Ok(Self(format!("{name}.service")))
-    }
-}
-
-impl FromStr for PrioBand {
-    type Err = ArgumentError;
-
-    fn from_str(text: &str) -> Result<Self, ArgumentError> {
-        let (low, high) = text
-            .split_once('-')
-            .filter(|(low, high)| !low.is_empty() && !high.starts_with('-'))
-            .ok_or_else(|| ArgumentError::NotABand(text.to_owned()))?;
-        let (Prio(low), Prio(high)) = (low.parse()?, high.parse()?);
-        if low > high {
-            return Err(ArgumentError::Reversed {
-                low: low.get(),
-                high: high.get(),
-            });
-        }
-        Ok(Self { low, high })
-    }
-}
-
-impl FromStr for Quota {
-    type Err = ArgumentError;
-
-    fn from_str(text: &str) -> Result<Self, ArgumentError> {
-        text.strip_suffix('%')
-            .and_then(|number| number.parse().ok())
-            .filter(|percent| *percent > 0)
-            .map(Self)
-            .ok_or_else(|| ArgumentError::NotAQuota(text.to_owned()))
-    }
-}
-
-pub(crate) fn systemd(args: Systemd) -> Result<ExitCode, Failure> {
+/// Prints or writes the drop-in of a service.
+pub(crate) fn systemd(args: &Systemd) -> Result<ExitCode, Error> {
+    args.prio.check_ceiling(args.ceiling)?;
     let Service(service) = &args.service;
     let unit = Unit::read(service, &args.root, DROP_IN)?;
-    let text = drop_in(&args, &unit, &env::current_exe()?)?;
+    let text = drop_in(args, &unit, &env::current_exe()?)?;
     match &args.output {
         None => io::stdout().lock().write_all(text.as_bytes())?,
         Some(directory) => write_into(&directory.join(format!("{service}.d")), &text)?,
@@ -171,64 +53,52 @@ pub(crate) fn systemd(args: Systemd) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Complete or not at all: systemd may read it at any time.
-fn write_into(directory: &Path, text: &str) -> Result<(), Failure> {
+/// Writes the drop-in completely or not at all: systemd may read it at any time.
+fn write_into(directory: &Path, text: &str) -> Result<(), Error> {
     let path = directory.join(DROP_IN);
     let new = directory.join(format!(".{DROP_IN}.new"));
     fs::create_dir_all(directory)
         .and_then(|()| fs::write(&new, text))
         .and_then(|()| fs::rename(&new, &path))
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    Ok(())
+        .map_err(|error| Error::Write { path, error })
 }
 
-/// The text of the drop-in, with `gosched` as the wrapper.
-fn drop_in(args: &Systemd, unit: &Unit, gosched: &Path) -> Result<String, Failure> {
+/// Returns the text of the drop-in, with the program `gosched` as the wrapper.
+fn drop_in(args: &Systemd, unit: &Unit, gosched: &Path) -> Result<String, ServiceError> {
     let Service(service) = &args.service;
     if !unit.may_have_nice() {
-        return Err(format!(
-            "CapabilityBoundingSet= of {service} lacks CAP_SYS_NICE, which a ceiling takes: \
-             add it in a drop-in of your own first"
-        )
-        .into());
+        return Err(ServiceError::NoCapability(service.clone()));
     }
     if unit.private_users {
-        return Err(format!(
-            "PrivateUsers= of {service} leaves it no CAP_SYS_NICE outside of itself, which a ceiling \
-             takes: set PrivateUsers=no in a drop-in of your own first"
-        )
-        .into());
+        return Err(ServiceError::PrivateUsers(service.clone()));
     }
     if unit.has_root_of_its_own() {
-        let PrioBand { low, high } = args.band;
-        return Err(format!(
-            "RootDirectory= or RootImage= of {service} hides gosched and {device} from it: put both \
-             in there, and \"gosched run {low} --ceiling {high} --\" before the command of its ExecStart=",
-            device = Device::PATH,
-            low = low.get(),
-            high = high.get(),
-        )
-        .into());
+        return Err(ServiceError::OwnRoot {
+            service: service.clone(),
+            prio: args.prio.0.get(),
+            ceiling: args.ceiling.0.get(),
+        });
     }
     if unit.exec_start.is_empty() {
-        return Err(format!("{service} has no ExecStart=, and so nothing to set").into());
+        return Err(ServiceError::NoCommand(service.clone()));
     }
     let lends_nice = unit.drops_root() && !unit.wants_nice();
 
-    let mut text = format!(
-        "# \"gosched systemd\" wrote this for {service}. After a change of its ExecStart=, User=,\n\
-         # devices or capabilities, write it anew.\n\
-         [Unit]\n\
-         # It loads the module, and waits until udev has given the device to its group.\n\
-         Wants=go_sched.service\n\
-         After=go_sched.service\n\n\
-         [Service]\n"
-    );
+    let mut lines = vec![
+        format!("# \"gosched systemd\" wrote this for {service}. After a change of its ExecStart=, User=,"),
+        "# devices or capabilities, write it anew.".to_owned(),
+        "[Unit]".to_owned(),
+        "# It loads the module, and waits until udev has given the device to its group.".to_owned(),
+        "Wants=go_sched.service".to_owned(),
+        "After=go_sched.service".to_owned(),
+        String::new(),
+        "[Service]".to_owned(),
+    ];
     if let Some(cpus) = &args.cpus {
-        writeln!(text, "AllowedCPUs={}", cpus.as_str())?;
+        lines.push(format!("AllowedCPUs={}", cpus.as_str()));
     }
     if let Some(Quota(percent)) = args.quota {
-        writeln!(text, "CPUQuota={percent}%")?;
+        lines.push(format!("CPUQuota={percent}%"));
     }
     let cpus = args.cpus.as_ref().map(Cpus::count);
     let quota = args
@@ -236,85 +106,74 @@ fn drop_in(args: &Systemd, unit: &Unit, gosched: &Path) -> Result<String, Failur
         .map(|Quota(percent)| percent.div_ceil(100) as usize);
     // More threads than the quota can run would use it up and then all stop.
     if let Some(width) = cpus.into_iter().chain(quota).min() {
-        writeln!(text, "Environment=GOMAXPROCS={width}")?;
+        lines.push(format!("Environment=GOMAXPROCS={width}"));
     }
     if unit.private_devices {
-        writeln!(
-            text,
-            "# PrivateDevices= hides it. If there is none, gosched run says what to do."
-        )?;
-        writeln!(text, "BindPaths=-{}", Device::PATH)?;
+        lines.extend([
+            "# PrivateDevices= hides it. If there is none, gosched run says what to do.".to_owned(),
+            format!("BindPaths=-{}", Device::PATH),
+        ]);
     }
-    // Without other limits, this would be one.
+    // Without other limits, a DeviceAllow= would be a limit.
     if unit.limits_devices() {
-        writeln!(text, "DeviceAllow={} rw", Device::PATH)?;
+        lines.push(format!("DeviceAllow={} rw", Device::PATH));
     }
     if unit.drops_root() {
-        writeln!(text, "SupplementaryGroups={GROUP}")?;
+        lines.push(format!("SupplementaryGroups={GROUP}"));
     }
     if lends_nice {
-        writeln!(text, "# For the ceiling alone: setpriv(1) takes it away.")?;
-        writeln!(text, "AmbientCapabilities=CAP_SYS_NICE")?;
+        lines.extend([
+            "# For the ceiling alone: setpriv(1) takes it away.".to_owned(),
+            "AmbientCapabilities=CAP_SYS_NICE".to_owned(),
+        ]);
     }
-    writeln!(text, "ExecStart=")?;
+    lines.push("ExecStart=".to_owned());
     for command in &unit.exec_start {
-        writeln!(
-            text,
-            "ExecStart={}",
-            wrap(command, args, lends_nice, gosched)?
-        )?;
+        let wrapped = wrap(command, args, lends_nice, gosched)?;
+        lines.push(format!("ExecStart={wrapped}"));
     }
-    Ok(text)
+    Ok(lines.join("\n") + "\n")
 }
 
-/// `command`, started by `gosched run`.
+/// Returns `command` as started by `gosched run`.
 fn wrap(
     command: &str,
     args: &Systemd,
     lends_nice: bool,
     gosched: &Path,
-) -> Result<String, Failure> {
+) -> Result<String, ServiceError> {
     let words = command.trim_start_matches(['@', '-', ':', '+', '!']);
     let prefix = &command[..command.len() - words.len()];
     let Service(service) = &args.service;
     if prefix.contains('@') {
-        return Err(format!(
-            "ExecStart= of {service} names its own argv[0] with \"@\", which gosched run cannot \
-             pass on: write it without, in a drop-in of your own, first"
-        )
-        .into());
+        return Err(ServiceError::OwnName(service.clone()));
     }
     if has_several_commands(words) {
-        return Err(format!(
-            "ExecStart= of {service} has several commands in one line: write a line for each, \
-             in a drop-in of your own, first"
-        )
-        .into());
+        return Err(ServiceError::SeveralCommands(service.clone()));
     }
-    // With these the command is started as root, whatever User= says.
+    // With these prefixes the command is started as root, whatever User= says.
     let as_root = prefix.contains(['+', '!']);
     let give_back = match lends_nice && !as_root {
         true => "/usr/bin/setpriv --ambient-caps -sys_nice --inh-caps -sys_nice -- ",
         false => "",
     };
-    let PrioBand { low, high } = args.band;
+    let (Prio(prio), Prio(ceiling)) = (args.prio, args.ceiling);
     Ok(format!(
         "{prefix}{} run {} --ceiling {} -- {give_back}{words}",
         program(gosched)?,
-        low.get(),
-        high.get(),
+        prio.get(),
+        ceiling.get(),
     ))
 }
 
-/// The path of a program as the first word of a command, where `$` has no meaning.
-fn program(path: &Path) -> Result<String, Failure> {
+/// Returns the path of a program as the first word of a command, where `$` has no
+/// meaning.
+fn program(path: &Path) -> Result<String, ServiceError> {
     let valid = |c: char| !c.is_control() && !['"', '\'', '\\'].contains(&c);
     let text = path
         .to_str()
         .filter(|text| text.chars().all(valid))
-        .ok_or_else(|| {
-            format!("systemd starts no program of the name {path:?}: install gosched elsewhere")
-        })?;
+        .ok_or_else(|| ServiceError::ProgramName(path.to_owned()))?;
     let text = text.replace('%', "%%");
     Ok(match text.contains(' ') {
         true => format!("\"{text}\""),
@@ -322,8 +181,8 @@ fn program(path: &Path) -> Result<String, Failure> {
     })
 }
 
-/// Whether a `;` of its own separates commands; in quotes, or after a backslash, it is
-/// an argument.
+/// Whether a `;` that is a word of its own separates commands. In quotes, or after a
+/// backslash, `;` is an argument.
 fn has_several_commands(words: &str) -> bool {
     let mut quote = None;
     let mut escaped = false;

@@ -20,78 +20,79 @@ use serde::Serialize;
 use crate::args::Ceiling;
 use crate::args::Set;
 use crate::args::ThreadArgs;
-use crate::complain;
+use crate::error::Error;
+use crate::error::ThreadError;
+use crate::exit;
 use crate::facts::words;
 use crate::facts::Facts;
-use crate::facts::ThreadError;
 use crate::facts::ThreadJson;
-use crate::print_json;
-use crate::Failure;
-use crate::EXIT_FAILURE;
+use crate::output::complain;
+use crate::output::print_json;
 
-pub(crate) fn set(set: &Set, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn set(set: &Set, json: bool) -> Result<ExitCode, Error> {
     let children = if set.inherit {
         Children::Inherit
     } else {
         Children::StartAtBase
     };
-    change(&set.threads, json, Shown::NewPrio, |device, thread| {
+    change(&set.threads, json, Detail::NewPrio, |device, thread| {
         device.set(thread.target(), set.prio.0, children)
     })
 }
 
-pub(crate) fn get(threads: &ThreadArgs, json: bool) -> Result<ExitCode, Failure> {
-    change(threads, json, Shown::Current, |_, _| Ok(()))
+pub(crate) fn get(threads: &ThreadArgs, json: bool) -> Result<ExitCode, Error> {
+    change(threads, json, Detail::All, |_, _| Ok(()))
 }
 
-pub(crate) fn clear(threads: &ThreadArgs, json: bool) -> Result<ExitCode, Failure> {
-    change(threads, json, Shown::NewPrio, |device, thread| {
+pub(crate) fn clear(threads: &ThreadArgs, json: bool) -> Result<ExitCode, Error> {
+    change(threads, json, Detail::NewPrio, |device, thread| {
         device.clear(thread.target())
     })
 }
 
-pub(crate) fn ceiling(ceiling: &Ceiling, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn ceiling(ceiling: &Ceiling, json: bool) -> Result<ExitCode, Error> {
     let threads = &ceiling.threads;
-    change(threads, json, Shown::NewCeiling, |device, thread| {
+    change(threads, json, Detail::NewCeiling, |device, thread| {
         device.set_ceiling(thread.target(), ceiling.prio.0)
     })
 }
 
-/// Does `work` on each thread, and then shows it.
+/// Does `work` on each thread, and then prints the thread.
 fn change(
     threads: &ThreadArgs,
     json: bool,
-    shown: Shown,
+    detail: Detail,
     work: impl Fn(&Device, &Thread) -> Result<(), RequestError>,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, Error> {
     for_threads(threads, json, |device, thread| {
         work(device, thread)?;
-        Ok(Told {
+        Ok(ThreadReport {
             tid: thread.tid(),
             facts: Facts::of(device, thread)?,
-            shown,
+            detail,
         })
     })
 }
 
-/// A thread, and what to print of it.
-struct Told {
+/// A thread and its state.
+struct ThreadReport {
     tid: i32,
     facts: Facts,
-    shown: Shown,
+    detail: Detail,
 }
 
+/// The part of the state that is printed as text.
 #[derive(Clone, Copy)]
-enum Shown {
-    /// The priority it has now, because of us.
+enum Detail {
+    /// The priority that this command gave the thread.
     NewPrio,
-    /// The ceiling it has now, because of us.
+    /// The ceiling that this command gave the thread.
     NewCeiling,
-    /// All there is to know.
-    Current,
+    /// Everything.
+    All,
 }
 
-impl Answer for Told {
+impl Answer for ThreadReport {
     type Json = ThreadJson;
 
     fn json(&self) -> ThreadJson {
@@ -99,43 +100,43 @@ impl Answer for Told {
     }
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        print(out, self.tid, &self.facts, self.shown)
+        print(out, self.tid, &self.facts, self.detail)
     }
 }
 
-/// What a verb answers for one thread.
+/// The result of a verb for one thread.
 pub(crate) trait Answer {
     type Json: Serialize;
 
     fn json(&self) -> Self::Json;
 
-    /// Writes it as lines.
+    /// Writes the result as lines of text.
     fn write(&self, out: &mut dyn Write) -> io::Result<()>;
 }
 
-/// One thread of the answer: what is known of it, or why that is nothing.
+/// One thread: the result for it, or why there is none.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "{T}OrFailure")]
 pub(crate) enum Outcome<T> {
-    /// It was found, and what was asked for was done.
+    /// The verb has done its work on the thread.
     Thread(T),
-    /// It was not.
+    /// The verb could not find the thread, or not do its work.
     Failed {
-        /// The id as the user wrote it, unless only this thread of it failed.
+        /// The id as the user wrote it, or that of the one thread of it that failed.
         id: String,
-        /// Why, for people.
+        /// The reason, for people.
         error: String,
     },
 }
 
-/// Does `work` on each thread; one that fails does not keep the others from their
-/// turn.
+/// Does `work` on each thread, and prints the results. A thread that fails does not
+/// keep the others from their turn.
 pub(crate) fn for_threads<A: Answer>(
     args: &ThreadArgs,
     json: bool,
     work: impl Fn(&Device, &Thread) -> Result<A, ThreadError>,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, Error> {
     let device = Device::open()?;
     let mut sink = Sink {
         json: json.then(Vec::new),
@@ -184,7 +185,7 @@ fn for_all_threads<A: Answer>(
         };
         match work(&thread) {
             Ok(answer) => sink.show(&answer)?,
-            // It ended before its turn.
+            // The thread ended before its turn.
             Err(error) if error.is_end() => continue,
             Err(error) => sink.fail(&thread.tid(), &error),
         }
@@ -196,7 +197,7 @@ fn for_all_threads<A: Answer>(
     Ok(())
 }
 
-/// Where answers go: to standard output at once, or collected for JSON.
+/// The output: text is printed at once, JSON is collected.
 struct Sink<J> {
     json: Option<Vec<Outcome<J>>>,
     failed: bool,
@@ -224,19 +225,19 @@ impl<J: Serialize> Sink<J> {
         }
     }
 
-    fn finish(self) -> Result<ExitCode, Failure> {
+    fn finish(self) -> Result<ExitCode, Error> {
         if let Some(answers) = &self.json {
             print_json(answers)?;
         }
         Ok(if self.failed {
-            ExitCode::from(EXIT_FAILURE)
+            ExitCode::from(exit::FAILURE)
         } else {
             ExitCode::SUCCESS
         })
     }
 }
 
-fn print(out: &mut dyn Write, tid: i32, facts: &Facts, shown: Shown) -> io::Result<()> {
+fn print(out: &mut dyn Write, tid: i32, facts: &Facts, detail: Detail) -> io::Result<()> {
     let status = &facts.status;
     let prio = words(status.prio);
     let inherit = match status.children {
@@ -249,10 +250,10 @@ fn print(out: &mut dyn Write, tid: i32, facts: &Facts, shown: Shown) -> io::Resu
     } else {
         ""
     };
-    match shown {
-        Shown::NewPrio => writeln!(out, "pid {tid}'s new Go priority: {prio}{inherit}"),
-        Shown::NewCeiling => writeln!(out, "pid {tid}'s new ceiling: {ceiling}{granted}"),
-        Shown::Current => {
+    match detail {
+        Detail::NewPrio => writeln!(out, "pid {tid}'s new Go priority: {prio}{inherit}"),
+        Detail::NewCeiling => writeln!(out, "pid {tid}'s new ceiling: {ceiling}{granted}"),
+        Detail::All => {
             writeln!(out, "pid {tid}'s current Go priority: {prio}{inherit}")?;
             if status.applied != status.prio {
                 let applied = words(status.applied);
@@ -278,7 +279,7 @@ mod tests {
 
     use super::*;
 
-    fn printed(status: Status, last_change: u32, shown: Shown) -> String {
+    fn printed(status: Status, last_change: u32, detail: Detail) -> String {
         let facts = Facts {
             status,
             stats: Stats::from(uapi::go_sched_stats {
@@ -288,7 +289,7 @@ mod tests {
             }),
         };
         let mut out = Vec::new();
-        print(&mut out, 123, &facts, shown).expect("a vector takes all");
+        print(&mut out, 123, &facts, detail).expect("a vector takes all");
         String::from_utf8(out).expect("text")
     }
 
@@ -316,7 +317,7 @@ mod tests {
             printed(
                 status(Some(60), Children::Inherit),
                 uapi::GO_SCHED_CAUSE_HINT,
-                Shown::Current
+                Detail::All
             ),
             "pid 123's current Go priority: 60 (rt), inherited by what it starts\n\
              pid 123's current scheduling: SCHED_RR, priority 13\n\
@@ -330,7 +331,7 @@ mod tests {
     fn get_shows_a_priority_in_force_that_is_another() {
         let mut status = status(Some(60), Children::StartAtBase);
         status.applied = GoPrio::new(47);
-        let said = printed(status, uapi::GO_SCHED_CAUSE_RUNAWAY, Shown::Current);
+        let said = printed(status, uapi::GO_SCHED_CAUSE_RUNAWAY, Detail::All);
         assert!(
             said.contains("pid 123's Go priority in force: 47 (fair)\n"),
             "{said}"
@@ -343,7 +344,7 @@ mod tests {
             printed(
                 status(prio, Children::StartAtBase),
                 uapi::GO_SCHED_CAUSE_IOCTL,
-                Shown::NewPrio,
+                Detail::NewPrio,
             )
         };
         assert_eq!(said(Some(32)), "pid 123's new Go priority: 32 (fair)\n");
@@ -355,12 +356,12 @@ mod tests {
         let mut status = status(None, Children::StartAtBase);
         let cause = uapi::GO_SCHED_CAUSE_NONE;
         assert_eq!(
-            printed(status, cause, Shown::NewCeiling),
+            printed(status, cause, Detail::NewCeiling),
             "pid 123's new ceiling: 63 (rt), granted\n"
         );
         status.ceiling.granted = false;
         assert_eq!(
-            printed(status, cause, Shown::NewCeiling),
+            printed(status, cause, Detail::NewCeiling),
             "pid 123's new ceiling: 63 (rt)\n"
         );
     }

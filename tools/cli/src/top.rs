@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched top`: what threads were given beside what they get.
+//! `gosched top`: priorities of threads, and the CPU time that they get.
 
 mod batch;
 mod column;
 #[cfg(test)]
-mod made_up;
+mod fixture;
 mod sample;
 mod screen;
 
@@ -16,22 +16,22 @@ use std::process::ExitCode;
 use std::thread;
 
 pub(crate) use self::batch::TopJson;
-pub(crate) use self::column::SortKey;
 use self::sample::Sample;
 use self::sample::Sampler;
 use self::screen::Screen;
+use crate::args::SortKey;
 use crate::args::Top;
 use crate::check::limits::SchedExt;
+use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::print_json_line;
-use crate::printable;
-use crate::Failure;
+use crate::output::print_json_line;
+use crate::output::printable;
 
-pub(crate) fn top(args: &Top, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn top(args: &Top, json: bool) -> Result<ExitCode, Error> {
     let batch = args.batch || json;
     let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     if !batch && !on_terminal {
-        return Err("top needs a terminal: use --batch to write to a file or a pipe".into());
+        return Err(Error::NoTerminal);
     }
     let mut sampler = Sampler::new(&args.pids)?;
     if batch {
@@ -42,8 +42,8 @@ pub(crate) fn top(args: &Top, json: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_samples(args: &Top, json: bool, sampler: &mut Sampler) -> Result<(), Failure> {
-    // What is told is what happened since.
+fn write_samples(args: &Top, json: bool, sampler: &mut Sampler) -> Result<(), Error> {
+    // The first update tells what has happened since this sample.
     sampler.sample(args.all)?;
     let mut left = args.iterations.map(std::num::NonZeroU32::get);
     while left != Some(0) {
@@ -64,7 +64,7 @@ fn sorted(mut sample: Sample, key: SortKey) -> Sample {
     sample
 }
 
-/// What is true of more than one thread: lines above the table.
+/// Returns the lines above the table, on what concerns more than one thread.
 fn summary(sample: &Sample) -> Vec<String> {
     let managed = |row: &&sample::Row| row.facts.status.prio.is_some();
     let sched_ext = match sample.sched_ext {
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_summary_tells_each_limit_once() {
-        let mut rows = vec![made_up::row(1, Some(8)), made_up::row(2, None)];
+        let mut rows = vec![fixture::row(1, Some(8)), fixture::row(2, None)];
         for row in &mut rows {
             row.quota = Some(Quota {
                 cgroup: "/sys/fs/cgroup/\tbatch".into(),
@@ -119,7 +119,7 @@ mod tests {
             row.throttled = 3;
         }
         assert_eq!(
-            summary(&made_up::sample(rows)),
+            summary(&fixture::sample(rows)),
             [
                 "2 threads, 1 with a Go priority; sched_ext off; autogroup off",
                 "/sys/fs/cgroup/?batch: cpu.max allows 20% of one CPU; throttled 7 times, 3 of them just now",
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_scheduler_that_has_taken_over_is_told_loudly() {
-        let mut sample = made_up::sample(vec![]);
+        let mut sample = fixture::sample(vec![]);
         sample.sched_ext = Some(SchedExt::Full);
         assert!(summary(&sample)[0].contains("ON FOR ALL THREADS"));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched trace`: each change of a priority as the kernel's tracepoints tell it.
+//! `gosched trace`: prints the events of the kernel's tracepoints.
 
 mod instance;
 
@@ -17,7 +17,6 @@ use std::process::ExitCode;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use gosched::error::FindError;
 use gosched::thread::ThreadId;
 use gosched::thread::Threads;
 use gosched::trace::Entry;
@@ -34,31 +33,31 @@ use signal_hook::consts::SIGQUIT;
 
 use self::instance::Instance;
 use crate::args::Trace;
-use crate::complain;
+use crate::error::Error;
+use crate::error::TraceError;
+use crate::exit;
 use crate::interrupt::Interrupt;
-use crate::is_broken_pipe;
-use crate::print_json_line;
+use crate::output::complain;
+use crate::output::print_json_line;
 use crate::run;
-use crate::Failure;
-use crate::EXIT_FAILURE;
 
-/// How long events may lie in the buffer before they are printed.
+/// The time between two reads of the buffer.
 const READ_EVERY: Duration = Duration::from_millis(50);
 
 /// One line of `gosched trace --json`.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum TraceJson {
-    /// One event.
+    /// An event of a tracepoint.
     Event(Event),
-    /// The buffer had no room for events.
+    /// Events are missing here: the buffer was full.
     Lost {
-        /// How many, null if the kernel does not know.
+        /// The number of missing events, null if the kernel does not know it.
         lost: Option<u64>,
     },
 }
 
-pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Error> {
     let mut interrupt = Interrupt::catch()?;
     let mut printer = Printer {
         instance: Instance::start(args.buffer_kb)?,
@@ -67,7 +66,7 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Failure> {
         cut: None,
         lost: false,
     };
-    // What starts from here on is in the buffer.
+    // Threads that start from here on are in the buffer.
     for pid in &args.pids {
         printer.follow_process(*pid)?;
     }
@@ -79,22 +78,20 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Failure> {
         printer.follow(child.id() as i32);
     }
 
-    let told = record(&mut printer, &mut interrupt, child.as_mut());
+    let recorded = record(&mut printer, &mut interrupt, child.as_mut());
     let lost = printer.lost;
-    // Ends the recording, which the command may outlive.
+    // The command may outlive the recording.
     drop(printer);
     let Some(mut child) = child else {
-        told?;
+        recorded?;
         return Ok(exit_code(ExitStatus::default(), lost));
     };
-    let failed = match told {
+    let failed = match recorded {
         Ok(()) => false,
-        // The reader has what it wanted.
-        Err(failure) if is_broken_pipe(&failure) => false,
-        Err(failure) => {
-            complain(&format_args!(
-                "{failure}; COMMAND goes on, and is not traced"
-            ));
+        // Whoever read the output has seen enough.
+        Err(error) if error.is_broken_pipe() => false,
+        Err(error) => {
+            complain(&format_args!("{error}; COMMAND goes on, and is not traced"));
             true
         }
     };
@@ -107,10 +104,11 @@ fn record(
     printer: &mut Printer,
     interrupt: &mut Interrupt,
     mut child: Option<&mut Child>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let mut interrupted = false;
     loop {
-        // Asked first, so that what the command did last is in the buffer.
+        // The end is looked for first: then the last events of the command are in the
+        // buffer.
         let done = match &mut child {
             Some(child) => child.try_wait()?.is_some(),
             None => interrupted,
@@ -119,11 +117,11 @@ fn record(
             printer.instance.stop()?;
             while printer.print()? {}
             if printer.lost {
-                complain(&"events were lost, see above: give them more room with --buffer-kb");
+                complain(&TraceError::Lost);
             }
             return Ok(());
         }
-        // Events may come for ever, faster than they are printed.
+        // There may be no end of events that come faster than they are printed.
         let pause = if printer.print()? {
             Duration::ZERO
         } else {
@@ -138,7 +136,7 @@ fn record(
     }
 }
 
-/// Waits for the command to end, to which signals still go.
+/// Waits for the command to end, and still passes signals on to it.
 fn await_end(child: &mut Child, interrupt: &mut Interrupt) -> io::Result<ExitStatus> {
     loop {
         if let Some(status) = child.try_wait()? {
@@ -150,7 +148,8 @@ fn await_end(child: &mut Child, interrupt: &mut Interrupt) -> io::Result<ExitSta
     }
 }
 
-/// Passes a signal on to the command, unless a key of the terminal has sent it to both.
+/// Passes a signal on to the command, unless a key of the terminal has sent the signal to
+/// the command as well.
 fn pass_on(signal: c_int, child: &Child) {
     if matches!(signal, SIGINT | SIGQUIT) && is_in_foreground() {
         return;
@@ -163,8 +162,8 @@ fn pass_on(signal: c_int, child: &Child) {
     }
 }
 
-/// Whether keys of the terminal send signals to this process group, which the command
-/// is in too.
+/// Whether keys of the terminal send signals to this process group, which is also the
+/// command's.
 fn is_in_foreground() -> bool {
     File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))
 }
@@ -180,22 +179,23 @@ fn start(command: &[OsString]) -> Result<Option<Child>, ExitCode> {
     }
 }
 
-/// The status of the command as a shell has it, unless gosched has failed.
+/// Returns the status of the command as a shell does, unless gosched has failed.
 fn exit_code(status: ExitStatus, failed: bool) -> ExitCode {
     let code = status
         .code()
         .or_else(|| status.signal().map(|signal| 128 + signal));
     code.filter(|_| !failed)
         .and_then(|code| u8::try_from(code).ok())
-        .map_or(ExitCode::from(EXIT_FAILURE), ExitCode::from)
+        .map_or(ExitCode::from(exit::FAILURE), ExitCode::from)
 }
 
+/// Reads events from the buffer and prints them.
 struct Printer {
     instance: Instance,
-    /// The threads that are of interest; all if nothing.
+    /// The threads whose events are printed; all if `None`.
     followed: Option<HashSet<i32>>,
     json: bool,
-    /// The start of a line that a name with a line feed has cut.
+    /// The first part of a line that a line feed in a task's name has split.
     cut: Option<String>,
     lost: bool,
 }
@@ -205,16 +205,16 @@ impl Printer {
         self.followed.get_or_insert_default().insert(tid);
     }
 
-    fn follow_process(&mut self, pid: ThreadId) -> Result<(), Failure> {
-        let said = |error: FindError| format!("pid {pid}: {error}");
-        for thread in Threads::of(pid).map_err(said)? {
-            self.follow(thread.map_err(said)?.tid());
+    fn follow_process(&mut self, pid: ThreadId) -> Result<(), Error> {
+        let failed = |error| Error::of_thread(pid, error);
+        for thread in Threads::of(pid).map_err(failed)? {
+            self.follow(thread.map_err(failed)?.tid());
         }
         Ok(())
     }
 
-    /// Prints the events that wait in the buffer, or returns that there are none.
-    fn print(&mut self) -> Result<bool, Failure> {
+    /// Prints the events in the buffer; returns whether there were any.
+    fn print(&mut self) -> Result<bool, Error> {
         let lines = self.instance.read()?;
         let some = !lines.is_empty();
         for line in lines {
@@ -225,15 +225,16 @@ impl Printer {
             match Entry::parse(&line) {
                 Some(Entry::Event(event)) => self.print_event(event)?,
                 Some(Entry::Birth { parent, child }) => self.born(parent, child),
-                Some(Entry::Lost(lost)) => self.tell_lost(lost)?,
+                Some(Entry::Lost(lost)) => self.print_lost(lost)?,
                 None if Entry::is_cut(&line) => self.cut = Some(line),
-                // The rest of a birth, whose name was cut.
+                // The rest of the line of a birth, or a kind of line of a newer library.
                 Some(_) | None => (),
             }
         }
         Ok(some)
     }
 
+    /// Follows a new thread if its parent is followed.
     fn born(&mut self, parent: i32, child: i32) {
         if let Some(followed) = &mut self.followed {
             if followed.contains(&parent) {
@@ -242,8 +243,8 @@ impl Printer {
         }
     }
 
-    fn print_event(&mut self, event: Event) -> Result<(), Failure> {
-        // Told by its parent, just before its birth.
+    fn print_event(&mut self, event: Event) -> Result<(), Error> {
+        // The parent writes this event just before that of the birth.
         if event.kind.is_inherited() {
             self.born(event.by, event.tid);
         }
@@ -262,7 +263,7 @@ impl Printer {
         Ok(())
     }
 
-    fn tell_lost(&mut self, lost: Option<u64>) -> Result<(), Failure> {
+    fn print_lost(&mut self, lost: Option<u64>) -> Result<(), Error> {
         self.lost = true;
         match lost {
             Some(lost) => complain(&format_args!("LOST {lost} EVENTS here")),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched watch`: says when what is known of a thread changes.
+//! `gosched watch`: prints changes of threads.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,40 +25,40 @@ use serde::Serialize;
 
 use crate::args::ThreadArgs;
 use crate::args::Watch;
-use crate::complain;
+use crate::error::Error;
+use crate::exit;
 use crate::facts::words;
 use crate::facts::Facts;
 use crate::facts::ThreadJson;
 use crate::interrupt::Interrupt;
-use crate::print_json_line;
-use crate::Failure;
-use crate::EXIT_FAILURE;
+use crate::output::complain;
+use crate::output::print_json_line;
 
 /// One line of `gosched watch --json`.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct WatchJson {
-    /// When it was seen, on CLOCK_MONOTONIC, in seconds.
+    /// When gosched saw the event, in seconds of CLOCK_MONOTONIC.
     seconds: f64,
     #[serde(flatten)]
-    seen: Seen,
+    event: EventJson,
 }
 
-/// What was seen.
+/// An event in the life of a thread.
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Seen {
-    /// The thread is watched from now on.
+enum EventJson {
+    /// gosched has begun to watch the thread.
     Found(ThreadJson),
-    /// Something of the thread is not as it was.
+    /// The priority, ceiling or scheduling of the thread has changed.
     Changed(ThreadJson),
-    /// The thread is no more.
+    /// The thread has ended.
     Ended {
         /// Thread id in the pid namespace of gosched.
         tid: i32,
     },
 }
 
-pub(crate) fn watch(args: &Watch, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn watch(args: &Watch, json: bool) -> Result<ExitCode, Error> {
     let mut interrupt = Interrupt::catch()?;
     raise_descriptor_limit();
     let mut watcher = Watcher {
@@ -75,7 +75,7 @@ pub(crate) fn watch(args: &Watch, json: bool) -> Result<ExitCode, Failure> {
             Ok(()) => processes.push(*id),
             Err(error) => {
                 complain(&format_args!("pid {id}: {error}"));
-                code = ExitCode::from(EXIT_FAILURE);
+                code = ExitCode::from(exit::FAILURE);
             }
         }
     }
@@ -88,18 +88,19 @@ pub(crate) fn watch(args: &Watch, json: bool) -> Result<ExitCode, Failure> {
     Ok(code)
 }
 
-/// Makes room for a descriptor of each thread, as far as that takes no privilege.
+/// Raises the limit of open files as far as that takes no privilege: each thread takes
+/// a descriptor.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         ..limit
     };
-    // If it is too low, finding the threads will say so.
+    // An error of finding the threads tells of a limit that is too low.
     let _ = setrlimit(Resource::Nofile, raised);
 }
 
-/// The threads that are watched, and what was seen of each last.
+/// The watched threads, each with its last known state.
 struct Watcher {
     device: Device,
     known: HashMap<i32, (Thread, Facts)>,
@@ -107,8 +108,8 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// Watches what an id names, from now on; the inner result is that of finding it.
-    fn add(&mut self, id: ThreadId, all: bool) -> Result<Result<(), FindError>, Failure> {
+    /// Watches the threads of an id. The inner result is that of finding them.
+    fn add(&mut self, id: ThreadId, all: bool) -> Result<Result<(), FindError>, Error> {
         if !all {
             return match Thread::open(id) {
                 Ok(thread) => self.add_thread(thread).map(Ok),
@@ -119,11 +120,11 @@ impl Watcher {
             Ok(threads) => threads,
             Err(error) => return Ok(Err(error)),
         };
-        // One by one: each has a descriptor, which those known already give back.
+        // One at a time: each takes a descriptor, which known threads give back at once.
         for thread in threads {
             match thread {
                 Ok(thread) => self.add_thread(thread)?,
-                // The rest is found the next time.
+                // The next look finds the rest.
                 Err(FindError::NeverComplete) => break,
                 Err(error) => return Ok(Err(error)),
             }
@@ -131,38 +132,38 @@ impl Watcher {
         Ok(Ok(()))
     }
 
-    /// Watches what processes have started since; returns those that have not ended.
-    fn add_new(&mut self, processes: Vec<ThreadId>) -> Result<Vec<ThreadId>, Failure> {
+    /// Watches the new threads of processes; returns the processes that are alive.
+    fn add_new(&mut self, processes: Vec<ThreadId>) -> Result<Vec<ThreadId>, Error> {
         let mut alive = Vec::new();
         for id in processes {
             match self.add(id, true)? {
                 Ok(()) => alive.push(id),
-                // Its id is another's sooner or later.
+                // The process has ended, and another one may get its id.
                 Err(FindError::NotFound | FindError::Recycled) => (),
-                Err(error) => return Err(format!("pid {id}: {error}").into()),
+                Err(error) => return Err(Error::of_thread(id, error)),
             }
         }
         Ok(alive)
     }
 
-    fn add_thread(&mut self, thread: Thread) -> Result<(), Failure> {
+    fn add_thread(&mut self, thread: Thread) -> Result<(), Error> {
         let tid = thread.tid();
         if self.known.contains_key(&tid) {
             return Ok(());
         }
         match Facts::of(&self.device, &thread) {
             Ok(facts) => {
-                self.tell(tid, &News::Found(&facts))?;
+                self.print(tid, &Change::Found(&facts))?;
                 self.known.insert(tid, (thread, facts));
                 Ok(())
             }
             Err(RequestError::NoSuchThread) => Ok(()),
-            Err(error) => Err(format!("pid {tid}: {error}").into()),
+            Err(error) => Err(Error::of_thread(tid, error)),
         }
     }
 
-    /// Tells what has become of each thread.
-    fn look(&mut self) -> Result<(), Failure> {
+    /// Prints what has changed since the last look.
+    fn look(&mut self) -> Result<(), Error> {
         let mut tids: Vec<i32> = self.known.keys().copied().collect();
         tids.sort_unstable();
         for tid in tids {
@@ -174,43 +175,45 @@ impl Watcher {
                     let changed = now.status != before.status;
                     *before = now;
                     if changed {
-                        self.tell(tid, &News::Changed(&now))?;
+                        self.print(tid, &Change::Changed(&now))?;
                     }
                 }
                 Err(RequestError::NoSuchThread) => {
                     self.known.remove(&tid);
-                    self.tell(tid, &News::Ended)?;
+                    self.print(tid, &Change::Ended)?;
                 }
-                Err(error) => return Err(format!("pid {tid}: {error}").into()),
+                Err(error) => return Err(Error::of_thread(tid, error)),
             }
         }
         Ok(())
     }
 
-    fn tell(&self, tid: i32, news: &News<'_>) -> Result<(), Failure> {
+    /// Prints a change as a line of text or JSON.
+    fn print(&self, tid: i32, change: &Change<'_>) -> Result<(), Error> {
         let time = clock_gettime(ClockId::Monotonic);
         let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
         if self.json {
-            let seen = match news {
-                News::Found(facts) => Seen::Found(ThreadJson::new(tid, facts)),
-                News::Changed(facts) => Seen::Changed(ThreadJson::new(tid, facts)),
-                News::Ended => Seen::Ended { tid },
+            let event = match change {
+                Change::Found(facts) => EventJson::Found(ThreadJson::new(tid, facts)),
+                Change::Changed(facts) => EventJson::Changed(ThreadJson::new(tid, facts)),
+                Change::Ended => EventJson::Ended { tid },
             };
-            return print_json_line(&WatchJson { seconds, seen });
+            print_json_line(&WatchJson { seconds, event })?;
+        } else {
+            writeln!(io::stdout(), "[{seconds:13.6}] pid {tid}{change}")?;
         }
-        writeln!(io::stdout(), "[{seconds:13.6}] pid {tid}{news}")?;
         Ok(())
     }
 }
 
-/// What there is to tell of a thread.
-enum News<'a> {
+/// A change of a thread, with its new state.
+enum Change<'a> {
     Found(&'a Facts),
     Changed(&'a Facts),
     Ended,
 }
 
-impl fmt::Display for News<'_> {
+impl fmt::Display for Change<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = match self {
             Self::Found(facts) => {

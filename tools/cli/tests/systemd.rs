@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! `gosched systemd`: what it writes is judged by systemd itself. The file
-//! system is a made-up one, so that no service of this machine has a part in it.
+//! system is a temporary one, so that no service of this machine has a part in it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -74,12 +74,21 @@ fn lines_of<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_service_gets_cpus_quota_and_band() {
+fn a_service_gets_cpus_quota_and_priorities() {
     let root = root("db.service", "ExecStart=/bin/true --name \"a b\" $ARGS %i");
     let text = written(
         root.path(),
         "db.service",
-        &["--cpus", "2-5", "--band", "32-50", "--quota", "200%"],
+        &[
+            "--cpus",
+            "2-5",
+            "--prio",
+            "32",
+            "--ceiling",
+            "50",
+            "--quota",
+            "200%",
+        ],
     );
     assert_eq!(lines_of(&text, "AllowedCPUs"), ["2-5"]);
     assert_eq!(lines_of(&text, "CPUQuota"), ["200%"]);
@@ -108,7 +117,7 @@ fn systemd_finds_the_wrapper_whatever_its_folder_is_called() {
         let root = root("db.service", "ExecStart=:-/bin/true $A");
         let output = root.path().join(OUTPUT);
         let output = output.to_str().expect("UTF-8");
-        let arguments = ["db", "--band", "32-50", "--output", output];
+        let arguments = ["db", "--prio", "32", "--ceiling", "50", "--output", output];
         let done = gosched_at(&program, root.path(), &arguments);
         let said = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "{said}");
@@ -116,7 +125,11 @@ fn systemd_finds_the_wrapper_whatever_its_folder_is_called() {
     }
     let (_dir, program) = installed("a'b");
     let root = root("db.service", "ExecStart=/bin/true");
-    let done = gosched_at(&program, root.path(), &["db", "--band", "32-50"]);
+    let done = gosched_at(
+        &program,
+        root.path(),
+        &["db", "--prio", "32", "--ceiling", "50"],
+    );
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(said.contains("install gosched elsewhere"), "{said}");
     assert_eq!(done.status.code(), Some(1));
@@ -126,7 +139,11 @@ fn systemd_finds_the_wrapper_whatever_its_folder_is_called() {
 fn a_semicolon_that_separates_nothing_is_an_argument() {
     let command = r#"/bin/sh -c "true ; true" \; x;"#;
     let root = root("db.service", &format!("ExecStart={command}"));
-    let text = written(root.path(), "db.service", &["--band", "32-50"]);
+    let text = written(
+        root.path(),
+        "db.service",
+        &["--prio", "32", "--ceiling", "50"],
+    );
     assert!(lines_of(&text, "ExecStart")[1].ends_with(&format!(" -- {command}")));
     verify(root.path(), "db.service");
 }
@@ -137,7 +154,11 @@ fn a_service_with_a_user_has_the_capability_for_the_wrapper_alone() {
         "web.service",
         "User=www-data\nPrivateDevices=yes\nExecStart=-/bin/true",
     );
-    let text = written(root.path(), "web.service", &["--band", "20-32"]);
+    let text = written(
+        root.path(),
+        "web.service",
+        &["--prio", "20", "--ceiling", "32"],
+    );
     assert_eq!(lines_of(&text, "AmbientCapabilities"), ["CAP_SYS_NICE"]);
     assert_eq!(lines_of(&text, "SupplementaryGroups"), ["gosched"]);
     assert_eq!(lines_of(&text, "DeviceAllow"), ["/dev/go_sched rw"]);
@@ -154,61 +175,89 @@ fn a_service_that_may_open_all_devices_still_may() {
         "db.service",
         "DeviceAllow=/dev/sda r\nDeviceAllow=\nExecStart=/bin/true",
     );
-    let text = written(root.path(), "db.service", &["--band", "32-50"]);
+    let text = written(
+        root.path(),
+        "db.service",
+        &["--prio", "32", "--ceiling", "50"],
+    );
     assert_eq!(lines_of(&text, "DeviceAllow"), [""; 0]);
 }
 
 #[test]
 fn a_second_time_wraps_the_service_and_not_the_wrapper() {
     let root = root("db.service", "ExecStart=/bin/true");
-    let first = written(root.path(), "db.service", &["--band", "32-50"]);
-    let second = written(root.path(), "db.service", &["--band", "32-50"]);
+    let first = written(
+        root.path(),
+        "db.service",
+        &["--prio", "32", "--ceiling", "50"],
+    );
+    let second = written(
+        root.path(),
+        "db.service",
+        &["--prio", "32", "--ceiling", "50"],
+    );
     assert_eq!(first, second);
 }
 
 #[test]
 fn an_instance_has_the_unit_of_its_template() {
     let root = root("db@.service", "ExecStart=/bin/true %i");
-    let text = written(root.path(), "db@main.service", &["--band", "32-50"]);
+    let text = written(
+        root.path(),
+        "db@main.service",
+        &["--prio", "32", "--ceiling", "50"],
+    );
     assert!(lines_of(&text, "ExecStart")[1].ends_with("-- /bin/true %i"));
 }
 
 #[test]
 fn what_cannot_be_is_one_sentence_and_writes_nothing() {
-    let band = ["--band", "32-50"];
+    let priorities = ["--prio", "32", "--ceiling", "50"];
     for (service, arguments, sentence) in [
         (
             "",
-            &["none", "--band", "1-2"][..],
+            &["none", "--prio", "1", "--ceiling", "2"][..],
             "there is no unit file of none.service",
         ),
-        ("", &["db", "--band", "50-32"], "write 32-50"),
         (
             "",
-            &["db", "--band", "32-64"],
+            &["db", "--prio", "50", "--ceiling", "32"],
+            "give a ceiling of 50 or more",
+        ),
+        (
+            "",
+            &["db", "--prio", "32", "--ceiling", "64"],
             "priority 64 is outside 0..63",
         ),
-        ("", &["db", "--band", "32"], "'32' is not a band"),
-        ("", &["db", "--band", "-1-2"], "'-1-2' is not a band"),
         (
             "",
-            &["a/db", "--band", "1-2"],
+            &["db", "--prio", "low"],
+            "priority 'low' is not a number",
+        ),
+        ("", &["db", "--prio", "-1"], "priority -1 is outside 0..63"),
+        (
+            "",
+            &["a/db", "--prio", "1", "--ceiling", "2"],
             "'a/db' is not the name of a service",
         ),
         (
             "",
-            &["db.timer", "--band", "1-2"],
+            &["db.timer", "--prio", "1", "--ceiling", "2"],
             "db.timer is not a service",
         ),
         (
             "",
-            &["db", "--band", "1-2", "--cpus", "x"],
+            &["db", "--prio", "1", "--ceiling", "2", "--cpus", "x"],
             "'x' is not a list of CPUs",
         ),
-        ("", &["db", "--band", "1-2", "--cpus", "3-1"], "write 1-3"),
         (
             "",
-            &["db", "--band", "1-2", "--quota", "2"],
+            &["db", "--prio", "1", "--ceiling", "2", "--cpus", "3-1"],
+            "write 1-3",
+        ),
+        (
+            "",
+            &["db", "--prio", "1", "--ceiling", "2", "--quota", "2"],
             "'2' is not a quota",
         ),
         ("Type=oneshot", &["db"], "db.service has no ExecStart="),
@@ -237,8 +286,8 @@ fn what_cannot_be_is_one_sentence_and_writes_nothing() {
         let root = root("db.service", service);
         let output = root.path().join(OUTPUT);
         let output = ["--output", output.to_str().expect("UTF-8")];
-        let band: &[_] = if service.is_empty() { &[] } else { &band };
-        let done = gosched(root.path(), &[arguments, band, &output].concat());
+        let priorities: &[_] = if service.is_empty() { &[] } else { &priorities };
+        let done = gosched(root.path(), &[arguments, priorities, &output].concat());
         let said = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
         assert!(

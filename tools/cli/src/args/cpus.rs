@@ -5,14 +5,15 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-/// CPUs by their numbers, at least one.
+/// A set of one or more CPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cpus {
-    /// As the user wrote it.
+    /// The list as the user wrote it.
     text: String,
     set: BTreeSet<u16>,
 }
 
+/// Why a text is not a list of CPUs.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CpusError {
     #[error("'{0}' is not a list of CPUs such as 2-5 or 0,2,4-7")]
@@ -27,12 +28,12 @@ impl Cpus {
     /// `NR_CPUS` of x86 is 8192 at most.
     const MAX: u16 = 8191;
 
-    /// How many there are.
+    /// Returns the number of CPUs.
     pub(crate) fn count(&self) -> usize {
         self.set.len()
     }
 
-    /// As systemd reads it.
+    /// Returns the list in the format of systemd.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What else on the system limits the effect of a priority.
+//! Checks of what else on the system limits the effect of a priority.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use super::Finding;
 use crate::cgroup::Hierarchy;
 use crate::cgroup::Quota;
 
-/// Whether a scheduler loaded through `sched_ext` has taken the threads over.
+/// Checks whether a scheduler loaded through `sched_ext` runs the threads.
 pub(super) fn sched_ext() -> Finding {
     const CHECK: &str = "sched_ext";
 
@@ -40,20 +40,20 @@ pub(super) fn sched_ext() -> Finding {
     }
 }
 
-/// Which threads a scheduler runs that is loaded through `sched_ext`.
+/// The threads that a scheduler loaded through `sched_ext` runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SchedExt {
-    /// None: there is no such scheduler.
+    /// None, as no scheduler is loaded.
     Off,
-    /// Those of the policy `SCHED_EXT`.
+    /// Threads of the policy `SCHED_EXT`.
     Partial,
-    /// All.
+    /// All threads.
     Full,
 }
 
 impl SchedExt {
-    /// Asks the kernel; one without `sched_ext` has not that directory.
+    /// Asks the kernel. The error is `NotFound` on a kernel without `sched_ext`.
     pub(crate) fn read() -> io::Result<Self> {
         Self::read_at(Path::new("/sys/kernel/sched_ext"))
     }
@@ -70,8 +70,8 @@ impl SchedExt {
     }
 }
 
-/// Whether fair threads get some CPU beside a spinning rt thread: since Linux
-/// 6.12 the fair server sees to it, and `sched_rt_runtime_us` no longer does.
+/// Checks that the fair server keeps some CPU time for fair threads beside a spinning rt
+/// thread. Since Linux 6.12 it does what `sched_rt_runtime_us` did.
 pub(super) fn fair_server() -> Finding {
     const CHECK: &str = "rt";
     const DIR: &str = "/sys/kernel/debug/sched/fair_server";
@@ -120,7 +120,7 @@ fn fair_server_shares(dir: &Path) -> io::Result<Vec<Share>> {
         .collect()
 }
 
-/// Whether a quota of this process's control group, or one above it, limits its
+/// Checks whether a quota of this process's control group, or of one above that, limits
 /// fair threads.
 pub(super) fn quota() -> Finding {
     const CHECK: &str = "quota";
@@ -155,7 +155,7 @@ fn own_quota() -> ProcResult<Option<Quota>> {
     Ok(own.and_then(|path| hierarchy.tightest_quota(&path)))
 }
 
-/// Whether the scheduler weighs sessions before it weighs threads.
+/// Checks whether the scheduler divides CPU time among sessions before threads.
 pub(super) fn autogroup() -> Finding {
     const CHECK: &str = "autogroup";
 
@@ -176,7 +176,7 @@ pub(super) fn autogroup() -> Finding {
 
 const AUTOGROUP_ENABLED: &str = "/proc/sys/kernel/sched_autogroup_enabled";
 
-/// Whether each session is a group of its own to the scheduler.
+/// Reads whether each session is a group to the scheduler.
 pub(crate) fn autogroup_enabled() -> io::Result<bool> {
     match fs::read_to_string(AUTOGROUP_ENABLED) {
         Ok(enabled) => Ok(enabled.trim() != "0"),

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a service's unit file and its drop-ins say, systemd.service(5).
+//! The unit file of a service and its drop-ins, see systemd.service(5).
 //!
-//! The text is read, not `systemctl show`: that shows the words of a command
-//! without their quotes, and with the specifiers expanded.
+//! `systemctl show` is no substitute for reading these files: it shows the words of a
+//! command without their quotes, and with the specifiers expanded.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::Failure;
+use crate::error::ServiceError;
 
 const CAP_SYS_NICE: &str = "CAP_SYS_NICE";
 
 /// The settings of a service that the drop-in depends on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unit {
-    /// The commands, as they stand in the unit: with prefixes, quotes and variables.
+    /// Commands as the unit has them, with prefixes, quotes and variables.
     pub(crate) exec_start: Vec<String>,
     user: String,
     dynamic_user: bool,
@@ -28,16 +28,16 @@ pub(crate) struct Unit {
     closed_devices: bool,
     /// Whether `DeviceAllow=` has a list.
     allows_devices: bool,
-    /// Nothing is all capabilities.
+    /// `None` where the service keeps all capabilities.
     bounding_set_has_nice: Option<bool>,
-    /// Nothing is no capability.
+    /// `None` where the service asks for no capability.
     ambient_has_nice: Option<bool>,
 }
 
 impl Unit {
-    /// Reads `service`, such as `foo.service`, below the root directory `root`,
-    /// leaving out its drop-in of the name `except`.
-    pub(crate) fn read(service: &str, root: &Path, except: &str) -> Result<Self, Failure> {
+    /// Reads the unit of `service`, such as `foo.service`, below the root directory
+    /// `root`. Leaves out the drop-in with the name `except`.
+    pub(crate) fn read(service: &str, root: &Path, except: &str) -> Result<Self, ServiceError> {
         // An instance has its template's file, and drop-ins of both.
         let template = service
             .split_once('@')
@@ -45,19 +45,17 @@ impl Unit {
             .filter(|template| template != service);
         let files: Vec<String> = template.into_iter().chain([service.to_owned()]).collect();
 
-        // It knows the folders and their order, and needs no running systemd.
+        // systemd-analyze knows the folders and their order, and needs no running systemd.
         let output = Command::new("systemd-analyze")
             .arg("cat-config")
             .arg("--no-pager")
             .arg(format!("--root={}", root.display()))
             .args(files.iter().map(|file| format!("systemd/system/{file}")))
             .output()
-            .map_err(|error| {
-                format!("cannot run systemd-analyze, of the package systemd: {error}")
-            })?;
+            .map_err(ServiceError::NoAnalyze)?;
         if !output.status.success() {
             let reason = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("systemd-analyze: {}", reason.trim()).into());
+            return Err(ServiceError::Analyze(reason.trim().to_owned()));
         }
         let text = String::from_utf8_lossy(&output.stdout);
         let exists = text
@@ -69,15 +67,15 @@ impl Unit {
                 Some("/") => "on this system".to_owned(),
                 _ => format!("below {}", root.display()),
             };
-            return Err(format!(
-                "there is no unit file of {service} {place}: see \"systemctl list-unit-files\""
-            )
-            .into());
+            return Err(ServiceError::NoUnit {
+                service: service.to_owned(),
+                place,
+            });
         }
         Ok(Self::parse(&text, except))
     }
 
-    /// Takes what `systemd-analyze cat-config` prints.
+    /// Reads the output of `systemd-analyze cat-config`.
     fn parse(text: &str, except: &str) -> Self {
         let mut unit = Self::default();
         let mut skip = false;
@@ -88,7 +86,7 @@ impl Unit {
                 skip = name == except;
             }
             let line = line.trim();
-            // Inside of a continued line too, comments do not count.
+            // A comment does not end a continued line.
             if skip || line.starts_with(['#', ';']) {
                 continue;
             }
@@ -131,55 +129,55 @@ impl Unit {
         }
     }
 
-    /// Whether its processes see another root directory than that of the system.
+    /// Whether the service sees another root directory than that of the system.
     pub(crate) fn has_root_of_its_own(&self) -> bool {
         self.root_directory || self.root_image
     }
 
-    /// Whether it may open only devices that are listed: with the policy `auto`, a
-    /// list makes it so, and an empty assignment takes back the whole list.
+    /// Whether the service may open only listed devices. With the policy `auto`, any
+    /// list limits it, and an empty assignment takes back the whole list.
     pub(crate) fn limits_devices(&self) -> bool {
         // PrivateDevices= closes the policy, ProtectClock= lists a device.
         self.closed_devices || self.allows_devices || self.private_devices || self.protect_clock
     }
 
-    /// Whether its processes start as another user than root.
+    /// Whether the service starts as another user than root.
     pub(crate) fn drops_root(&self) -> bool {
         self.dynamic_user || !matches!(&*self.user, "" | "root" | "0")
     }
 
-    /// Whether a process of it may have `CAP_SYS_NICE`.
+    /// Whether a process of the service may have `CAP_SYS_NICE`.
     pub(crate) fn may_have_nice(&self) -> bool {
         self.bounding_set_has_nice.unwrap_or(true)
     }
 
-    /// Whether it asks for `CAP_SYS_NICE` on its own account.
+    /// Whether the service asks for `CAP_SYS_NICE` itself.
     pub(crate) fn wants_nice(&self) -> bool {
         self.ambient_has_nice.unwrap_or(false)
     }
 }
 
-/// Of the comment that cat-config writes above each file's text.
+/// Returns the file name in the comment that cat-config writes above each file.
 fn file_name(line: &str) -> Option<&str> {
     line.strip_prefix("# /")?.rsplit('/').next()
 }
 
-/// As parse_boolean() of systemd.
+/// Whether systemd's parse_boolean() reads `value` as true.
 fn is_true(value: &str) -> bool {
     ["1", "yes", "y", "true", "t", "on"]
         .iter()
         .any(|word| value.eq_ignore_ascii_case(word))
 }
 
-/// The same for no, where there are more words than two.
+/// Whether `value` is false, for a setting that is more than a boolean.
 fn is_false(value: &str) -> bool {
     ["", "0", "no", "n", "false", "f", "off"]
         .iter()
         .any(|word| value.eq_ignore_ascii_case(word))
 }
 
-/// Whether `CAP_SYS_NICE` is in a set of capabilities after one more assignment:
-/// they add up, `~` takes away, and nothing empties the set.
+/// Whether `CAP_SYS_NICE` is in a set of capabilities after one more assignment. An
+/// assignment adds to the set, one with `~` takes away, an empty one empties the set.
 fn nice_after(before: Option<bool>, value: &str) -> bool {
     let (inverted, names) = match value.strip_prefix('~') {
         Some(names) => (true, names),

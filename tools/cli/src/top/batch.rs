@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table as plain text or JSON, for pipes.
+//! The table as plain text or JSON.
 
 use std::io;
 use std::io::Write;
@@ -38,60 +38,64 @@ pub(super) fn write(out: &mut dyn Write, sample: &Sample) -> io::Result<()> {
     writeln!(out, "{}\n", table.trim_fmt())
 }
 
-/// One line of `gosched top --batch --json`.
+/// One update.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct TopJson {
-    /// Which threads a sched_ext scheduler runs; null where the kernel knows none.
+    /// The threads that a sched_ext scheduler runs, null if the kernel has no sched_ext.
     sched_ext: Option<SchedExt>,
-    /// Whether sessions compete before threads do.
+    /// Whether each session is a group to the scheduler, so that priorities below 48 only
+    /// order threads within a session.
     autogroup: bool,
     threads: Vec<TopThreadJson>,
 }
 
-/// One thread.
+/// A thread and the CPU time that it got.
 #[derive(Serialize, JsonSchema)]
 struct TopThreadJson {
-    /// The process that it is of.
+    /// Id of its process.
     pid: i32,
+    /// Name of the thread.
     command: String,
     #[serde(flatten)]
     thread: ThreadJson,
     stats: StatsJson,
-    /// The CPU it runs on, or ran on last.
+    /// Number of the CPU that the thread runs on, or ran on last.
     cpu: Option<i32>,
-    /// CPU time since the last line, of one CPU.
+    /// CPU time since the last update, in percent of one CPU.
     cpu_percent: f64,
-    /// How much of the time since the last line it waited for a CPU, null if the kernel
-    /// does not measure that.
+    /// Percentage of the time since the last update that the thread waited for a CPU, null
+    /// if the kernel does not measure that.
     wait_percent: Option<f64>,
-    /// As in /proc/PID/stat: 20 and the nice value, or -1 less the rt priority.
+    /// The field "priority" of /proc/PID/stat: the nice value plus 20 (0 to 39), or for a
+    /// real-time thread -1 minus the real-time priority (-2 to -100); lower is more
+    /// urgent.
     kernel_priority: i64,
-    /// Whether it runs above its policy, as it holds a lock that a more urgent
-    /// thread waits for.
+    /// Whether the thread is boosted, as it holds a lock that a more urgent thread waits
+    /// for.
     boosted: bool,
-    /// Whether the policy in force is not what the priority in force maps to.
-    off_the_map: bool,
-    /// The control group, from the root of its hierarchy.
+    /// Whether the policy in force is not that of the priority in force.
+    policy_mismatch: bool,
+    /// Path of the control group below the root of the hierarchy.
     cgroup: Option<String>,
-    /// That group, or the nearest above it that has the controller cpu: where it
-    /// competes.
-    competes_in: Option<String>,
-    /// The tightest limit of the control group and those above it.
+    /// Path of the control group inside which the thread competes for CPU time: that
+    /// group, or the nearest above it that has the controller cpu.
+    cpu_cgroup: Option<String>,
+    /// The lowest CPU limit of the control group and those above it, null without one.
     quota: Option<QuotaJson>,
-    /// The group of its session, where that counts.
+    /// The group of its session, null where autogroups do not count.
     autogroup: Option<String>,
 }
 
-/// A limit of CPU time.
+/// A limit of CPU time, cpu.max.
 #[derive(Serialize, JsonSchema)]
 struct QuotaJson {
-    /// The directory of the group that has it.
+    /// The directory of the control group that has the limit.
     cgroup: String,
-    /// How many CPUs' worth of time it allows.
+    /// CPU time that the limit allows, in CPUs.
     cpus: f64,
-    /// How many periods it ended early since the group was made.
+    /// Number of periods in which the group used up its time, since it was made.
     throttled: u64,
-    /// How many since the last line.
+    /// Number of such periods since the last update.
     throttled_now: u64,
 }
 
@@ -117,9 +121,9 @@ impl TopThreadJson {
             wait_percent: row.wait_percent,
             kernel_priority: row.kernel_priority,
             boosted: row.is_boosted(),
-            off_the_map: row.is_off_the_map(),
+            policy_mismatch: row.has_policy_mismatch(),
             cgroup: row.cgroup.clone(),
-            competes_in: row.competes_in.clone(),
+            cpu_cgroup: row.cpu_cgroup.clone(),
             quota: row.quota.as_ref().map(|quota| QuotaJson {
                 cgroup: quota.cgroup.display().to_string(),
                 cpus: quota.cpus,
@@ -134,13 +138,13 @@ impl TopThreadJson {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::top::made_up;
+    use crate::top::fixture;
 
     #[test]
     fn the_table_is_plain_text_in_columns() {
-        let rows = vec![made_up::row(42, Some(50)), made_up::row(7, None)];
+        let rows = vec![fixture::row(42, Some(50)), fixture::row(7, None)];
         let mut out = Vec::new();
-        write(&mut out, &made_up::sample(rows)).expect("a vector takes all");
+        write(&mut out, &fixture::sample(rows)).expect("a vector takes all");
         let out = String::from_utf8(out).expect("text");
         assert!(!out.contains('\u{1b}'), "{out}");
         let lines: Vec<Vec<&str>> = out
@@ -160,10 +164,10 @@ mod tests {
 
     #[test]
     fn a_wait_that_is_not_measured_is_a_dash() {
-        let mut row = made_up::row(42, Some(50));
+        let mut row = fixture::row(42, Some(50));
         row.wait_percent = None;
         let mut out = Vec::new();
-        write(&mut out, &made_up::sample(vec![row])).expect("a vector takes all");
+        write(&mut out, &fixture::sample(vec![row])).expect("a vector takes all");
         let out = String::from_utf8(out).expect("text");
         let cells: Vec<&str> = out
             .lines()

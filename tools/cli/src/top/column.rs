@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The columns of the table, on the screen and in a pipe.
+//! The columns of the table.
 
 use std::cmp::Ordering;
 
@@ -8,18 +8,20 @@ use clap::ValueEnum;
 
 use super::sample::Row;
 use super::sample::Sample;
-use crate::printable;
+use crate::args::SortKey;
+use crate::output::printable;
 
-/// What the marks mean; they say without colour what colour says.
+/// The meaning of the marks, which say the same as the colours.
 pub(super) const LEGEND: &str = "MARKS: ! the priority asked for is not in force  P policy not that of the \
 priority  B boosted by a lock  C a hint was above the ceiling  R ran away  Q cpu.max applies  T throttled just now  \
 X a sched_ext scheduler runs it";
 
-/// One column: its heading, and what it has of a thread.
+/// One column of the table.
 pub(super) struct Column {
     pub(super) heading: &'static str,
-    /// Whether it has numbers, which are aligned to the right.
+    /// Whether the cells are numbers, which are aligned to the right.
     pub(super) numeric: bool,
+    /// Returns the text for a thread.
     pub(super) cell: fn(&Row, &Sample) -> String,
 }
 
@@ -59,7 +61,7 @@ pub(super) const COLUMNS: [Column; 16] = [
     text("CHANGE", |row, _| or_dash(row.facts.stats.last_cause)),
     text("MARKS", marks),
     text("GROUP", |row, _| {
-        let group = row.autogroup.as_deref().or(row.competes_in.as_deref());
+        let group = row.autogroup.as_deref().or(row.cpu_cgroup.as_deref());
         or_dash(group.map(printable))
     }),
 ];
@@ -84,12 +86,12 @@ fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-/// Letters for what is not as one would think, see [`LEGEND`].
+/// Returns the marks of a thread, see [`LEGEND`].
 pub(super) fn marks(row: &Row, sample: &Sample) -> String {
     let stats = &row.facts.stats;
     let marks: String = [
         ('!', row.is_pending()),
-        ('P', row.is_off_the_map()),
+        ('P', row.has_policy_mismatch()),
         ('B', row.is_boosted()),
         ('C', stats.clamps > 0),
         ('R', stats.runaways > 0),
@@ -107,29 +109,15 @@ pub(super) fn marks(row: &Row, sample: &Sample) -> String {
     }
 }
 
-/// What the threads are ordered by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SortKey {
-    /// Go priority in force, the most urgent first
-    Priority,
-    /// CPU time, the most first
-    Cpu,
-    /// Time waited for a CPU, the most first
-    Wait,
-    /// Thread id
-    Tid,
-    /// Name
-    Command,
-}
-
 impl SortKey {
-    /// The one after it, and the first after the last.
+    /// Returns the next key; the first key follows the last one.
     pub(super) fn next(self) -> Self {
         let keys = Self::value_variants();
         let next = keys.iter().skip_while(|key| **key != self).nth(1);
         next.copied().unwrap_or(keys[0])
     }
 
+    /// Compares two threads by this key, and then by their ids.
     pub(super) fn compare(self, a: &Row, b: &Row) -> Ordering {
         let applied = |row: &Row| row.facts.status.applied;
         match self {
@@ -150,12 +138,12 @@ impl SortKey {
 mod tests {
     use super::*;
     use crate::check::limits::SchedExt;
-    use crate::top::made_up;
+    use crate::top::fixture;
 
     #[test]
     fn each_thing_worth_knowing_has_a_mark() {
-        let mut sample = made_up::sample(vec![]);
-        let mut row = made_up::row(42, Some(50));
+        let mut sample = fixture::sample(vec![]);
+        let mut row = fixture::row(42, Some(50));
         assert_eq!(marks(&row, &sample), "-");
         row.facts.status.applied = gosched::policy::GoPrio::new(47);
         row.kernel_priority = -20;
@@ -172,11 +160,11 @@ mod tests {
 
     #[test]
     fn the_name_of_a_group_does_not_move_the_cursor() {
-        let mut row = made_up::row(42, Some(50));
-        row.competes_in = Some("/a\u{1b}[2Jb".to_owned());
+        let mut row = fixture::row(42, Some(50));
+        row.cpu_cgroup = Some("/a\u{1b}[2Jb".to_owned());
         let group = COLUMNS.iter().find(|column| column.heading == "GROUP");
         let cell = group.expect("a column").cell;
-        assert_eq!(cell(&row, &made_up::sample(vec![])), "/a?[2Jb");
+        assert_eq!(cell(&row, &fixture::sample(vec![])), "/a?[2Jb");
     }
 
     #[test]
@@ -191,10 +179,10 @@ mod tests {
     #[test]
     fn the_most_urgent_thread_comes_first() {
         let mut rows = [
-            made_up::row(1, None),
-            made_up::row(2, Some(8)),
-            made_up::row(4, Some(50)),
-            made_up::row(3, Some(50)),
+            fixture::row(1, None),
+            fixture::row(2, Some(8)),
+            fixture::row(4, Some(50)),
+            fixture::row(3, Some(50)),
         ];
         rows.sort_by(|a, b| SortKey::Priority.compare(a, b));
         assert_eq!(rows.map(|row| row.tid), [3, 4, 2, 1]);

@@ -26,7 +26,7 @@ pub(super) fn sample(rows: Vec<Row>) -> Sample {
     }
 }
 
-/// A thread at nice 0 whose priority is in force as it should be.
+/// Returns a thread at nice 0 whose priority is in force.
 pub(super) fn row(tid: i32, prio: Option<u32>) -> Row {
     let base = Params {
         policy: SchedPolicy::from_number(0),
@@ -78,7 +78,7 @@ pub(super) fn row(tid: i32, prio: Option<u32>) -> Row {
         wait_percent: Some(0.5),
         kernel_priority,
         cgroup: Some("/batch".to_owned()),
-        competes_in: Some("/".to_owned()),
+        cpu_cgroup: Some("/".to_owned()),
         quota: None,
         throttled: 0,
         autogroup: None,

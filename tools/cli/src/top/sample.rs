@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What threads do, and what the kernel has on record for them, at one moment.
+//! Samples: the state of threads at one moment, and what they did since the last one.
 
 use std::collections::HashMap;
 use std::fs;
@@ -23,16 +23,17 @@ use crate::cgroup::Hierarchy;
 use crate::cgroup::Quota;
 use crate::check::limits::autogroup_enabled;
 use crate::check::limits::SchedExt;
+use crate::error::Error;
+use crate::error::ThreadError;
 use crate::facts::Facts;
-use crate::facts::ThreadError;
-use crate::printable;
-use crate::Failure;
+use crate::output::printable;
 
-/// What is known at one moment.
+/// The state of the system and its threads at one moment.
 pub(super) struct Sample {
-    /// Nothing where the kernel has no `sched_ext`.
+    /// The threads that a `sched_ext` scheduler runs; `None` if the kernel has no
+    /// `sched_ext`.
     pub(super) sched_ext: Option<SchedExt>,
-    /// Whether sessions compete before threads do.
+    /// Whether each session is a group to the scheduler.
     pub(super) autogroup: bool,
     pub(super) rows: Vec<Row>,
 }
@@ -44,40 +45,41 @@ impl Sample {
     }
 }
 
-/// One thread.
+/// The state of one thread.
 pub(super) struct Row {
     pub(super) pid: i32,
     pub(super) tid: i32,
     pub(super) command: String,
     pub(super) facts: Facts,
-    /// The CPU it runs on, or ran on last.
+    /// Number of the CPU that the thread runs on, or ran on last.
     pub(super) cpu: Option<i32>,
-    /// Of one CPU, since the last sample.
+    /// CPU time since the last sample, in percent of one CPU.
     pub(super) cpu_percent: f64,
-    /// How much of the time since the last sample it waited for a CPU, if the kernel
-    /// measures that.
+    /// Percentage of the time since the last sample that the thread waited for a CPU, if
+    /// the kernel measures that.
     pub(super) wait_percent: Option<f64>,
-    /// As in `/proc/PID/stat`: 20 and the nice value, or -1 less the rt priority.
+    /// The field "priority" of `/proc/PID/stat`, see [`kernel_priority`].
     pub(super) kernel_priority: i64,
-    /// The control group, from the root of its hierarchy.
+    /// Path of the control group below the root of the hierarchy.
     pub(super) cgroup: Option<String>,
-    /// That group, or the one above it, in which it competes for CPU time.
-    pub(super) competes_in: Option<String>,
+    /// Path of the control group inside which the thread competes for CPU time.
+    pub(super) cpu_cgroup: Option<String>,
+    /// The lowest CPU limit of the control group and those above it.
     pub(super) quota: Option<Quota>,
-    /// How many periods the quota ended since the last sample.
+    /// Number of periods since the last sample in which the quota was used up.
     pub(super) throttled: u64,
-    /// "/autogroup-N", if its session competes as a whole.
+    /// The group of its session, "/autogroup-N", where autogroups count.
     pub(super) autogroup: Option<String>,
 }
 
 impl Row {
-    /// Whether it runs above its policy, as it holds a lock that a more urgent
-    /// thread waits for.
+    /// Whether the thread is boosted, as it holds a lock that a more urgent thread waits
+    /// for.
     pub(super) fn is_boosted(&self) -> bool {
-        self.kernel_priority < own_kernel_priority(&self.facts.status.current)
+        self.kernel_priority < kernel_priority(&self.facts.status.current)
     }
 
-    /// Whether a quota limits it, which rt threads escape.
+    /// Whether a quota limits the thread. Real-time threads escape quotas.
     pub(super) fn is_limited(&self) -> bool {
         self.quota.is_some() && self.facts.status.current.policy.is_fair()
     }
@@ -87,50 +89,49 @@ impl Row {
         self.facts.status.applied != self.facts.status.prio
     }
 
-    /// Whether the policy in force is not what the priority in force maps to.
-    pub(super) fn is_off_the_map(&self) -> bool {
+    /// Whether the policy in force is not that of the priority in force.
+    pub(super) fn has_policy_mismatch(&self) -> bool {
         let current = &self.facts.status.current;
         self.facts.status.applied.is_some_and(|prio| {
             let level = level(prio);
             let differs =
                 current.policy != level.policy.into() || current.rt_priority != level.rt_priority;
-            // Only then the policy has a nice value of its own.
+            // A level without a slice has no nice value of its own.
             differs || (level.slice_ns != 0 && current.nice != level.nice)
         })
     }
 }
 
-/// What `/proc/PID/stat` has as the priority of a thread that is not boosted: see
-/// proc_pid_stat(5).
-fn own_kernel_priority(params: &Params) -> i64 {
+/// Returns the field "priority" of `/proc/PID/stat`, see proc_pid_stat(5), of a thread
+/// that is not boosted: the nice value plus 20, or -1 minus the real-time priority. Lower
+/// is more urgent.
+pub(super) fn kernel_priority(params: &Params) -> i64 {
     if params.policy.is_rt() {
         -1 - i64::from(params.rt_priority)
     } else if params.policy.is_fair() {
         20 + i64::from(params.nice)
     } else {
-        // SCHED_DEADLINE, above which there is nothing.
+        // Nothing is more urgent than SCHED_DEADLINE.
         i64::MIN
     }
 }
 
-/// Takes samples, and keeps what the next one is compared with.
+/// Takes samples, and keeps what the next sample is compared with.
 pub(super) struct Sampler {
     device: Device,
     hierarchy: Option<Hierarchy>,
-    /// All processes if empty.
+    /// Ids of the processes to look at; all processes if empty.
     pids: Vec<i32>,
+    /// Time of the last sample.
     taken: Instant,
     threads: HashMap<(i32, u64), Times>,
     throttled: HashMap<PathBuf, u64>,
 }
 
 impl Sampler {
-    pub(super) fn new(pids: &[i32]) -> Result<Self, Failure> {
+    pub(super) fn new(pids: &[i32]) -> Result<Self, Error> {
         for pid in pids {
-            Process::new(*pid).map_err(|error| match error {
-                ProcError::NotFound(_) => format!("pid {pid}: no such process or thread"),
-                other => format!("pid {pid}: {other}"),
-            })?;
+            Process::new(*pid).map_err(|error| Error::of_thread(pid, error))?;
         }
         Ok(Self {
             device: Device::open()?,
@@ -142,10 +143,10 @@ impl Sampler {
         })
     }
 
-    /// Looks at all threads, or at those alone that have a Go priority.
-    pub(super) fn sample(&mut self, all: bool) -> Result<Sample, Failure> {
+    /// Looks at all threads, or only at those that have a Go priority.
+    pub(super) fn sample(&mut self, all: bool) -> Result<Sample, Error> {
         let now = Instant::now();
-        let mut next = Next {
+        let mut next = Baseline {
             seconds: now.duration_since(self.taken).as_secs_f64(),
             threads: HashMap::new(),
             throttled: HashMap::new(),
@@ -154,15 +155,13 @@ impl Sampler {
 
         let mut rows = Vec::new();
         for process in self.processes()? {
-            // Whatever ends while it is looked at is left out.
+            // A process that ends meanwhile is left out.
             let Ok(tasks) = process.tasks() else { continue };
             for task in tasks.filter_map(Result::ok) {
                 match self.row(&process, &task, all, &mut next) {
                     Ok(row) => rows.extend(row),
                     Err(RowError::Ended) => continue,
-                    Err(RowError::Other(error)) => {
-                        return Err(format!("pid {}: {error}", task.tid).into())
-                    }
+                    Err(RowError::Other(error)) => return Err(Error::of_thread(task.tid, error)),
                 }
             }
         }
@@ -191,15 +190,15 @@ impl Sampler {
         process: &Process,
         task: &Task,
         all: bool,
-        next: &mut Next,
+        next: &mut Baseline,
     ) -> Result<Option<Row>, RowError> {
         let target = Target::Tid(task.tid);
         if !all && self.device.get(target)?.prio.is_none() {
             return Ok(None);
         }
         let facts = Facts::read(&self.device, target)?;
-        // The directory is older than the answers, and still there: the id was not
-        // in use by another thread meanwhile.
+        // The directory was there before the answers, and is still there: they are of the
+        // same thread.
         let stat = task.stat()?;
 
         let times = Times::new(task.schedstat().ok(), &stat);
@@ -213,7 +212,7 @@ impl Sampler {
         let cgroup = Hierarchy::path(of_task("cgroup").as_ref())?;
         let placed = self.hierarchy.as_ref().zip(cgroup.as_ref());
         let quota = placed.and_then(|(hierarchy, path)| hierarchy.tightest_quota(path));
-        let competes_in = placed.and_then(|(hierarchy, path)| hierarchy.competes_in(path));
+        let cpu_cgroup = placed.and_then(|(hierarchy, path)| hierarchy.cpu_cgroup(path));
         let throttled = quota
             .as_ref()
             .map_or(0, |quota| self.throttled(quota, next));
@@ -226,19 +225,19 @@ impl Sampler {
             kernel_priority: stat.priority,
             command: printable(&stat.comm),
             facts,
-            // It counts in the root group alone.
-            autogroup: (next.autogroup && competes_in.is_none())
+            // An autogroup counts in the root group alone.
+            autogroup: (next.autogroup && cpu_cgroup.is_none())
                 .then(|| autogroup(process.pid))
                 .flatten(),
-            competes_in: competes_in.or_else(|| placed.map(|_| "/".to_owned())),
+            cpu_cgroup: cpu_cgroup.or_else(|| placed.map(|_| "/".to_owned())),
             cgroup,
             quota,
             throttled,
         }))
     }
 
-    /// How many periods a quota ended since the last sample.
-    fn throttled(&self, quota: &Quota, next: &mut Next) -> u64 {
+    /// Returns the number of periods since the last sample in which a quota was used up.
+    fn throttled(&self, quota: &Quota, next: &mut Baseline) -> u64 {
         let before = self.throttled.get(&quota.cgroup).copied();
         let now = *next
             .throttled
@@ -248,16 +247,16 @@ impl Sampler {
     }
 }
 
-/// What the next sample is compared with.
-struct Next {
-    /// Since the last one.
+/// The values of a sample that the next one is compared with.
+struct Baseline {
+    /// Seconds since the last sample.
     seconds: f64,
     threads: HashMap<(i32, u64), Times>,
     throttled: HashMap<PathBuf, u64>,
     autogroup: bool,
 }
 
-/// Why there is no row for a thread.
+/// Why a sample has no row for a thread.
 enum RowError {
     Ended,
     Other(ThreadError),
@@ -265,7 +264,7 @@ enum RowError {
 
 impl From<ProcError> for RowError {
     fn from(_: ProcError) -> Self {
-        // All may read these files, as long as they are there.
+        // Everybody may read these files as long as the thread lives.
         Self::Ended
     }
 }
@@ -285,7 +284,7 @@ impl From<RequestError> for RowError {
     }
 }
 
-/// How long a thread ran, and waited for a CPU, in nanoseconds.
+/// The time that a thread ran, and that it waited for a CPU, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Times {
     ran: u64,
@@ -294,8 +293,8 @@ struct Times {
 
 impl Times {
     fn new(schedstat: Option<Schedstat>, stat: &Stat) -> Self {
-        // Without CONFIG_SCHED_INFO there is none, and while that is off nothing but
-        // zeros are in it.
+        // Without CONFIG_SCHED_INFO there is no such file, and while that is switched off
+        // the file has only zeros.
         match schedstat.filter(|schedstat| schedstat.pcount != 0) {
             Some(schedstat) => Self {
                 ran: schedstat.sum_exec_runtime,
@@ -308,7 +307,7 @@ impl Times {
         }
     }
 
-    /// What has been added since `before`.
+    /// Returns the time added since `before`.
     fn since(&self, before: &Self) -> Self {
         let waited = self.waited.zip(before.waited);
         Self {
@@ -318,7 +317,7 @@ impl Times {
     }
 }
 
-/// The autogroup of a process.
+/// Reads the autogroup of a process.
 fn autogroup(pid: i32) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/autogroup")).ok()?;
     Some(text.split_whitespace().next()?.to_owned())
@@ -327,17 +326,17 @@ fn autogroup(pid: i32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::top::made_up;
+    use crate::top::fixture;
 
     #[test]
     fn a_thread_above_its_own_priority_is_boosted() {
-        let mut row = made_up::row(42, Some(20));
+        let mut row = fixture::row(42, Some(20));
         row.kernel_priority = 32;
         assert!(!row.is_boosted());
         row.kernel_priority = -4;
         assert!(row.is_boosted());
 
-        let mut row = made_up::row(42, Some(50));
+        let mut row = fixture::row(42, Some(50));
         row.kernel_priority = -4;
         assert!(!row.is_boosted());
         row.kernel_priority = -17;
@@ -345,14 +344,14 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_the_priority_does_not_map_to_are_off_the_map() {
+    fn parameters_that_are_not_those_of_the_priority_are_a_mismatch() {
         for prio in [0, 15, 16, 32, 47, 48, 63] {
-            let mut row = made_up::row(42, Some(prio));
-            assert!(!row.is_off_the_map(), "{prio}");
+            let mut row = fixture::row(42, Some(prio));
+            assert!(!row.has_policy_mismatch(), "{prio}");
             row.facts.status.current.policy = gosched::sched::SchedPolicy::from_number(3);
-            assert!(row.is_off_the_map(), "{prio}");
+            assert!(row.has_policy_mismatch(), "{prio}");
         }
-        assert!(!made_up::row(42, None).is_off_the_map());
+        assert!(!fixture::row(42, None).has_policy_mismatch());
     }
 
     #[test]

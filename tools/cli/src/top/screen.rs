@@ -22,7 +22,7 @@ use ratatui::style::Style;
 use ratatui::text::Text;
 use ratatui::widgets::Cell;
 use ratatui::widgets::Paragraph;
-use ratatui::widgets::Row as Line;
+use ratatui::widgets::Row as TableRow;
 use ratatui::widgets::Table;
 use ratatui::widgets::TableState;
 use ratatui::widgets::Wrap;
@@ -30,7 +30,6 @@ use ratatui::DefaultTerminal;
 use ratatui::Frame;
 
 use super::column::marks;
-use super::column::SortKey;
 use super::column::COLUMNS;
 use super::column::LEGEND;
 use super::sample::Row;
@@ -38,17 +37,17 @@ use super::sample::Sample;
 use super::sample::Sampler;
 use super::sorted;
 use super::summary;
+use crate::args::SortKey;
 use crate::args::Top;
+use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::Failure;
 
-/// How soon a signal is seen.
+/// The longest time until a signal is seen.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 const KEYS: &str = "q quit  a all threads  s sort by another  up, down, home, end move";
 
-/// The terminal, which is given back as it was when dropped; ratatui does so after
-/// a panic.
+/// The terminal. Dropping the screen restores the terminal; ratatui does so after a panic.
 pub(super) struct Screen {
     terminal: DefaultTerminal,
     interrupt: Interrupt,
@@ -80,17 +79,17 @@ impl Screen {
         })
     }
 
-    /// Shows samples until the user has seen enough.
-    pub(super) fn show(&mut self, sampler: &mut Sampler) -> Result<(), Failure> {
+    /// Shows samples until the user quits, or the last update is shown.
+    pub(super) fn show(&mut self, sampler: &mut Sampler) -> Result<(), Error> {
         let mut sample = sampler.sample(self.view.all)?;
         let mut due = Instant::now() + self.interval;
         loop {
             sample = sorted(sample, self.view.sort);
             self.terminal.draw(|frame| self.view.draw(frame, &sample))?;
             match self.wait(due)? {
-                Next::Quit => return Ok(()),
-                Next::Redraw => continue,
-                Next::Sample => (),
+                Action::Quit => return Ok(()),
+                Action::Redraw => continue,
+                Action::Sample => (),
             }
             if let Some(left) = &mut self.updates_left {
                 *left -= 1;
@@ -103,35 +102,36 @@ impl Screen {
         }
     }
 
-    fn wait(&mut self, due: Instant) -> io::Result<Next> {
+    /// Waits for a key, a signal, or the time of the next sample.
+    fn wait(&mut self, due: Instant) -> io::Result<Action> {
         loop {
             if self.interrupt.wait(Duration::ZERO)?.is_some() {
-                return Ok(Next::Quit);
+                return Ok(Action::Quit);
             }
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Ok(Next::Sample);
+                return Ok(Action::Sample);
             }
             if !event::poll(left.min(LOOK_EVERY))? {
                 continue;
             }
             return Ok(match event::read()? {
                 Event::Key(key) if key.kind == KeyEventKind::Press => self.view.press(key),
-                _ => Next::Redraw,
+                _ => Action::Redraw,
             });
         }
     }
 }
 
-/// What to do now.
+/// The next step of the loop of the screen.
 #[derive(Debug, PartialEq)]
-enum Next {
+enum Action {
     Redraw,
     Sample,
     Quit,
 }
 
-/// What the user wants to see.
+/// What is shown, as chosen by options and keys.
 struct View {
     all: bool,
     sort: SortKey,
@@ -140,15 +140,16 @@ struct View {
 }
 
 impl View {
-    fn press(&mut self, key: KeyEvent) -> Next {
+    /// Handles a key.
+    fn press(&mut self, key: KeyEvent) -> Action {
         match key.code {
-            KeyCode::Char('q') | KeyCode::Esc => return Next::Quit,
+            KeyCode::Char('q') | KeyCode::Esc => return Action::Quit,
             KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-                return Next::Quit
+                return Action::Quit
             }
             KeyCode::Char('a') => {
                 self.all = !self.all;
-                return Next::Sample;
+                return Action::Sample;
             }
             KeyCode::Char('s') => self.sort = self.sort.next(),
             KeyCode::Up => self.table.select_previous(),
@@ -157,7 +158,7 @@ impl View {
             KeyCode::End => self.table.select_last(),
             _ => (),
         }
-        Next::Redraw
+        Action::Redraw
     }
 
     fn draw(&mut self, frame: &mut Frame<'_>, sample: &Sample) {
@@ -175,12 +176,12 @@ impl View {
             Paragraph::new(above.join("\n")).style(self.style(loud)),
             top,
         );
-        let lines = sample.rows.iter().map(|row| self.line(row, sample));
+        let lines = sample.rows.iter().map(|row| self.table_row(row, sample));
         let heading = COLUMNS
             .iter()
             .map(|column| aligned(column.numeric, column.heading.to_owned()));
         let table = Table::new(lines, widths(sample))
-            .header(Line::new(heading).style(Modifier::BOLD))
+            .header(TableRow::new(heading).style(Modifier::BOLD))
             .row_highlight_style(Modifier::REVERSED);
         frame.render_stateful_widget(table, middle, &mut self.table);
         frame.render_widget(Paragraph::new(LEGEND).wrap(Wrap::default()), legend);
@@ -188,11 +189,11 @@ impl View {
         frame.render_widget(Paragraph::new(sort), bottom);
     }
 
-    fn line(&self, row: &Row, sample: &Sample) -> Line<'static> {
+    fn table_row(&self, row: &Row, sample: &Sample) -> TableRow<'static> {
         let cells = COLUMNS
             .iter()
             .map(|column| aligned(column.numeric, (column.cell)(row, sample)));
-        Line::new(cells).style(self.style(colour(&marks(row, sample))))
+        TableRow::new(cells).style(self.style(colour(&marks(row, sample))))
     }
 
     fn style(&self, colour: Option<Color>) -> Style {
@@ -203,8 +204,8 @@ impl View {
     }
 }
 
-/// How bad what the marks say is: red where a thread does not get what was asked
-/// for, yellow where it gets something else as well.
+/// Returns the colour for marks: red where a thread does not get what was asked for,
+/// yellow where something else is worth knowing.
 fn colour(marks: &str) -> Option<Color> {
     if marks.contains(['!', 'P', 'T', 'X']) {
         Some(Color::Red)
@@ -224,7 +225,7 @@ fn aligned(right: bool, text: String) -> Cell<'static> {
     Cell::new(Text::from(text).alignment(alignment))
 }
 
-/// As wide as the widest cell.
+/// Returns the widths of the columns: each is as wide as its widest cell.
 fn widths(sample: &Sample) -> Vec<Constraint> {
     COLUMNS
         .iter()
@@ -246,7 +247,7 @@ mod tests {
     use ratatui::Terminal;
 
     use super::*;
-    use crate::top::made_up;
+    use crate::top::fixture;
 
     fn view(colours: bool) -> View {
         View {
@@ -265,7 +266,7 @@ mod tests {
         terminal.backend().buffer().clone()
     }
 
-    /// The lines on the screen, without what is only colour.
+    /// Returns the lines on the screen, without colours.
     fn text(buffer: &Buffer) -> Vec<String> {
         let cells: Vec<&str> = buffer.content().iter().map(|cell| cell.symbol()).collect();
         cells
@@ -274,11 +275,11 @@ mod tests {
             .collect()
     }
 
-    /// One thread as it should be, and one that does not get what it asked for.
+    /// Returns a thread whose priority is in force, and one whose priority is not.
     fn two_threads() -> Sample {
-        let mut held = made_up::row(43, Some(50));
-        held.facts.status.applied = gosched::policy::GoPrio::new(47);
-        made_up::sample(vec![made_up::row(42, Some(50)), held])
+        let mut pending = fixture::row(43, Some(50));
+        pending.facts.status.applied = gosched::policy::GoPrio::new(47);
+        fixture::sample(vec![fixture::row(42, Some(50)), pending])
     }
 
     #[test]
@@ -310,13 +311,13 @@ mod tests {
     fn keys_do_what_the_last_line_says() {
         let mut view = view(true);
         let mut press = |code| view.press(KeyEvent::from(code));
-        assert_eq!(press(KeyCode::Char('q')), Next::Quit);
-        assert_eq!(press(KeyCode::Char('s')), Next::Redraw);
-        assert_eq!(press(KeyCode::Char('a')), Next::Sample);
-        assert_eq!(press(KeyCode::Char('c')), Next::Redraw);
+        assert_eq!(press(KeyCode::Char('q')), Action::Quit);
+        assert_eq!(press(KeyCode::Char('s')), Action::Redraw);
+        assert_eq!(press(KeyCode::Char('a')), Action::Sample);
+        assert_eq!(press(KeyCode::Char('c')), Action::Redraw);
         assert_eq!(view.sort, SortKey::Cpu);
         assert!(view.all);
         let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(view.press(control_c), Next::Quit);
+        assert_eq!(view.press(control_c), Action::Quit);
     }
 }

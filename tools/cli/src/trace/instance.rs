@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A trace buffer of one's own in tracefs, see Documentation/trace/ftrace.rst of
-//! the kernel.
+//! An instance of tracefs: a trace buffer beside the system's, see
+//! Documentation/trace/ftrace.rst of the kernel.
 
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
-use std::io;
 use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
@@ -15,11 +14,12 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process;
 
-use crate::complain;
+use crate::error::TraceError;
+use crate::output::complain;
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
-/// What a new instance may have taken over from the global one.
+/// Options that the output is read with; a new instance has those of the system's buffer.
 const OPTIONS: [&str; 7] = [
     "context-info",
     "irq-info",
@@ -30,29 +30,12 @@ const OPTIONS: [&str; 7] = [
     "nolatency-format",
 ];
 
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum TraceError {
-    #[error(
-        "there is no {TRACEFS}/instances: run \"mount -t tracefs tracefs {TRACEFS}\" as root, \
-         on a kernel with CONFIG_TRACING"
-    )]
-    NoTracefs,
-    #[error("no permission to trace: run as root")]
-    NotPermitted,
-    #[error(
-        "this kernel has no tracepoints of go_sched: run \"gosched check\" to see what is missing"
-    )]
-    NoTracepoints,
-    #[error("{0}: {1}")]
-    Os(PathBuf, io::Error),
-}
-
-/// The buffer, which records until it is dropped.
+/// The buffer, which records until the instance is dropped.
 pub(super) struct Instance {
-    // In this order: the kernel keeps a directory with an open file.
+    // Dropped first: the kernel keeps a directory with an open file.
     pipe: File,
     dir: Dir,
-    /// Half a line, whose rest is still to come.
+    /// The first part of a line whose end has not been read yet.
     rest: String,
 }
 
@@ -70,11 +53,11 @@ impl Instance {
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(&path)
-            .map_err(|error| TraceError::Os(path, error))?;
+            .map_err(|error| TraceError::Os { path, error })?;
         dir.write("events/task/task_newtask/enable", "1")?;
         dir.write("events/go_sched/enable", "1")
             .map_err(|error| match error {
-                TraceError::Os(_, error) if error.kind() == ErrorKind::NotFound => {
+                TraceError::Os { error, .. } if error.kind() == ErrorKind::NotFound => {
                     TraceError::NoTracepoints
                 }
                 other => other,
@@ -91,8 +74,7 @@ impl Instance {
         self.dir.write("tracing_on", "0")
     }
 
-    /// Takes the lines that are complete by now out of the buffer, the first one
-    /// first; none when there are none.
+    /// Takes the complete lines out of the buffer, oldest first.
     pub(super) fn read(&mut self) -> Result<Vec<String>, TraceError> {
         let mut chunk = [0; 64 << 10];
         let length = match self.pipe.read(&mut chunk) {
@@ -102,9 +84,12 @@ impl Instance {
             {
                 0
             }
-            Err(error) => return Err(TraceError::Os(self.dir.0.join("trace_pipe"), error)),
+            Err(error) => {
+                let path = self.dir.0.join("trace_pipe");
+                return Err(TraceError::Os { path, error });
+            }
         };
-        // Names of tasks may be any bytes, and each must stay one character.
+        // The name of a task may be any bytes, each of which must stay one character.
         let text = chunk[..length].iter().map(|byte| {
             if byte.is_ascii() {
                 char::from(*byte)
@@ -123,7 +108,7 @@ impl Instance {
     }
 }
 
-/// The directory of the buffer, which is removed when dropped.
+/// The directory of the instance, which is removed when dropped.
 struct Dir(PathBuf);
 
 impl Dir {
@@ -132,21 +117,21 @@ impl Dir {
         match fs::create_dir(&path) {
             Ok(()) => Ok(Self(path)),
             Err(error) => Err(match error.kind() {
-                ErrorKind::NotFound => TraceError::NoTracefs,
+                ErrorKind::NotFound => TraceError::NoTracefs(TRACEFS),
                 ErrorKind::PermissionDenied => TraceError::NotPermitted,
-                _ => TraceError::Os(path, error),
+                _ => TraceError::Os { path, error },
             }),
         }
     }
 
     fn write(&self, file: &str, text: &str) -> Result<(), TraceError> {
         let path = self.0.join(file);
-        // Never creates one, as fs::write() does.
+        // Unlike fs::write(), this never creates the file.
         OpenOptions::new()
             .write(true)
             .open(&path)
             .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(|error| TraceError::Os(path, error))
+            .map_err(|error| TraceError::Os { path, error })
     }
 }
 

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading the command line.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::Arg;
+use clap::ArgAction;
+use clap::Command;
+use clap::CommandFactory;
+use clap::FromArgMatches;
+
+use super::Args;
+use crate::exit;
+use crate::output::complain;
+
+/// A command line that no verb runs for: a wrong one, or a request for help.
+pub(crate) struct Misuse {
+    error: clap::Error,
+    exit: u8,
+}
+
+/// The verbs that write no JSON.
+const WITHOUT_JSON: [&str; 4] = ["completions", "man", "run", "systemd"];
+
+/// Returns the command line for clap. The help of the verbs that write no JSON leaves
+/// out `--json`.
+pub(crate) fn command() -> Command {
+    WITHOUT_JSON.iter().fold(Args::command(), |command, verb| {
+        command.mut_subcommand(verb, |verb| {
+            // An argument of a verb takes the place of a global one.
+            verb.arg(
+                Arg::new("json")
+                    .long("json")
+                    .action(ArgAction::SetTrue)
+                    .hide(true),
+            )
+        })
+    })
+}
+
+/// Reads the arguments of this process.
+pub(crate) fn parse() -> Result<Args, Misuse> {
+    parse_from(std::env::args_os()).map_err(|error| {
+        // clap does not tell which verb it had read before the error.
+        let verb = std::env::args_os()
+            .skip(1)
+            .find(|arg| !arg.as_encoded_bytes().starts_with(b"-"));
+        let exit = if verb.is_some_and(|verb| verb == "run") {
+            exit::RUN_FAILURE
+        } else {
+            exit::FAILURE
+        };
+        Misuse { error, exit }
+    })
+}
+
+fn parse_from(words: impl Iterator<Item = OsString>) -> Result<Args, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(words)?;
+    let args = Args::from_arg_matches(&matches)?;
+    match matches.subcommand_name() {
+        Some(verb) if args.json && WITHOUT_JSON.contains(&verb) => Err(command.error(
+            ErrorKind::ArgumentConflict,
+            format!("{verb} writes no JSON: leave out --json"),
+        )),
+        _ => Ok(args),
+    }
+}
+
+impl Misuse {
+    /// Prints the error or the help; returns the exit status.
+    pub(crate) fn report(self) -> ExitCode {
+        match (self.error.kind(), self.error.source()) {
+            // The sentence of ArgumentError says more than clap's three lines.
+            (ErrorKind::ValueValidation, Some(reason)) => complain(&reason),
+            // Nobody is left to tell when this fails.
+            _ => drop(self.error.print()),
+        }
+        if self.error.use_stderr() {
+            ExitCode::from(self.exit)
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn json_is_for_the_verbs_that_offer_it_wherever_it_stands() {
+        let parse = |line: &str| parse_from(line.split(' ').map(OsString::from));
+        for line in ["gosched --json map", "gosched map --json"] {
+            assert!(parse(line).is_ok_and(|args| args.json), "{line}");
+        }
+        for verb in command().get_subcommands().map(Command::get_name) {
+            let help = parse(&format!("gosched {verb} --help"));
+            let help = help.err().expect("help is an error to clap").to_string();
+            let offered = help.contains("--json");
+            assert_eq!(offered, !WITHOUT_JSON.contains(&verb), "{verb}");
+        }
+        for line in ["gosched --json run 8 true", "gosched run --json 8 true"] {
+            let refused = parse(line).err().expect("run writes no JSON");
+            assert_eq!(refused.kind(), ErrorKind::ArgumentConflict, "{line}");
+        }
+        let passed_on = parse("gosched run 8 -- true --json");
+        assert!(passed_on.is_ok_and(|args| !args.json));
+    }
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Values of arguments.
+
+use std::num::NonZeroU32;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use gosched::policy::GoPrio;
+use gosched::thread::ThreadId;
+
+/// Why a text is not a value of its argument.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ArgumentError {
+    #[error("priority {0} is outside 0..{max} (higher = more urgent)", max = GoPrio::MAX.get())]
+    PrioOutOfRange(i64),
+    #[error("priority '{0}' is not a number 0..{max} (higher = more urgent)", max = GoPrio::MAX.get())]
+    NotAPrio(String),
+    #[error(
+        "priority {prio} is above the ceiling {ceiling}, so that the command could not come back to it: \
+         give a ceiling of {prio} or more",
+        prio = prio.get(),
+        ceiling = ceiling.get()
+    )]
+    AboveCeiling { prio: GoPrio, ceiling: GoPrio },
+    #[error("'{0}' is not a number of seconds from 0.01 to 3600")]
+    NotAnInterval(String),
+    #[error("'{0}' is not a number of updates, 1 or more")]
+    NotACount(String),
+    #[error("'{0}' is not a process id")]
+    NotAProcess(String),
+    #[error("'{0}' is not the name of a service: write it without a path, such as etcd.service")]
+    NotAName(String),
+    #[error("{0} is not a service: other units run nothing that has a priority")]
+    NotAService(String),
+    #[error("'{0}' is not a quota such as 200%, of one CPU")]
+    NotAQuota(String),
+}
+
+/// A priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prio(pub(crate) GoPrio);
+
+impl Prio {
+    /// Refuses a priority that the ceiling of the same command would not allow.
+    pub(crate) fn check_ceiling(self, ceiling: Self) -> Result<(), ArgumentError> {
+        let (Self(prio), Self(ceiling)) = (self, ceiling);
+        if prio > ceiling {
+            return Err(ArgumentError::AboveCeiling { prio, ceiling });
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Prio {
+    type Err = ArgumentError;
+
+    fn from_str(text: &str) -> Result<Self, ArgumentError> {
+        let number: i64 = text
+            .parse()
+            .map_err(|_| ArgumentError::NotAPrio(text.to_owned()))?;
+        u32::try_from(number)
+            .ok()
+            .and_then(GoPrio::new)
+            .map(Self)
+            .ok_or(ArgumentError::PrioOutOfRange(number))
+    }
+}
+
+/// A ceiling; `None` is the highest priority that a thread owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CeilingPrio(pub(crate) Option<GoPrio>);
+
+impl FromStr for CeilingPrio {
+    type Err = ArgumentError;
+
+    fn from_str(text: &str) -> Result<Self, ArgumentError> {
+        match text {
+            "none" => Ok(Self(None)),
+            number => number.parse().map(|Prio(prio)| Self(Some(prio))),
+        }
+    }
+}
+
+/// The key that the table of `gosched top` is sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SortKey {
+    /// Priority in force, highest first
+    Priority,
+    /// CPU time, most first
+    Cpu,
+    /// Time waited for a CPU, most first
+    Wait,
+    /// Thread id
+    Tid,
+    /// Name of the command
+    Command,
+}
+
+/// Reads a number of updates.
+pub(super) fn parse_count(text: &str) -> Result<NonZeroU32, ArgumentError> {
+    text.parse()
+        .map_err(|_| ArgumentError::NotACount(text.to_owned()))
+}
+
+/// Reads the id of a process, without an inode.
+pub(super) fn parse_pid(text: &str) -> Result<i32, ArgumentError> {
+    text.parse()
+        .ok()
+        .filter(|id: &ThreadId| id.inode.is_none())
+        .map(|id| id.pid)
+        .ok_or_else(|| ArgumentError::NotAProcess(text.to_owned()))
+}
+
+/// The time between two updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interval(pub(crate) Duration);
+
+impl FromStr for Interval {
+    type Err = ArgumentError;
+
+    fn from_str(text: &str) -> Result<Self, ArgumentError> {
+        text.parse()
+            .ok()
+            .filter(|seconds| (0.01..=3600.0).contains(seconds))
+            .map(|seconds| Self(Duration::from_secs_f64(seconds)))
+            .ok_or_else(|| ArgumentError::NotAnInterval(text.to_owned()))
+    }
+}
+
+/// The name of a service, ending in `.service`.
+#[derive(Clone, Debug)]
+pub(crate) struct Service(pub(crate) String);
+
+impl FromStr for Service {
+    type Err = ArgumentError;
+
+    fn from_str(text: &str) -> Result<Self, ArgumentError> {
+        // unit_name_is_valid() of systemd.
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
+        if text.is_empty() || text.starts_with(['.', '-', '@']) || !text.bytes().all(valid) {
+            return Err(ArgumentError::NotAName(text.to_owned()));
+        }
+        const OTHERS: [&str; 10] = [
+            ".automount",
+            ".device",
+            ".mount",
+            ".path",
+            ".scope",
+            ".slice",
+            ".socket",
+            ".swap",
+            ".target",
+            ".timer",
+        ];
+        if OTHERS.iter().any(|suffix| text.ends_with(suffix)) {
+            return Err(ArgumentError::NotAService(text.to_owned()));
+        }
+        let name = text.strip_suffix(".service").unwrap_or(text);
+        Ok(Self(format!("{name}.service")))
+    }
+}
+
+/// A limit of CPU time in percent of one CPU, at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Quota(pub(crate) u32);
+
+impl FromStr for Quota {
+    type Err = ArgumentError;
+
+    fn from_str(text: &str) -> Result<Self, ArgumentError> {
+        text.strip_suffix('%')
+            .and_then(|number| number.parse().ok())
+            .filter(|percent| *percent > 0)
+            .map(Self)
+            .ok_or_else(|| ArgumentError::NotAQuota(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_priority_is_0_to_63() {
+        assert_eq!("0".parse(), Ok(Prio(GoPrio::MIN)));
+        assert_eq!("63".parse(), Ok(Prio(GoPrio::MAX)));
+        for (text, number) in [("64", 64), ("-1", -1), ("4294967296", 1 << 32)] {
+            let error = ArgumentError::PrioOutOfRange(number);
+            assert_eq!(text.parse::<Prio>(), Err(error));
+        }
+        let error = ArgumentError::NotAPrio("high".to_owned());
+        assert_eq!("high".parse::<Prio>(), Err(error));
+    }
+
+    #[test]
+    fn an_interval_is_a_time_that_passes() {
+        assert_eq!("0.5".parse(), Ok(Interval(Duration::from_millis(500))));
+        for wrong in ["0", "-1", "nan", "inf", "3601", "soon"] {
+            let error = ArgumentError::NotAnInterval(wrong.to_owned());
+            assert_eq!(wrong.parse::<Interval>(), Err(error));
+        }
+    }
+
+    #[test]
+    fn a_ceiling_is_a_priority_or_none() {
+        assert_eq!("63".parse(), Ok(CeilingPrio(Some(GoPrio::MAX))));
+        assert_eq!("none".parse(), Ok(CeilingPrio(None)));
+        let error = ArgumentError::PrioOutOfRange(64);
+        assert_eq!("64".parse::<CeilingPrio>(), Err(error));
+    }
+}

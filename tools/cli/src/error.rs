@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Errors of the verbs. Their texts are what the user reads;
+//! docs/troubleshooting.md has an entry for each.
+
+use std::fmt::Display;
+use std::io;
+use std::path::PathBuf;
+
+use gosched::error::FindError;
+use gosched::error::OpenError;
+use gosched::error::RequestError;
+use gosched::Device;
+use procfs::ProcError;
+
+use crate::args::ArgumentError;
+
+/// Why a verb could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error("pid {id}: {error}")]
+    Thread { id: String, error: ThreadError },
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    #[error("top needs a terminal: use --batch to write to a file or a pipe")]
+    NoTerminal,
+    #[error("cannot write {path}: {error}", path = .path.display())]
+    Write { path: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Proc(#[from] ProcError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Error {
+    /// Returns the error of one thread, or of a process, that the user knows by `id`.
+    pub(crate) fn of_thread(id: impl Display, error: impl Into<ThreadError>) -> Self {
+        Self::Thread {
+            id: id.to_string(),
+            error: error.into(),
+        }
+    }
+
+    /// Whether whoever read standard output has gone.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Why nothing was done to a thread.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ThreadError {
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Proc(ProcError),
+}
+
+impl From<ProcError> for ThreadError {
+    fn from(error: ProcError) -> Self {
+        match error {
+            ProcError::NotFound(_) => Self::Find(FindError::NotFound),
+            other => Self::Proc(other),
+        }
+    }
+}
+
+impl ThreadError {
+    /// Whether the thread has ended.
+    pub(crate) fn is_end(&self) -> bool {
+        matches!(
+            self,
+            Self::Request(RequestError::NoSuchThread) | Self::Find(FindError::NotFound)
+        )
+    }
+}
+
+/// Why `gosched systemd` writes no drop-in for a service.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServiceError {
+    #[error("cannot run systemd-analyze, of the package systemd: {0}")]
+    NoAnalyze(io::Error),
+    #[error("systemd-analyze: {0}")]
+    Analyze(String),
+    #[error("there is no unit file of {service} {place}: see \"systemctl list-unit-files\"")]
+    NoUnit { service: String, place: String },
+    #[error("{0} has no ExecStart=, and so nothing to set")]
+    NoCommand(String),
+    #[error(
+        "ExecStart= of {0} names its own argv[0] with \"@\", which gosched run cannot pass on: \
+         write it without, in a drop-in of your own, first"
+    )]
+    OwnName(String),
+    #[error(
+        "ExecStart= of {0} has several commands in one line: write a line for each, in a drop-in \
+         of your own, first"
+    )]
+    SeveralCommands(String),
+    #[error(
+        "CapabilityBoundingSet= of {0} lacks CAP_SYS_NICE, which a ceiling takes: add it in a \
+         drop-in of your own first"
+    )]
+    NoCapability(String),
+    #[error(
+        "PrivateUsers= of {0} leaves it no CAP_SYS_NICE outside of itself, which a ceiling takes: \
+         set PrivateUsers=no in a drop-in of your own first"
+    )]
+    PrivateUsers(String),
+    #[error(
+        "RootDirectory= or RootImage= of {service} hides gosched and {device} from it: put both in \
+         there, and \"gosched run {prio} --ceiling {ceiling} --\" before the command of its ExecStart=",
+        device = Device::PATH
+    )]
+    OwnRoot {
+        service: String,
+        prio: u32,
+        ceiling: u32,
+    },
+    #[error("systemd starts no program of the name {0:?}: install gosched elsewhere")]
+    ProgramName(PathBuf),
+}
+
+/// Why `gosched trace` cannot record, or is not complete.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TraceError {
+    #[error(
+        "there is no {0}/instances: run \"mount -t tracefs tracefs {0}\" as root, on a kernel with \
+         CONFIG_TRACING"
+    )]
+    NoTracefs(&'static str),
+    #[error("no permission to trace: run as root")]
+    NotPermitted,
+    #[error(
+        "this kernel has no tracepoints of go_sched: run \"gosched check\" to see what is missing"
+    )]
+    NoTracepoints,
+    #[error("events were lost, see above: give them more room with --buffer-kb")]
+    Lost,
+    #[error("{path}: {error}", path = .path.display())]
+    Os { path: PathBuf, error: io::Error },
+}
