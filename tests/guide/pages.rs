@@ -2,11 +2,6 @@
 
 //! The pages: what is in them, and what can be said of them without a command.
 
-use std::fmt::Display;
-
-use gosched::error::FindError;
-use gosched::error::OpenError;
-use gosched::error::RequestError;
 use libtest_mimic::Failed;
 use pulldown_cmark::CodeBlockKind;
 use pulldown_cmark::Event;
@@ -57,27 +52,6 @@ const EXAMPLES: &str = concat!(
     include_str!("../../go/maxprocs/example_test.go")
 );
 
-/// What has messages of the command that no library can be made to return.
-const SOURCES: [&str; 4] = [
-    include_str!("../../tools/cli/src/systemd.rs"),
-    include_str!("../../tools/cli/src/systemd/unit.rs"),
-    include_str!("../../tools/cli/src/trace.rs"),
-    include_str!("../../tools/cli/src/trace/instance.rs"),
-];
-/// What is fixed in these messages: each is in the sources, and on a page.
-const IN_SOURCES: [&str; 10] = [
-    "there is no unit file of",
-    "has no ExecStart=",
-    "lacks CAP_SYS_NICE",
-    "names its own argv[0]",
-    "has several commands in one line",
-    "leaves it no CAP_SYS_NICE",
-    "hides gosched",
-    "starts no program of the name",
-    "has no tracepoints",
-    "events were lost",
-];
-
 /// The kind of block whose commands run here.
 pub(crate) const GUEST: &str = "console";
 /// Those whose commands the test of the packages runs, which has them from docs/commands.
@@ -92,7 +66,8 @@ const PACKAGES: [&str; 5] = [
 const ELSEWHERE: &str = "console elsewhere";
 /// One that is a part of an example of the Go package.
 const GO: &str = "go";
-/// One with messages that no command here can be made to print.
+/// One with messages that no command here can be made to print. tools/cli/src/documented.rs
+/// compares them with those of the command.
 const MESSAGE: &str = "message";
 /// One with messages of the Go package, which go/troubleshooting_test.go compares.
 const GO_MESSAGE: &str = "message go";
@@ -235,69 +210,6 @@ pub(crate) fn check_go_code() -> Result<(), Failed> {
         }
     }
     Ok(())
-}
-
-pub(crate) fn check_messages() -> Result<(), Failed> {
-    let of_4711 = |error: &dyn Display| format!("gosched: pid 4711: {error}");
-    let messages = [
-        format!("gosched: {}", OpenError::VersionMismatch { module: 0 }),
-        format!("gosched: {}", OpenError::VersionMismatch { module: 2 }),
-        of_4711(&RequestError::UnknownRequest),
-        of_4711(&RequestError::UnknownPart),
-        of_4711(&RequestError::NoSuchThread),
-        of_4711(&RequestError::SchedExt),
-        of_4711(&RequestError::NoMapping),
-        of_4711(&FindError::NeverComplete),
-        of_4711(&FindError::NoDescriptors),
-        format!("gosched: pid 4711:12: {}", FindError::NoPidfs),
-    ];
-    let shown: Vec<Block> = blocks()
-        .map(|(_, block)| block)
-        .filter(|block| block.kind == MESSAGE)
-        .collect();
-    let mut shown: Vec<&str> = shown.iter().flat_map(|block| block.text.lines()).collect();
-    for message in &messages {
-        let before = shown.len();
-        shown.retain(|line| line != message);
-        if shown.len() == before {
-            return Err(format!("no page explains: {message}").into());
-        }
-    }
-    let sources = SOURCES.map(with_whole_texts);
-    let said = |line: &&str| {
-        sources
-            .iter()
-            .any(|source| source.lines().any(|text| is_shown(text, line)))
-    };
-    for words in IN_SOURCES {
-        if !shown.iter().any(|line| line.contains(words)) {
-            return Err(format!("no page explains: {words}").into());
-        }
-    }
-    match shown.iter().find(|line| !said(line)) {
-        Some(line) => Err(format!("a page explains what is never said: {line}").into()),
-        None => Ok(()),
-    }
-}
-
-/// A source of Rust with each text in one line, as it is printed.
-fn with_whole_texts(source: &str) -> String {
-    let mut parts = source.split("\\\n");
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts
-        .fold(first, |whole, part| whole + part.trim_start())
-        .replace("\\\"", "\"")
-}
-
-/// Whether a line of a page shows what a line of a source prints: the parts between
-/// "[..]" are there, in their order.
-fn is_shown(text: &str, line: &str) -> bool {
-    let message = line.strip_prefix("gosched: ").unwrap_or(line);
-    let mut rest = Some(text);
-    for part in message.split("[..]") {
-        rest = rest.and_then(|rest| Some(rest.split_once(part)?.1));
-    }
-    rest.is_some()
 }
 
 pub(crate) fn check_links() -> Result<(), Failed> {

@@ -87,6 +87,7 @@ impl ThreadError {
 
 /// Why `gosched systemd` writes no drop-in for a service.
 #[derive(Debug, thiserror::Error)]
+#[cfg_attr(test, derive(strum::EnumCount))]
 pub(crate) enum ServiceError {
     #[error("cannot run systemd-analyze, of the package systemd: {0}")]
     NoAnalyze(io::Error),
@@ -132,6 +133,7 @@ pub(crate) enum ServiceError {
 
 /// Why `gosched trace` cannot record, or is not complete.
 #[derive(Debug, thiserror::Error)]
+#[cfg_attr(test, derive(strum::EnumCount))]
 pub(crate) enum TraceError {
     #[error(
         "there is no {0}/instances: run \"mount -t tracefs tracefs {0}\" as root, on a kernel with \

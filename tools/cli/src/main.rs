@@ -5,6 +5,8 @@
 mod args;
 mod cgroup;
 mod check;
+#[cfg(test)]
+mod documented;
 mod error;
 mod exit;
 mod facts;

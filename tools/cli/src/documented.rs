@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Test of the guide, docs/: it explains each message of the command, and no other.
+//!
+//! The guest runs the commands of the guide, and compares what they print. Here are also
+//! the messages that no command of the guide can be made to print.
+
+use std::fmt::Display;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use gosched::error::FindError;
+use gosched::error::OpenError;
+use gosched::error::RequestError;
+use gosched::policy::GoPrio;
+use pulldown_cmark::CodeBlockKind;
+use pulldown_cmark::Event;
+use pulldown_cmark::Parser;
+use pulldown_cmark::Tag;
+use pulldown_cmark::TagEnd;
+use snapbox::IntoData;
+use strum::EnumCount;
+
+use crate::error::Error;
+use crate::error::ServiceError;
+use crate::error::TraceError;
+
+/// Kind of a block with messages that are not printed by a command of the page.
+const MESSAGE: &str = "message";
+/// Kind of a block with commands and their output.
+const CONSOLE: &str = "console";
+
+/// Returns the messages on the pages of the guide in blocks of one of `kinds`; "[..]"
+/// stands for any text.
+fn explained(kinds: &[&str]) -> Vec<String> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let mut messages = Vec::new();
+    for entry in fs::read_dir(docs).expect("the guide") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(path).expect("a page");
+        let mut wanted = false;
+        for event in Parser::new(&text) {
+            match event {
+                Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(kind))) => {
+                    wanted = kinds.contains(&&*kind);
+                }
+                Event::End(TagEnd::CodeBlock) => wanted = false,
+                Event::Text(text) if wanted => messages.extend(
+                    text.lines()
+                        .filter(|line| line.starts_with("gosched: "))
+                        .map(str::to_owned),
+                ),
+                _ => (),
+            }
+        }
+    }
+    messages
+}
+
+/// Whether a line of the guide is this message.
+fn matches(line: &str, message: &str) -> bool {
+    let (actual, expected) = (message.into_data(), line.into_data());
+    let assert = snapbox::Assert::new();
+    assert
+        .try_eq(None::<&dyn Display>, actual.raw(), expected)
+        .is_ok()
+}
+
+/// Returns an error of each kind, but for those whose text is the kernel's.
+fn errors() -> Vec<Error> {
+    let missing = || io::Error::from_raw_os_error(libc::ENOENT);
+    let service = || "db.service".to_owned();
+    let prio = |number| GoPrio::new(number).expect("a priority");
+
+    let services = [
+        ServiceError::NoAnalyze(missing()),
+        ServiceError::Analyze("a reason".to_owned()),
+        ServiceError::NoUnit {
+            service: service(),
+            place: "on this system".to_owned(),
+        },
+        ServiceError::NoCommand(service()),
+        ServiceError::OwnName(service()),
+        ServiceError::SeveralCommands(service()),
+        ServiceError::NoCapability(service()),
+        ServiceError::PrivateUsers(service()),
+        ServiceError::OwnRoot {
+            service: service(),
+            prio: 32,
+            ceiling: 50,
+        },
+        ServiceError::ProgramName("a'b".into()),
+    ];
+    assert_eq!(services.len(), ServiceError::COUNT, "one of each kind");
+    let traces = [
+        TraceError::NoTracefs("/sys/kernel/tracing"),
+        TraceError::NotPermitted,
+        TraceError::NoTracepoints,
+        TraceError::Lost,
+    ];
+    assert_eq!(traces.len() + 1, TraceError::COUNT, "one of each, but Os");
+    let opens = [
+        OpenError::NotLoaded,
+        OpenError::NotPermitted,
+        OpenError::NotTheDevice,
+        OpenError::VersionMismatch { module: 0 },
+        OpenError::VersionMismatch { module: 2 },
+    ];
+    let requests = [
+        RequestError::NoSuchThread,
+        RequestError::AboveCeiling {
+            prio: prio(50),
+            ceiling: prio(32),
+        },
+        RequestError::NotOwned {
+            prio: prio(40),
+            ceiling: prio(50),
+        },
+        RequestError::NotPermitted,
+        RequestError::CeilingNotPermitted,
+        RequestError::Deadline,
+        RequestError::SchedExt,
+        RequestError::NoMapping,
+        RequestError::UnknownRequest,
+        RequestError::UnknownPart,
+    ];
+    let finds = [
+        FindError::NotFound,
+        FindError::Recycled,
+        FindError::NeverComplete,
+        FindError::NoDescriptors,
+    ];
+    let mut errors = vec![
+        Error::NoTerminal,
+        Error::of_thread("4711:12", FindError::NoPidfs),
+    ];
+    errors.extend(services.map(Error::from));
+    errors.extend(traces.map(Error::from));
+    errors.extend(opens.map(Error::from));
+    errors.extend(requests.map(|error| Error::of_thread(4711, error)));
+    errors.extend(finds.map(|error| Error::of_thread(4711, error)));
+    errors
+}
+
+#[test]
+fn the_guide_explains_each_message() {
+    let lines = explained(&[MESSAGE, CONSOLE]);
+    for error in errors() {
+        let message = format!("gosched: {error}");
+        // The numbers of what a console shows are others.
+        let general = message.replace("pid 4711:", "pid [..]:");
+        let found = lines
+            .iter()
+            .any(|line| matches(line, &message) || matches(&general, line));
+        assert!(found, "no page explains: {message}");
+    }
+}
+
+#[test]
+fn the_guide_explains_no_message_that_is_never_printed() {
+    let errors = errors();
+    for line in explained(&[MESSAGE]) {
+        let printed = errors
+            .iter()
+            .any(|error| matches(&line, &format!("gosched: {error}")));
+        assert!(printed, "a page explains what is never printed: {line}");
+    }
+}
