@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the requests answer.
+//! Answers of the requests.
 
 use std::fmt;
 
@@ -13,56 +13,57 @@ use crate::sched::SchedPolicy;
 use crate::uapi;
 use crate::Children;
 
-/// What the kernel has on record for a thread.
+/// The kernel's record of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
-    /// The priority asked for, if the thread has one.
+    /// The priority asked for, if any.
     pub prio: Option<GoPrio>,
-    /// The priority in force. Another one while a hint is not yet seen, or the
-    /// thread is held at what it owns because it ran away.
+    /// The priority in force, if any. It differs from `prio` while the scheduler has not
+    /// yet seen a hint, and while a thread that ran away is lowered to the highest
+    /// priority that it owns.
     pub applied: Option<GoPrio>,
-    /// Up to where its user may move it.
+    /// The highest priority that the thread can get without privilege.
     pub ceiling: Ceiling,
-    /// The slot of the hint page it is bound to.
+    /// The slot of the hint page that the thread is bound to, if any.
     pub slot: Option<u32>,
-    /// Where its children start.
+    /// Where the children of the thread start.
     pub children: Children,
-    /// The scheduling parameters in force. The system calls tell those of `base`
+    /// The scheduling parameters in force. `sched_getattr(2)` returns those of `base`
     /// while the thread has a priority.
     pub current: Params,
-    /// The scheduling parameters it has without its priority. The slice is 0
-    /// when it has asked for none.
+    /// The scheduling parameters of the thread without its priority. The slice is 0 when
+    /// the thread has asked for none.
     pub base: Params,
 }
 
-/// The priority up to which a thread may be moved without privilege.
+/// The highest priority that a thread can get without privilege.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ceiling {
-    /// The highest such priority.
+    /// The ceiling itself.
     pub prio: GoPrio,
-    /// Whether it was granted. It follows the base otherwise.
+    /// Whether the ceiling was granted; otherwise it follows the base.
     pub granted: bool,
 }
 
-/// What has happened to a thread's scheduling, since its first priority, binding
-/// or ceiling.
+/// Counters of a thread, which begin with its first priority, binding or ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Why it was changed last, if it ever was.
+    /// The reason of the last change, if there was one.
     pub last_cause: Option<Cause>,
-    /// How often it was changed.
+    /// The number of changes of the thread's scheduling.
     pub applies: u64,
-    /// How often a hint was above the ceiling.
+    /// The number of hints for a priority that the thread must not have.
     pub clamps: u64,
-    /// How often acting on a hint was put off.
+    /// The number of times that a hint did not take effect at once.
     pub skips: u64,
-    /// How often the thread was held at what it owns because it ran away.
+    /// The number of times that the thread ran away: it used up the CPU time that its
+    /// granted ceiling allows, and was lowered to the highest priority that it owns.
     pub runaways: u64,
 }
 
-/// Which mapping is in force.
+/// The mapping in force, and the limits of granted ceilings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClassInfo {
@@ -70,20 +71,21 @@ pub struct ClassInfo {
     pub version: u32,
     /// [`HASH`](crate::policy::HASH) of that mapping.
     pub hash: u64,
-    /// CPU time in milliseconds that a granted ceiling allows at once at priorities
-    /// that the thread does not own; 0 is no limit.
+    /// The CPU time that a granted ceiling allows at once at priorities that the thread
+    /// does not own, in milliseconds; 0 is no limit.
     pub budget_ms: u32,
-    /// The same in the long run, in percent of one CPU.
+    /// The CPU time that a granted ceiling allows in the long run, in percent of one CPU.
     pub share_percent: u32,
 }
 
-/// Why a thread's scheduling was changed; a `GO_SCHED_CAUSE_*` number other than
-/// that of none.
+/// The reason of a change of a thread's scheduling: a `GO_SCHED_CAUSE_*` number other
+/// than `GO_SCHED_CAUSE_NONE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cause(u32);
 
 impl Cause {
-    /// Takes the number of uapi/go_sched.h.
+    /// Returns the cause of a number of uapi/go_sched.h, or `None` for
+    /// `GO_SCHED_CAUSE_NONE`.
     pub const fn from_number(number: u32) -> Option<Self> {
         match number {
             uapi::GO_SCHED_CAUSE_NONE => None,
@@ -92,7 +94,7 @@ impl Cause {
     }
 }
 
-/// The name that the kernel's tracepoints have for it.
+/// Writes the name that the kernel's tracepoints use.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self.0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can go wrong, by meaning; the only place that knows errno values.
+//! Errors by meaning. No other module knows errno values.
 
 use std::error::Error;
 use std::io;
@@ -47,7 +47,7 @@ pub enum OpenError {
         /// The version that the module reports.
         module: u32,
     },
-    /// Anything else, as the kernel reports it.
+    /// Another error, as the kernel reports it.
     #[error("cannot open {path}: {0}", path = Device::PATH)]
     Os(io::Error),
 }
@@ -69,7 +69,7 @@ impl OpenError {
     }
 }
 
-/// Why a request for a thread failed. Nothing has changed then.
+/// Why a request for a thread failed. A request that fails changes nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -91,9 +91,9 @@ pub enum RequestError {
         /// The ceiling of the thread.
         ceiling: GoPrio,
     },
-    /// The priority is not above the thread's ceiling, but `sched_setattr(2)` would
-    /// refuse its nice value, and no ceiling is granted; or the thread is not the
-    /// caller's to change.
+    /// The priority is not above the thread's ceiling, but the thread does not own it:
+    /// `sched_setattr(2)` would refuse its nice value, and the ceiling is not granted. Or
+    /// the caller may not change the thread.
     #[error(
         "not permitted: {prio} is below the thread's ceiling, {ceiling}, but its nice value is not one \
          that the thread owns: CAP_SYS_NICE or RLIMIT_NICE lift that, and root does with \
@@ -107,22 +107,22 @@ pub enum RequestError {
         /// The ceiling of the thread.
         ceiling: GoPrio,
     },
-    /// The thread is not the caller's to change.
+    /// The caller may not change the thread.
     #[error(
         "not permitted: the thread is another user's, which takes CAP_SYS_NICE, \
          or the kernel's own, which has no Go priority"
     )]
     NotPermitted,
-    /// The ceiling is not the caller's to change.
+    /// The caller may not change the ceiling.
     #[error(
         "not permitted: to raise a ceiling be root or have CAP_SYS_NICE; \
          without it, only that of one's own threads may be lowered, and that of kernel threads never"
     )]
     CeilingNotPermitted,
-    /// The thread is `SCHED_DEADLINE`.
+    /// The policy of the thread is `SCHED_DEADLINE`.
     #[error("the thread is SCHED_DEADLINE, which has no Go priority: change its policy first, see chrt(1)")]
     Deadline,
-    /// A `sched_ext` scheduler has taken over.
+    /// A `sched_ext` scheduler runs all threads.
     #[error("a sched_ext scheduler runs all threads, and knows no Go priorities: end it first")]
     SchedExt,
     /// No mapping is registered with the scheduler.
@@ -131,19 +131,19 @@ pub enum RequestError {
     /// The descriptor of [`Target::Pidfd`](crate::Target::Pidfd) is not a pidfd.
     #[error("the descriptor is not a pidfd")]
     NotAPidfd,
-    /// The module does not know the request, so that it is older than this library.
+    /// The module does not know the request, as it is older than this library.
     #[error(
         "the loaded module does not know this request: it is older than this program, \
          install both from the same release"
     )]
     UnknownRequest,
-    /// The module knows the request, but not all of what it was asked for.
+    /// The module knows the request, but not all of its fields or flags.
     #[error(
         "the loaded module knows only a part of this request: it is older than this program, \
          install both from the same release"
     )]
     UnknownPart,
-    /// Anything else, as the kernel reports it.
+    /// Another error, as the kernel reports it.
     #[error("the kernel refused the request: {0}")]
     Os(io::Error),
 }
@@ -182,8 +182,8 @@ impl RequestError {
     }
 }
 
-/// Whether a priority below the ceiling may be one that the thread does not own: the
-/// ceiling is then in the rt band, and the nice value below that of the base.
+/// Whether a thread may lack a priority below its ceiling. That is so for a fair priority
+/// whose nice value is lower than that of the base, if the ceiling is an rt priority.
 fn lies_between(prio: GoPrio, status: &Status) -> bool {
     let [wanted, highest] = [prio, status.ceiling.prio].map(level);
     wanted.policy == Policy::Normal
@@ -258,10 +258,10 @@ pub enum FindError {
     /// Nothing has that id.
     #[error("no such process or thread")]
     NotFound,
-    /// The id is in use, but not by the process or thread the inode names.
+    /// The id is in use by another process or thread than the one of the inode.
     #[error("the process or thread meant has exited, and its id is in use again")]
     Recycled,
-    /// The kernel gives processes no inodes of their own.
+    /// The kernel has no inode for each process.
     #[error(
         "this kernel has no pidfs to compare the inode with (since Linux 6.9): give the id alone"
     )]
@@ -277,7 +277,7 @@ pub enum FindError {
     /// `/proc` cannot be read.
     #[error("cannot list the threads: {0}")]
     Proc(Box<dyn Error + Send + Sync>),
-    /// Anything else, as the kernel reports it.
+    /// Another error, as the kernel reports it.
     #[error("cannot open a pidfd: {0}")]
     Os(io::Error),
 }
@@ -291,12 +291,12 @@ impl FindError {
         }
     }
 
-    /// Of a crate that is no part of this one's interface.
+    /// Converts an error of procfs, a crate that is not in the public interface.
     pub(crate) fn from_proc(error: ProcError) -> Self {
         match error {
             ProcError::NotFound(_) => Self::NotFound,
             ProcError::Io(error, path) => match Errno::from_io_error(&error) {
-                // A read from the directory of a thread that has been reaped.
+                // The directory read is that of a thread that has been reaped.
                 Some(Errno::SRCH) => Self::NotFound,
                 Some(Errno::MFILE) => Self::NoDescriptors,
                 _ => Self::Proc(ProcError::Io(error, path).into()),
@@ -310,10 +310,10 @@ impl FindError {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseIdError {
-    /// Not a positive number.
+    /// The text is not a positive number.
     #[error("'{0}' is not a process or thread id (PID or PID:INODE)")]
     NotAnId(String),
-    /// What follows the colon is not a number.
+    /// The text after the colon is not a number.
     #[error("'{0}' is not a pidfs inode number (PID:INODE)")]
     NotAnInode(String),
 }
