@@ -162,8 +162,8 @@ impl RequestError {
         }
     }
 
-    /// Tells apart, by what is known of the thread now, why it could not get
-    /// `prio`. It may have changed since, which makes no more than the words wrong.
+    /// Returns why a thread with this status could not get `prio`. If the thread has
+    /// changed since it was refused, the reason may be wrong.
     pub(crate) fn of_set(error: io::Error, prio: GoPrio, status: &Status) -> Self {
         let ceiling = status.ceiling.prio;
         match Errno::from_io_error(&error) {
