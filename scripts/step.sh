@@ -5,13 +5,15 @@
 # progress.
 
 # step LOG TITLE COMMAND...: runs COMMAND and appends its output to LOG. Prints the
-# elapsed time, every second on a terminal and every 15 s elsewhere. If COMMAND fails,
-# prints the end of LOG and ends the script. Adds the duration to steps.jsonl, which is
-# in the folder of LOG.
+# elapsed time, every second on a terminal and every 15 s elsewhere, unless the environment
+# has GO_SCHED_STEPS=quiet. If COMMAND fails, prints the end of LOG and ends the script.
+# steps.jsonl, in the folder of LOG, gets a record of each step that starts, without
+# "seconds", and one of each step that ends well.
 step() {
-	local log=$1 title=$2 start=$SECONDS started ticker status=0
-	started=$(date --utc +%FT%TZ)
+	local log=$1 title=$2 start=$SECONDS record ticker status=0
+	record=$(printf '{"step": "%s", "started": "%s"' "$title" "$(date --utc +%FT%TZ)")
 	shift 2
+	printf '%s}\n' "$record" >>"${log%/*}/steps.jsonl"
 	step_tick "$title" &
 	ticker=$!
 	# COMMAND runs in the foreground, because bash makes background commands
@@ -20,7 +22,7 @@ step() {
 	kill "$ticker" 2>/dev/null || true
 	wait "$ticker" 2>/dev/null || true
 	if ((status != 0)); then
-		step_say "$title: failed"
+		GO_SCHED_STEPS='' step_say "$title: failed"
 		{
 			printf '\nThe end of the log:\n\n'
 			tail -n 30 "$log"
@@ -29,8 +31,7 @@ step() {
 		} >&2
 		exit 1
 	fi
-	printf '{"step": "%s", "seconds": %d, "started": "%s"}\n' \
-		"$title" "$((SECONDS - start))" "$started" >>"${log%/*}/steps.jsonl"
+	printf '%s, "seconds": %d}\n' "$record" "$((SECONDS - start))" >>"${log%/*}/steps.jsonl"
 	if ((SECONDS - start > 1)); then
 		step_say "$title: $((SECONDS - start)) s"
 		[[ ! -t 2 ]] || echo >&2
@@ -39,7 +40,9 @@ step() {
 
 # Prints one line to standard error; on a terminal, in place of the line before it.
 step_say() {
-	if [[ -t 2 ]]; then
+	if [[ ${GO_SCHED_STEPS-} == quiet ]]; then
+		return
+	elif [[ -t 2 ]]; then
 		printf '\r\033[K%s' "$1" >&2
 	else
 		printf '%s\n' "$1" >&2
