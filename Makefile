@@ -64,9 +64,10 @@ help:
 	echo 'make test-go      the tests of the Go packages with the newest Go'
 	echo 'make fuzz         random requests of an unprivileged user (SECONDS=N, SEED=N)'
 	echo 'make torture      race everything, and check (SECONDS=N, CPUS=N, SEED=N); debug kernel'
-	echo 'make bench        what go_sched costs and buys, to bench/report (COLD=demo, test: builds all anew for it)'
-	echo 'make bench-quick  the same, less often and shorter, to bench/report/quick'
-	echo 'make bench-readme put the table of bench/report into README.md'
+	echo 'make bench        what go_sched costs and buys, to bench/report'
+	echo 'make bench-quick  the same, less often and shorter, to $(GO_SCHED_CACHE)/bench-quick'
+	echo 'make bench-page   draw the page with the plots of bench/report (REPORT=DIR: of another), outside the tree'
+	echo 'make bench-readme put table and picture of bench/report into README.md'
 	echo 'make shell        a root shell in the patched kernel; exit ends it'
 	echo 'make setup        install what is missing to do the above'
 	echo 'make kernel       build the patched kernel (VARIANT=NAME: a variant of it)'
@@ -134,10 +135,10 @@ torture: programs
 		$(addprefix --cpus ,$(CPUS)) --append slab_nomerge --cargo-runner \
 		$(binaries)/go_sched_torture --seconds $(torture_seconds) $(addprefix --seed ,$(SEED))
 
-# The guest gets programs of this machine with their libraries, and the server. COLD="demo
-# test" also measures these two commands with everything built anew.
+# The guest gets programs of this machine with their libraries, and the server.
 bench_overlay := $(GO_SCHED_CACHE)/bench
-bench_report = bench/report$(if $(findstring quick,$@),/quick,$(if $(filter kvm,$(GO_SCHED_ACCEL)),/kvm))
+bench_page := $(GO_SCHED_CACHE)/bench-page
+bench_report = $(if $(findstring quick,$@),$(GO_SCHED_CACHE)/bench-quick,bench/report$(if $(filter kvm,$(GO_SCHED_ACCEL)),/kvm))
 .PHONY: bench bench-quick
 bench bench-quick: programs
 	scripts/install-packages --bench
@@ -152,13 +153,17 @@ bench bench-quick: programs
 	cp $(GO_SCHED_CACHE)/oha/bin/oha $(bench_overlay)/bin
 	(cd go && CGO_ENABLED=0 go build -buildvcs=false -o $(bench_overlay)/bin/go_sched_bench_server ./cmd/bench-server)
 	$(binaries)/go_sched_bench --report $(bench_report) $(if $(findstring quick,$@),--quick) \
-		$(addprefix --cold ,$(COLD)) --service-icount 2 --overlay $(bench_overlay) \
-		--guest-program $(binaries)/go_sched_bench_guest
+		$(addprefix --only ,$(ONLY)) --page $(bench_page) --service-icount 2 \
+		--overlay $(bench_overlay) --guest-program $(binaries)/go_sched_bench_guest
 
-bench_readme := cargo run --quiet --locked --package go-sched-bench-show -- readme
+bench_show := cargo run --quiet --locked --package go-sched-bench-show --
+.PHONY: bench-page
+bench-page:
+	$(bench_show) page --report $(or $(REPORT),bench/report) $(bench_page)
+
 .PHONY: bench-readme
 bench-readme:
-	$(bench_readme) README.md
+	$(bench_show) readme README.md
 
 .PHONY: shell
 shell:
@@ -273,7 +278,7 @@ lint: $(kernel_stamp)
 		tools/gosched/src/uapi/regenerate
 	LIBCLANG_PATH=$$(llvm-config --libdir) tools/gosched/src/uapi/regenerate
 	git diff --exit-code tools/gosched/src/uapi
-	$(bench_readme) --check README.md
+	$(bench_show) readme --check README.md
 	cd $(GO_SCHED_CACHE)/linux-6.12/source
 	# The series installs the very header that all others read.
 	cmp include/uapi/linux/go_sched.h $(CURDIR)/uapi/go_sched.h
@@ -283,4 +288,4 @@ lint: $(kernel_stamp)
 
 .PHONY: clean
 clean:
-	cd $(GO_SCHED_CACHE) && rm -rf linux-6.12 module-* target demo go-build log accel-* deb deb-test
+	cd $(GO_SCHED_CACHE) && rm -rf linux-6.12 module-* target demo go-build log accel-* deb deb-test bench bench-page bench-quick

@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the two sides of a benchmark agree on: `go_sched_bench_guest`, which
-//! measures, and `go_sched_bench` on the host, which reports.
+//! The records of a benchmark. `go_sched_bench_guest` prints them, one line of JSON
+//! each; `go_sched_bench` on the host reports them.
 //!
-//! The first prints [`Record`]s, one line of JSON each. It knows its clock only: that
-//! a nanosecond of it is one instruction, because QEMU counts them, is known to the
-//! second.
+//! The guest knows its clock alone. The host knows that a nanosecond of that clock is
+//! one instruction, where QEMU counts instructions.
+
+use std::fmt;
 
 use serde::Deserialize;
 use serde::Serialize;
+use strum::VariantArray;
 
-/// One line of what is printed by the side that measures.
+/// The priority of nice 0, which is what a thread without a priority has.
+pub const ORDINARY: u32 = 32;
+
+/// One line of the guest's output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub enum Record {
-    /// Where the ones that follow were measured.
+    /// Where the records that follow were measured.
     Kernel(Kernel),
     /// What one operation takes.
     Figure(Figure),
+    /// A figure that cannot be had, and the reason.
+    Omitted(Omitted),
     /// How a server did.
     Service(Service),
 }
@@ -25,15 +32,15 @@ pub enum Record {
 /// The kernel that measurements ran on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Kernel {
-    /// As `uname -r` has it.
+    /// The release, of `uname -r`.
     pub release: String,
-    /// As `uname -v` has it.
+    /// The version, of `uname -v`.
     pub version: String,
-    /// Its command line.
+    /// The kernel's command line.
     pub command_line: String,
     /// Number of CPUs that are online.
     pub cpus: u32,
-    /// What drives its clock, from `clocksource0/current_clocksource`.
+    /// What drives the clock, from `clocksource0/current_clocksource`.
     pub clock_source: String,
     /// Version and hash of the mapping in force, if one is.
     pub mapping: Option<Mapping>,
@@ -42,58 +49,289 @@ pub struct Kernel {
 /// The mapping in force, see `GO_SCHED_CLASS_INFO` in `uapi/go_sched.h`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mapping {
-    /// Its version.
+    /// The mapping's version.
     pub version: u32,
-    /// FNV-1a of it, in hexadecimal.
+    /// FNV-1a of the mapping, in hexadecimal.
     pub hash: String,
-}
-
-/// What a figure is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Chapter {
-    /// What a path through the scheduler costs, with and without go_sched.
-    Path,
-    /// What a change of a thread's scheduling costs, by one interface or another.
-    Change,
-    /// What depends on the number of managed threads.
-    Scale,
-}
-
-/// What [`Figure::repeats`] counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// Nanoseconds of the clock where it was measured.
-    Nanoseconds,
-    /// Bytes.
-    Bytes,
 }
 
 /// What one operation takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// What it is about.
-    pub chapter: Chapter,
-    /// The operation, such as "pipe round trip".
-    pub operation: String,
-    /// The state or the interface, such as "module loaded, unmanaged".
-    pub subject: String,
-    /// Number of managed threads there are besides, for [`Chapter::Scale`].
-    pub threads: Option<u32>,
-    /// What [`Self::repeats`] counts.
-    pub unit: Unit,
-    /// The result of each repeat, for one operation: the median of its samples.
+    /// The operation, and under which conditions.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// The result of each repeat, for one operation: the median of the repeat's
+    /// samples. Nanoseconds of the guest's clock; bytes for [`Growth::Memory`].
     pub repeats: Vec<f64>,
 }
+
+/// A figure that cannot be had.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Omitted {
+    /// What the figure would be about.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// Why it cannot be had.
+    pub why: String,
+}
+
+/// What a figure is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "subject", rename_all = "snake_case")]
+pub enum Subject {
+    /// What a path through the scheduler costs.
+    Path {
+        /// What takes the path.
+        operation: Path,
+        /// What go_sched is to the threads on it.
+        state: State,
+    },
+    /// What a change of a thread's scheduling costs.
+    Change {
+        /// From which priority to which.
+        change: Change,
+        /// Who makes the change.
+        interface: Interface,
+    },
+    /// What may depend on the number of threads that sleep.
+    Growth {
+        /// What is done beside the threads that sleep.
+        operation: Growth,
+        /// Whether the threads have a priority.
+        managed: bool,
+        /// Number of threads that sleep.
+        threads: u32,
+    },
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path { operation, state } => write!(f, "{operation}, {state}"),
+            Self::Change { change, interface } => write!(f, "{change}, {interface}"),
+            Self::Growth {
+                operation,
+                managed,
+                threads,
+            } => {
+                let kind = if *managed { "managed" } else { "unmanaged" };
+                write!(f, "{operation}, {threads} {kind} threads")
+            }
+        }
+    }
+}
+
+/// An operation that takes a path through the scheduler.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
+)]
+pub enum Path {
+    /// Two threads answer each other through pipes.
+    #[serde(rename = "pipe round trip")]
+    PipeRoundTrip,
+    /// Two threads answer each other through futexes.
+    #[serde(rename = "futex round trip")]
+    FutexRoundTrip,
+    /// A thread yields where nobody else wants the CPU.
+    #[serde(rename = "sched_yield")]
+    SchedYield,
+    /// A process forks one that ends at once, and waits for it.
+    #[serde(rename = "fork+exit")]
+    ForkExit,
+    /// The same without a copy of the memory.
+    #[serde(rename = "vfork+exit")]
+    VforkExit,
+    /// One run of the program hackbench.
+    #[serde(rename = "hackbench")]
+    Hackbench,
+    /// What a timer tick takes away from a thread that spins.
+    #[serde(rename = "tick")]
+    Tick,
+}
+
+/// What go_sched is to the threads on a path, in the order in which more is there.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The kernel does not have go_sched.
+    Unpatched,
+    /// The kernel has go_sched, and the module is not loaded.
+    Patched,
+    /// The module is loaded, and nobody has ever followed a slot.
+    Unmanaged,
+    /// The threads have the priority of an ordinary thread, and nobody follows a slot.
+    Managed,
+    /// Another thread follows a slot, and the threads have nothing to do with it.
+    Beside,
+    /// The threads have their priority from their slots, where it stays.
+    Hint,
+}
+
+/// A change of a thread's priority from [`ORDINARY`] to another one, and back.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Within the fair band.
+    WithinFair,
+    /// To the idle band.
+    ToIdle,
+    /// To the rt band.
+    ToRt,
+}
+
+impl Change {
+    /// Returns the other priority.
+    pub fn prio(self) -> u32 {
+        match self {
+            Self::WithinFair => 31,
+            Self::ToIdle => 8,
+            Self::ToRt => 50,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{ORDINARY} -> {} and back", self.prio())
+    }
+}
+
+/// What can change a thread's scheduling.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
+)]
+pub enum Interface {
+    /// A store to the thread's slot.
+    #[serde(rename = "hint store")]
+    HintStore,
+    /// A store, and the scheduler's work until it is in force.
+    #[serde(rename = "hint store, applied")]
+    HintStoreApplied,
+    /// The request of `/dev/go_sched`.
+    #[serde(rename = "ioctl SET")]
+    IoctlSet,
+    /// The system call of go_sched.
+    #[serde(rename = "go_set_schedprio")]
+    GoSetSchedprio,
+    /// The system call of Linux that can make each of the changes.
+    #[serde(rename = "sched_setattr")]
+    SchedSetattr,
+    /// The system call that sets a nice value.
+    #[serde(rename = "setpriority")]
+    Setpriority,
+    /// The system call that sets a policy.
+    #[serde(rename = "sched_setscheduler")]
+    SchedSetscheduler,
+    /// The program.
+    #[serde(rename = "chrt")]
+    Chrt,
+}
+
+/// What may depend on the number of threads that sleep.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
+)]
+pub enum Growth {
+    /// The first `GO_SCHED_SET` of a thread.
+    #[serde(rename = "SET")]
+    Set,
+    /// `GO_SCHED_BIND`.
+    #[serde(rename = "BIND")]
+    Bind,
+    /// A new thread that ends at once, and waiting for it.
+    #[serde(rename = "fork")]
+    Fork,
+    /// Two threads answer each other through pipes.
+    #[serde(rename = "context switch")]
+    ContextSwitch,
+    /// Loading the module.
+    #[serde(rename = "register")]
+    Register,
+    /// Unloading the module.
+    #[serde(rename = "unregister")]
+    Unregister,
+    /// Bytes of kernel memory for each managed thread, the slot not counted.
+    #[serde(rename = "memory")]
+    Memory,
+}
+
+/// What competes with a server.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
+)]
+pub enum Scenario {
+    /// Another process's threads that burn.
+    #[serde(rename = "hogs in another process")]
+    OtherProcess,
+    /// Goroutines of the server that burn, on locked threads.
+    #[serde(rename = "hogs in the same process")]
+    SameProcess,
+    /// Goroutines of the server that burn and allocate. The collector's workers run on
+    /// any thread of the server: they cannot be told apart, and are treated as the
+    /// server's threads are.
+    #[serde(rename = "GC pressure")]
+    GcPressure,
+    /// Another process's threads, in a cgroup with a quota.
+    #[serde(rename = "cpu.max neighbour")]
+    CpuMaxNeighbour,
+}
+
+/// What is done about the competition. "S" are the server's threads but those of the
+/// background, "B" are the latter.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
+)]
+pub enum Alternative {
+    /// Nothing.
+    #[serde(rename = "nothing")]
+    Nothing,
+    /// S to nice -20, B to nice 19.
+    #[serde(rename = "nice")]
+    Nice,
+    /// B to that policy.
+    #[serde(rename = "SCHED_BATCH")]
+    Batch,
+    /// B to that policy.
+    #[serde(rename = "SCHED_IDLE")]
+    Idle,
+    /// S to `SCHED_RR`, priority 1.
+    #[serde(rename = "chrt -r")]
+    RoundRobin,
+    /// S asks for a fast CPU, B for a slow one.
+    #[serde(rename = "uclamp")]
+    Uclamp,
+    /// S to 50, B to 8, by whoever may.
+    #[serde(rename = "go_sched ioctl")]
+    GoSchedIoctl,
+    /// B stores 8 while it burns, on its own behalf and without privilege.
+    #[serde(rename = "go_sched hint")]
+    GoSchedHint,
+}
+
+// The name in a record is the name for people and on command lines.
+serde_plain::derive_display_from_serialize!(Path);
+serde_plain::derive_display_from_serialize!(State);
+serde_plain::derive_display_from_serialize!(Interface);
+serde_plain::derive_display_from_serialize!(Growth);
+serde_plain::derive_display_from_serialize!(Scenario);
+serde_plain::derive_display_from_serialize!(Alternative);
+serde_plain::derive_fromstr_from_deserialize!(Path);
+serde_plain::derive_fromstr_from_deserialize!(State);
+serde_plain::derive_fromstr_from_deserialize!(Scenario);
+serde_plain::derive_fromstr_from_deserialize!(Alternative);
 
 /// How a server did during one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Service {
-    /// What competes with it, such as "hogs in another process".
-    pub scenario: String,
-    /// What was done about that, such as "chrt -r".
-    pub alternative: String,
+    /// What competes with the server.
+    pub scenario: Scenario,
+    /// What is done about that.
+    pub alternative: Alternative,
     /// Number of the repeat, from 0.
     pub repeat: u32,
     /// Length of the run, in seconds of the guest.
@@ -114,4 +352,40 @@ pub struct Service {
     pub jitter_us: String,
     /// Standard deviation of the periods, in per cent of the 10 ms.
     pub jitter_percent: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_names_what_it_is_about() {
+        let record = Record::Figure(Figure {
+            subject: Subject::Path {
+                operation: Path::ForkExit,
+                state: State::Hint,
+            },
+            repeats: vec![0.1],
+        });
+        let text = r#"{"record":"figure","subject":"path","operation":"fork+exit","state":"hint","repeats":[0.1]}"#;
+        assert_eq!(serde_json::to_string(&record).expect("JSON"), text);
+        assert_eq!(
+            serde_json::from_str::<Record>(text).expect("a record"),
+            record
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_is_no_record() {
+        let text = r#"{"record":"figure","subject":"path","operation":"spoon","state":"hint","repeats":[0.1]}"#;
+        assert!(serde_json::from_str::<Record>(text).is_err());
+        assert!("spoon".parse::<State>().is_err());
+    }
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        for alternative in Alternative::VARIANTS {
+            assert_eq!(alternative.to_string().parse().ok(), Some(*alternative));
+        }
+    }
 }

@@ -25,19 +25,22 @@ use common::hint::HintPage;
 use common::module::is_loaded;
 use common::syscall::set_schedprio;
 use common::worker::Worker;
-use go_sched_bench_data::Chapter;
+use go_sched_bench_data::Change;
+use go_sched_bench_data::Interface;
+use go_sched_bench_data::Subject;
+use go_sched_bench_data::ORDINARY;
 use go_sched_policy::level;
 use go_sched_policy::GoPrio;
 use go_sched_policy::Level;
 use go_sched_policy::Policy;
 use gosched::uapi::GO_SCHED_LEVELS;
+use strum::VariantArray;
 
-use crate::output::Figure;
+use crate::output;
 use crate::sample::in_new_thread;
 use crate::sample::per_operation;
 use crate::sample::pin;
 use crate::sample::Effort;
-use crate::state::ORDINARY;
 
 /// Changes there and back in a sample, of those that are system calls.
 const BATCH: u32 = 8;
@@ -56,49 +59,34 @@ pub(crate) struct Arguments {
     quick: bool,
 }
 
-/// From the priority of an ordinary thread to another one, and back.
-#[derive(Clone, Copy, Debug)]
-struct Change {
-    prio: GoPrio,
+/// The levels of a change: there, and back.
+fn levels(change: Change) -> Result<[&'static Level; 2]> {
+    let of = |prio| GoPrio::new(prio).context("a priority").map(level);
+    Ok([of(change.prio())?, of(ORDINARY)?])
 }
 
-impl Change {
-    const ALL: [u32; 3] = [31, 8, 50];
-
-    fn name(self) -> String {
-        format!("{ORDINARY} -> {} and back", self.prio.get())
-    }
-
-    fn levels(self) -> Result<[&'static Level; 2]> {
-        let ordinary = GoPrio::new(ORDINARY).context("a priority")?;
-        Ok([self.prio, ordinary].map(level))
-    }
-
-    fn prios(self) -> [u32; 2] {
-        [self.prio.get(), ORDINARY]
-    }
-
-    /// Whether the policy is another one too.
-    fn crosses_bands(self) -> Result<bool> {
-        let [there, back] = self.levels()?;
-        Ok(there.policy != back.policy)
-    }
+/// Whether the policy is another one too.
+fn crosses_bands(change: Change) -> Result<bool> {
+    let [there, back] = levels(change)?;
+    Ok(there.policy != back.policy)
 }
 
 /// Measures in a thread that has been changed in no way; returns nanoseconds of one
 /// change, or nothing if the interface cannot express it.
 type Measure = fn(Change, Effort) -> Result<Option<f64>>;
 
-const INTERFACES: [(&str, Measure); 8] = [
-    ("hint store", store),
-    ("hint store, applied", store_and_apply),
-    ("ioctl SET", ioctl_set),
-    ("go_set_schedprio", system_call),
-    ("sched_setattr", sched_setattr),
-    ("setpriority", by_nice_value),
-    ("sched_setscheduler", by_policy),
-    ("chrt", by_chrt),
-];
+fn measure(interface: Interface) -> Measure {
+    match interface {
+        Interface::HintStore => store,
+        Interface::HintStoreApplied => store_and_apply,
+        Interface::IoctlSet => ioctl_set,
+        Interface::GoSetSchedprio => system_call,
+        Interface::SchedSetattr => sched_setattr,
+        Interface::Setpriority => by_nice_value,
+        Interface::SchedSetscheduler => by_policy,
+        Interface::Chrt => by_chrt,
+    }
+}
 
 /// Measures, and prints the figures.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -109,21 +97,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Some(path) => eprintln!("chrt is {}", name_of(path)),
         None => eprintln!("chrt: there is no such program"),
     }
-    for prio in Change::ALL {
-        let change = Change {
-            prio: GoPrio::new(prio).context("a priority")?,
-        };
-        let operation = change.name();
-        for (interface, measure) in INTERFACES {
+    for &change in Change::VARIANTS {
+        for &interface in Interface::VARIANTS {
+            let subject = Subject::Change { change, interface };
             let mut results = Vec::new();
             for _ in 0..effort.repeats {
-                let result = in_new_thread(|| measure(change, effort));
-                results.extend(result.with_context(|| format!("{operation}, {interface}"))?);
+                let result = in_new_thread(|| measure(interface)(change, effort));
+                results.extend(result.with_context(|| subject.to_string())?);
             }
             if results.is_empty() {
-                eprintln!("{operation}, {interface}: omitted: it cannot make this change");
+                output::omit(subject, "it cannot make this change")?;
+            } else {
+                output::figure(subject, results)?;
             }
-            Figure::new(Chapter::Change, &operation, interface).print(results)?;
         }
     }
     Ok(())
@@ -161,7 +147,7 @@ impl Bound {
 fn store(change: Change, effort: Effort) -> Result<Option<f64>> {
     let bound = Bound::new()?;
     let slot = bound.page.slot(0);
-    let [there, back] = change.prios().map(|prio| prio as u8);
+    let [there, back] = [change.prio(), ORDINARY].map(|prio| prio as u8);
     per_change(effort.samples, STORES, move || {
         // Each time from memory, which is where a program with many threads has the
         // addresses of their slots.
@@ -174,7 +160,7 @@ fn store(change: Change, effort: Effort) -> Result<Option<f64>> {
 /// What a store and `sched_yield(2)` take beyond a `sched_yield(2)` by itself.
 fn store_and_apply(change: Change, effort: Effort) -> Result<Option<f64>> {
     let bound = Bound::new()?;
-    let [there, back] = change.prios();
+    let [there, back] = [change.prio(), ORDINARY];
     let mut changes = 0;
     let before = bound.applies()?;
     let with = per_operation(effort.samples, BATCH, || {
@@ -202,7 +188,7 @@ fn store_and_apply(change: Change, effort: Effort) -> Result<Option<f64>> {
 
 fn ioctl_set(change: Change, effort: Effort) -> Result<Option<f64>> {
     let device = Device::try_open().context(PATH)?;
-    let [there, back] = change.prios();
+    let [there, back] = [change.prio(), ORDINARY];
     per_change(effort.samples, BATCH, || {
         device.try_set(SELF, there, 0)?;
         Ok(device.try_set(SELF, back, 0)?)
@@ -210,7 +196,7 @@ fn ioctl_set(change: Change, effort: Effort) -> Result<Option<f64>> {
 }
 
 fn system_call(change: Change, effort: Effort) -> Result<Option<f64>> {
-    let [there, back] = change.prios();
+    let [there, back] = [change.prio(), ORDINARY];
     per_change(effort.samples, BATCH, || {
         set_schedprio(SELF, there, 0)?;
         Ok(set_schedprio(SELF, back, 0)?)
@@ -218,7 +204,7 @@ fn system_call(change: Change, effort: Effort) -> Result<Option<f64>> {
 }
 
 fn sched_setattr(change: Change, effort: Effort) -> Result<Option<f64>> {
-    let [there, back] = change.levels()?.map(|level| Attr::normal(0).mapped(level));
+    let [there, back] = levels(change)?.map(|level| Attr::normal(0).mapped(level));
     per_change(effort.samples, BATCH, || {
         there.try_apply(SELF)?;
         Ok(back.try_apply(SELF)?)
@@ -226,10 +212,10 @@ fn sched_setattr(change: Change, effort: Effort) -> Result<Option<f64>> {
 }
 
 fn by_nice_value(change: Change, effort: Effort) -> Result<Option<f64>> {
-    if change.crosses_bands()? {
+    if crosses_bands(change)? {
         return Ok(None);
     }
-    let [there, back] = change.levels()?.map(|level| level.nice);
+    let [there, back] = levels(change)?.map(|level| level.nice);
     per_change(effort.samples, BATCH, || {
         setpriority(SELF, there)?;
         Ok(setpriority(SELF, back)?)
@@ -237,10 +223,10 @@ fn by_nice_value(change: Change, effort: Effort) -> Result<Option<f64>> {
 }
 
 fn by_policy(change: Change, effort: Effort) -> Result<Option<f64>> {
-    if !change.crosses_bands()? {
+    if !crosses_bands(change)? {
         return Ok(None);
     }
-    let [there, back] = change.levels()?;
+    let [there, back] = levels(change)?;
     let set = |level: &Level| {
         let policy = level.policy.number() as i32;
         setscheduler(SELF, policy, level.rt_priority as i32)
@@ -253,11 +239,11 @@ fn by_policy(change: Change, effort: Effort) -> Result<Option<f64>> {
 
 /// Another thread is changed: `chrt` would start with what this one was changed to.
 fn by_chrt(change: Change, effort: Effort) -> Result<Option<f64>> {
-    let (Some(chrt), true) = (chrt(), change.crosses_bands()?) else {
+    let (Some(chrt), true) = (chrt(), crosses_bands(change)?) else {
         return Ok(None);
     };
     let target = Worker::spawn();
-    let [there, back] = change.levels()?;
+    let [there, back] = levels(change)?;
     let set = |level: &Level| {
         let policy = match level.policy {
             Policy::Idle => "-i",

@@ -7,7 +7,6 @@
 //! time or instructions.
 
 mod changes;
-mod crowd;
 mod kernel;
 mod memory;
 mod output;
@@ -16,6 +15,7 @@ mod ping_pong;
 mod sample;
 mod scale;
 mod service;
+mod sleepers;
 mod state;
 
 use std::process::ExitCode;
@@ -31,12 +31,12 @@ use clap::Subcommand;
 #[command(name = "go_sched_bench_guest")]
 struct Arguments {
     #[command(subcommand)]
-    chapter: Chapter,
+    part: Part,
 }
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
-enum Chapter {
+enum Part {
     /// What paths through the scheduler cost
     Paths(paths::Arguments),
     /// One measurement of the above, in a process of its own
@@ -62,16 +62,16 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let is_own_child = matches!(arguments.chapter, Chapter::Once(_));
+    let is_own_child = matches!(arguments.part, Part::Once(_));
     if !is_own_child {
         output::print(kernel::describe()?)?;
     }
-    match &arguments.chapter {
-        Chapter::Paths(arguments) => paths::run(arguments),
-        Chapter::Once(arguments) => paths::run_once(arguments),
-        Chapter::Changes(arguments) => changes::run(arguments),
-        Chapter::Scale(arguments) => scale::run(arguments),
-        Chapter::Service(arguments) => service::run(arguments),
+    match &arguments.part {
+        Part::Paths(arguments) => paths::run(arguments),
+        Part::Once(arguments) => paths::run_once(arguments),
+        Part::Changes(arguments) => changes::run(arguments),
+        Part::Scale(arguments) => scale::run(arguments),
+        Part::Service(arguments) => service::run(arguments),
     }
 }
 

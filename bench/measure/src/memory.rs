@@ -51,7 +51,7 @@ impl Account {
     }
 
     /// Bytes of slab memory in use that cannot be reclaimed, but for less than a page
-    /// that each CPU has not told yet. Takes some seconds.
+    /// that each CPU has not reported yet. Takes some seconds.
     pub(crate) fn bytes(&self) -> Result<u64> {
         thread::sleep(FLUSH);
         // What adds it up waits for a CPU that is busy, and then for this one.

@@ -13,7 +13,10 @@ use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
 use common::hint::be_scheduled;
-use go_sched_bench_data::Chapter;
+use go_sched_bench_data::Path;
+use go_sched_bench_data::State;
+use go_sched_bench_data::Subject;
+use gosched::Children;
 use nix::sched::clone;
 use nix::sched::CloneFlags;
 use nix::sys::wait::waitpid;
@@ -21,8 +24,9 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::fork;
 use nix::unistd::ForkResult;
 use nix::unistd::Pid;
+use strum::VariantArray;
 
-use crate::output::Figure;
+use crate::output;
 use crate::ping_pong;
 use crate::sample::empty_sample;
 use crate::sample::median;
@@ -30,9 +34,9 @@ use crate::sample::nanoseconds;
 use crate::sample::per_operation;
 use crate::sample::pin;
 use crate::sample::Effort;
-use crate::state::Children;
-use crate::state::Neighbour;
-use crate::state::State;
+use crate::state::check;
+use crate::state::prepare;
+use crate::state::Follower;
 
 /// Calls of `sched_yield(2)` in a sample.
 const YIELDS: u32 = 32;
@@ -62,9 +66,8 @@ pub(crate) struct Arguments {
 /// The command line of a process that makes one measurement.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OnceArguments {
-    #[arg(value_enum)]
     state: State,
-    operation: String,
+    operation: Path,
     #[arg(long)]
     quick: bool,
 }
@@ -72,29 +75,33 @@ pub(crate) struct OnceArguments {
 /// Measures in a thread that is in no state yet, and returns nanoseconds.
 type Measure = fn(State, Effort) -> Result<f64>;
 
-const OPERATIONS: [(&str, Measure); 7] = [
-    ("pipe round trip", ping_pong::by_pipe),
-    ("futex round trip", ping_pong::by_futex),
-    ("sched_yield", sched_yield),
-    ("fork+exit", fork_exit),
-    ("vfork+exit", vfork_exit),
-    (HACKBENCH, hackbench),
-    ("tick", tick),
-];
+fn measure(operation: Path) -> Measure {
+    match operation {
+        Path::PipeRoundTrip => ping_pong::by_pipe,
+        Path::FutexRoundTrip => ping_pong::by_futex,
+        Path::SchedYield => sched_yield,
+        Path::ForkExit => fork_exit,
+        Path::VforkExit => vfork_exit,
+        Path::Hackbench => hackbench,
+        Path::Tick => tick,
+    }
+}
 
 /// Measures, and prints the figures.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for state in &arguments.state {
-        state.check()?;
+        check(*state)?;
     }
-    let _neighbour = Neighbour::of(&arguments.state);
+    let _follower = Follower::of(&arguments.state);
     let repeats = Effort::new(arguments.quick).repeats;
-    for (operation, _) in OPERATIONS {
-        let states = arguments.state.iter().copied();
-        let mut figures: Vec<_> = states
-            .filter(|state| can_be_had(operation, *state))
-            .map(|state| (state, Vec::new()))
-            .collect();
+    for &operation in Path::VARIANTS {
+        let mut figures = Vec::new();
+        for &state in &arguments.state {
+            match obstacle(operation, state) {
+                None => figures.push((state, Vec::new())),
+                Some(why) => output::omit(Subject::Path { operation, state }, why)?,
+            }
+        }
         // In turn, so that what changes while this runs meets all states alike.
         for _ in 0..repeats {
             for (state, results) in &mut figures {
@@ -102,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
         }
         for (state, results) in figures {
-            Figure::new(Chapter::Path, operation, state.name()).print(results)?;
+            output::figure(Subject::Path { operation, state }, results)?;
         }
     }
     Ok(())
@@ -110,19 +117,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// Measures once, and prints the nanoseconds alone.
 pub(crate) fn run_once(arguments: &OnceArguments) -> Result<()> {
-    let known = OPERATIONS
-        .iter()
-        .find(|(operation, _)| *operation == arguments.operation);
-    let (_, measure) = known.context("no such operation")?;
     pin()?;
-    let time = measure(arguments.state, Effort::new(arguments.quick))?;
+    let effort = Effort::new(arguments.quick);
+    let time = measure(arguments.operation)(arguments.state, effort)?;
     println!("{time}");
     Ok(())
 }
 
-/// Whether there is something to measure; otherwise says why there is not.
-fn can_be_had(operation: &str, state: State) -> bool {
-    let why_not = if operation != HACKBENCH {
+/// Returns why there is nothing to measure, if there is not.
+fn obstacle(operation: Path, state: State) -> Option<&'static str> {
+    if operation != Path::Hackbench {
         None
     } else if state == State::Hint {
         Some("nothing inherits a slot")
@@ -130,21 +134,16 @@ fn can_be_had(operation: &str, state: State) -> bool {
         Some("there is no such program; Debian has it in rt-tests")
     } else {
         None
-    };
-    if let Some(why) = why_not {
-        eprintln!("{operation}, {}: omitted: {why}", state.name());
     }
-    why_not.is_none()
 }
 
 /// Measures in a process that has done nothing else, because what a process has done
 /// shows in its memory, and that in what it takes to fork it. Where that memory lies
 /// does so too, and differs from process to process: it is in the spread.
-fn measure_in_new_process(operation: &str, state: State, quick: bool) -> Result<f64> {
-    let name = state.name();
-    let failed = || format!("{operation}, {name}");
+fn measure_in_new_process(operation: Path, state: State, quick: bool) -> Result<f64> {
+    let failed = || format!("{operation}, {state}");
     let mut command = Command::new("/proc/self/exe");
-    command.args(["once", name, operation]);
+    command.args(["once", &state.to_string(), &operation.to_string()]);
     if quick {
         command.arg("--quick");
     }
@@ -159,7 +158,7 @@ fn measure_in_new_process(operation: &str, state: State, quick: bool) -> Result<
 
 /// Yields where nobody else wants the CPU.
 fn sched_yield(state: State, effort: Effort) -> Result<f64> {
-    state.prepare()?.enter(0, Children::StartAtBase)?;
+    prepare(state)?.enter(0, Children::StartAtBase)?;
     per_operation(effort.samples, YIELDS, || {
         be_scheduled();
         Ok(())
@@ -169,7 +168,7 @@ fn sched_yield(state: State, effort: Effort) -> Result<f64> {
 /// A process that ends at once, and waiting for it. It has its parent's priority, but
 /// for one that its parent has from its slot.
 fn fork_exit(state: State, effort: Effort) -> Result<f64> {
-    state.prepare()?.enter(0, Children::Inherit)?;
+    prepare(state)?.enter(0, Children::Inherit)?;
     per_operation(effort.samples, 1, || {
         // SAFETY: The child calls nothing but `_exit`.
         match unsafe { fork() }.context("fork(2)")? {
@@ -185,7 +184,7 @@ fn fork_exit(state: State, effort: Effort) -> Result<f64> {
 /// The same without a copy of the memory, which is how Go's os/exec and posix_spawn(3)
 /// start programs.
 fn vfork_exit(state: State, effort: Effort) -> Result<f64> {
-    state.prepare()?.enter(0, Children::Inherit)?;
+    prepare(state)?.enter(0, Children::Inherit)?;
     let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
     let mut stack = vec![0; STACK];
     per_operation(effort.samples, 1, || {
@@ -207,7 +206,7 @@ fn reap(child: Pid) -> Result<()> {
 /// processes, is part of it. The first run brings the program into memory, and now and
 /// then one of them waits for the kernel's housekeeping: hence the median of a few.
 fn hackbench(state: State, effort: Effort) -> Result<f64> {
-    state.prepare()?.enter(0, Children::Inherit)?;
+    prepare(state)?.enter(0, Children::Inherit)?;
     let mut command = Command::new(HACKBENCH);
     command
         .args(["--pipe", "--process", "--groups", "1"])
@@ -231,7 +230,7 @@ fn look_for_hackbench() -> Result<(), ErrorKind> {
 
 /// What a tick takes away from a thread that does nothing but look at the clock.
 fn tick(state: State, effort: Effort) -> Result<f64> {
-    state.prepare()?.enter(0, Children::StartAtBase)?;
+    prepare(state)?.enter(0, Children::StartAtBase)?;
     let usual = empty_sample()?;
     let long = Duration::from_nanos(usual.max(1.0) as u64) * GAP;
     let wanted = effort.either(21, 101);

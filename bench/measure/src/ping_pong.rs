@@ -12,14 +12,15 @@ use std::thread;
 
 use anyhow::Context;
 use anyhow::Result;
+use go_sched_bench_data::State;
+use gosched::Children;
 use nix::unistd::pipe;
 use rustix::io::Errno;
 use rustix::thread::futex;
 
 use crate::sample::per_operation;
 use crate::sample::Effort;
-use crate::state::Children;
-use crate::state::State;
+use crate::state::prepare;
 
 const QUESTION: u32 = 1;
 const GOODBYE: u32 = 2;
@@ -96,7 +97,7 @@ pub(crate) fn by_futex(state: State, effort: Effort) -> Result<f64> {
 }
 
 fn round_trip<W: Wire>(state: State, effort: Effort) -> Result<f64> {
-    let (entry, there, back) = (state.prepare()?, W::new()?, W::new()?);
+    let (entry, there, back) = (prepare(state)?, W::new()?, W::new()?);
     let (ready, is_ready) = channel();
     thread::scope(|scope| {
         let answering = scope.spawn(|| {

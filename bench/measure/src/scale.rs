@@ -20,15 +20,17 @@ use common::hint::HintPage;
 use common::module::is_loaded;
 use common::module::try_unload;
 use common::module::FILE;
-use go_sched_bench_data::Chapter;
+use go_sched_bench_data::Growth;
+use go_sched_bench_data::State;
+use go_sched_bench_data::Subject;
+use go_sched_bench_data::ORDINARY;
+use gosched::Children;
 use nix::errno::Errno;
 use nix::kmod::finit_module;
 use nix::kmod::ModuleInitFlags;
 
-use crate::crowd::spawn_small;
-use crate::crowd::Crowd;
 use crate::memory::Account;
-use crate::output::Figure;
+use crate::output;
 use crate::ping_pong;
 use crate::sample::empty_sample;
 use crate::sample::in_new_thread;
@@ -37,14 +39,11 @@ use crate::sample::nanoseconds;
 use crate::sample::per_operation;
 use crate::sample::pin;
 use crate::sample::Effort;
-use crate::state::Children;
-use crate::state::State;
-use crate::state::ORDINARY;
+use crate::sleepers::spawn_small;
+use crate::sleepers::Sleepers;
+use crate::state::prepare;
 
-const GO_SCHED: &str = "go_sched";
-const UNMANAGED: &str = "unmanaged";
-
-/// Below this many new threads their memory is not told: the kernel counts it in
+/// Below this many new threads their memory is omitted: the kernel counts it in
 /// batches of a page, which would be more than 8 bytes for each of them.
 const COUNTABLE: u32 = 500;
 
@@ -80,45 +79,46 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let account = Account::open()
         .inspect_err(|error| eprintln!("memory: omitted: {error:#}"))
         .ok();
-    let mut crowd = Crowd::new()?;
+    let mut sleepers = Sleepers::new()?;
     for threads in &arguments.threads {
-        crowd.grow(*threads)?;
-        measure(&mut crowd, account.as_ref(), effort)?;
+        sleepers.grow(*threads)?;
+        measure(&mut sleepers, account.as_ref(), effort)?;
     }
     Ok(())
 }
 
-fn measure(crowd: &mut Crowd, account: Option<&Account>, effort: Effort) -> Result<()> {
-    let threads = crowd.len();
-    let print = |operation: &str, subject, results| {
-        let figure = Figure::new(Chapter::Scale, operation, subject);
-        figure.beside(threads).print(results)
+fn measure(sleepers: &mut Sleepers, account: Option<&Account>, effort: Effort) -> Result<()> {
+    let threads = sleepers.len();
+    let subject = |operation, managed| Subject::Growth {
+        operation,
+        managed,
+        threads,
     };
+    let print = |operation, managed, results| output::figure(subject(operation, managed), results);
 
     let unmanaged = State::Unmanaged;
-    print("context switch", UNMANAGED, switches(unmanaged, effort)?)?;
-    print("fork", UNMANAGED, forks(unmanaged, effort)?)?;
+    print(Growth::ContextSwitch, false, switches(unmanaged, effort)?)?;
+    print(Growth::Fork, false, forks(unmanaged, effort)?)?;
 
     let device = Device::try_open().context(PATH)?;
-    let new = crowd.without_record();
+    let new = sleepers.without_record();
     let account = account.filter(|_| new >= COUNTABLE);
     let before = account.map(Account::bytes).transpose()?;
-    crowd.manage(&device)?;
+    sleepers.manage(&device)?;
     if let (Some(account), Some(before)) = (account, before) {
         let bytes = account.bytes()?.saturating_sub(before);
-        let figure = Figure::new(Chapter::Scale, "memory", GO_SCHED);
-        let per_thread = bytes as f64 / f64::from(new);
-        figure.beside(threads).in_bytes().print(vec![per_thread])?;
+        print(Growth::Memory, true, vec![bytes as f64 / f64::from(new)])?;
     } else if new < COUNTABLE {
-        eprintln!("memory, {threads} threads: omitted: the kernel counts it by the page");
+        let why = "the kernel counts it by the page";
+        output::omit(subject(Growth::Memory, true), why)?;
     }
 
     let managed = State::Managed;
-    print("context switch", GO_SCHED, switches(managed, effort)?)?;
-    print("fork", GO_SCHED, forks(managed, effort)?)?;
+    print(Growth::ContextSwitch, true, switches(managed, effort)?)?;
+    print(Growth::Fork, true, forks(managed, effort)?)?;
     let (sets, binds) = sets_and_binds(&device, effort)?;
-    print("SET", GO_SCHED, sets)?;
-    print("BIND", GO_SCHED, binds)?;
+    print(Growth::Set, true, sets)?;
+    print(Growth::Bind, true, binds)?;
     drop(device);
 
     let (mut unregisters, mut registers) = (Vec::new(), Vec::new());
@@ -126,9 +126,9 @@ fn measure(crowd: &mut Crowd, account: Option<&Account>, effort: Effort) -> Resu
         unregisters.push(unregister()?);
         registers.push(register()?);
     }
-    print("unregister", GO_SCHED, unregisters)?;
-    print("register", GO_SCHED, registers)?;
-    crowd.release(&Device::try_open().context(PATH)?)
+    print(Growth::Unregister, true, unregisters)?;
+    print(Growth::Register, true, registers)?;
+    sleepers.release(&Device::try_open().context(PATH)?)
 }
 
 /// Round trips between two threads through pipes.
@@ -141,7 +141,7 @@ fn switches(state: State, effort: Effort) -> Result<Vec<f64>> {
 /// for them.
 fn forks(state: State, effort: Effort) -> Result<Vec<f64>> {
     let fork = || {
-        state.prepare()?.enter(0, Children::Inherit)?;
+        prepare(state)?.enter(0, Children::Inherit)?;
         per_operation(effort.samples, 1, || {
             let child = spawn_small(|| ())?;
             child.join().ok().context("a thread that does nothing ends")

@@ -11,7 +11,6 @@ mod cgroup;
 mod load;
 mod program;
 mod samples;
-mod scenario;
 
 use std::path::PathBuf;
 use std::thread;
@@ -21,20 +20,20 @@ use std::time::Instant;
 use anyhow::bail;
 use anyhow::Context;
 use anyhow::Result;
-use clap::ValueEnum;
+use go_sched_bench_data::Alternative;
 use go_sched_bench_data::Record;
+use go_sched_bench_data::Scenario;
 use go_sched_bench_data::Service;
 use nix::unistd::sysconf;
 use nix::unistd::SysconfVar;
+use strum::VariantArray;
 
-use self::alternative::Alternative;
 use self::cgroup::Neighbours;
 use self::load::Load;
 use self::load::Requests;
 use self::program::Counts;
 use self::program::Program;
 use self::samples::Samples;
-use self::scenario::Scenario;
 use crate::output;
 
 /// From the start of the load to that of the measurement: all connections are made, and
@@ -101,13 +100,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let scenarios = or_all(&arguments.scenario);
     let mut alternatives = or_all(&arguments.alternative);
     alternatives.retain(|alternative| {
-        let reason = match alternative.obstacle() {
+        let reason = match alternative::obstacle(*alternative) {
             Ok(None) => return true,
             Ok(Some(reason)) => reason.to_owned(),
             Err(error) => format!("{error:#}"),
         };
-        let name = alternative.name();
-        eprintln!("Omitted in all scenarios: {name}: {reason}");
+        eprintln!("Omitted in all scenarios: {alternative}: {reason}");
         false
     });
 
@@ -134,7 +132,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             for &alternative in &alternatives {
                 let service = bench
                     .measure(scenario, alternative, repeat)
-                    .with_context(|| format!("{}, {}", scenario.name(), alternative.name()))?;
+                    .with_context(|| format!("{scenario}, {alternative}"))?;
                 output::print(Record::Service(service))?;
             }
         }
@@ -143,9 +141,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// What was asked for; everything if nothing was.
-fn or_all<T: ValueEnum + Clone>(chosen: &[T]) -> Vec<T> {
+fn or_all<T: VariantArray + Clone>(chosen: &[T]) -> Vec<T> {
     if chosen.is_empty() {
-        T::value_variants().to_vec()
+        T::VARIANTS.to_vec()
     } else {
         chosen.to_vec()
     }
@@ -160,15 +158,16 @@ impl Bench<'_> {
         repeat: u32,
     ) -> Result<Service> {
         // Both outlive the processes, which are dropped before.
-        let _device = alternative.opens_device()?;
+        let _device = alternative::open_device(alternative)?;
         let neighbours = match scenario {
             Scenario::CpuMaxNeighbour => Some(Neighbours::new()?),
             _ => None,
         };
         let program = &self.arguments.server;
+        let in_server = matches!(scenario, Scenario::SameProcess | Scenario::GcPressure);
         let mut server = Command::server(program, self.units);
         let mut hogs = None;
-        if scenario.is_in_server() {
+        if in_server {
             server = server.background(self.threads, scenario, alternative);
         } else {
             hogs = Some(Command::new(program).background(self.threads, scenario, alternative));
@@ -180,7 +179,7 @@ impl Bench<'_> {
             neighbours.divide(server.id(), hogs.id())?;
         }
         let background = hogs.as_ref().unwrap_or(&server).background().to_vec();
-        alternative.apply(server.id(), &background)?;
+        alternative::apply(alternative, server.id(), &background)?;
 
         let address = server.address().context("the server has no address")?;
         let load = Load {
@@ -224,8 +223,8 @@ impl Bench<'_> {
         }
         let burnt = burnt.as_ref().unwrap_or(served);
         let service = Service {
-            scenario: scenario.name(),
-            alternative: alternative.name(),
+            scenario,
+            alternative,
             repeat,
             seconds: self.length.as_secs_f64(),
             requests: requests.latencies.len() as u64,

@@ -8,7 +8,6 @@ use anyhow::bail;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
-use clap::ValueEnum;
 use common::device::Device;
 use common::device::PATH;
 use common::device::SELF;
@@ -18,102 +17,71 @@ use common::hint::HintedWorker;
 use common::hint::SLOTS_PER_PAGE;
 use common::module::is_loaded;
 use common::syscall::set_schedprio;
+use go_sched_bench_data::State;
+use go_sched_bench_data::ORDINARY;
 use gosched::uapi::GO_SCHED_INHERIT;
+use gosched::Children;
 use nix::errno::Errno;
-
-/// The priority that is nice 0, which a thread has without one.
-pub(crate) const ORDINARY: u32 = 32;
 
 /// How often a thread yields until its hint must be in force: the scheduler puts it
 /// off now and then.
 const YIELDS: u32 = 1000;
 
-/// What go_sched is to the threads under test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum State {
-    /// The kernel does not have it
-    Unpatched,
-    /// The kernel has it, and the module is not loaded
-    Patched,
-    /// The module is loaded, and nobody has ever followed a slot
-    Unmanaged,
-    /// The threads have the priority of an ordinary thread, and nobody follows a slot
-    Managed,
-    /// Another thread follows a slot, and the threads have nothing to do with it
-    Beside,
-    /// The threads have it from their slots, where it stays
-    Hint,
+/// Fails unless the kernel is one to have threads in this state.
+pub(crate) fn check(state: State) -> Result<()> {
+    let here = if is_loaded() {
+        State::Unmanaged
+    } else {
+        match set_schedprio(SELF, ORDINARY, 0) {
+            Err(Errno::ENOSYS) => State::Unpatched,
+            Err(Errno::EOPNOTSUPP) => State::Patched,
+            Err(error) => bail!("go_set_schedprio: {error}: this kernel is in no known state"),
+            Ok(()) => bail!("a mapping is in force without the module: was it handed over?"),
+        }
+    };
+    let needed = match state {
+        State::Managed | State::Beside | State::Hint => State::Unmanaged,
+        other => other,
+    };
+    let explain = |state| match state {
+        State::Unpatched => "is without go_sched",
+        State::Patched => "has go_sched, and the module is not loaded",
+        _ => "has the module loaded",
+    };
+    ensure!(
+        here == needed,
+        "the state {} is for a kernel that {}; this one {}",
+        state,
+        explain(needed),
+        explain(here)
+    );
+    Ok(())
 }
 
-impl State {
-    /// Its name in a record.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Unpatched => "unpatched",
-            Self::Patched => "patched",
-            Self::Unmanaged => "unmanaged",
-            Self::Managed => "managed",
-            Self::Beside => "beside",
-            Self::Hint => "hint",
-        }
+/// Gets ready for threads to enter this state.
+pub(crate) fn prepare(state: State) -> Result<Entry> {
+    let device = match state {
+        State::Managed | State::Hint => Some(Device::try_open().context(PATH)?),
+        _ => None,
+    };
+    let page = match (state, &device) {
+        (State::Hint, Some(device)) => Some(HintPage::new(device, SLOTS_PER_PAGE)),
+        _ => None,
+    };
+    if let Some(page) = &page {
+        // As a program does that forks and has no use for it there.
+        page.keep_from_children().context("MADV_DONTFORK")?;
     }
-
-    /// Fails unless the kernel is one to have threads in this state.
-    pub(crate) fn check(self) -> Result<()> {
-        let here = if is_loaded() {
-            Self::Unmanaged
-        } else {
-            match set_schedprio(SELF, ORDINARY, 0) {
-                Err(Errno::ENOSYS) => Self::Unpatched,
-                Err(Errno::EOPNOTSUPP) => Self::Patched,
-                Err(error) => bail!("go_set_schedprio: {error}: this kernel is in no known state"),
-                Ok(()) => bail!("a mapping is in force without the module: was it handed over?"),
-            }
-        };
-        let needed = match self {
-            Self::Managed | Self::Beside | Self::Hint => Self::Unmanaged,
-            other => other,
-        };
-        let explain = |state| match state {
-            Self::Unpatched => "is without go_sched",
-            Self::Patched => "has go_sched, and the module is not loaded",
-            _ => "has the module loaded",
-        };
-        ensure!(
-            here == needed,
-            "the state {} is for a kernel that {}; this one {}",
-            self.name(),
-            explain(needed),
-            explain(here)
-        );
-        Ok(())
-    }
-
-    /// Gets ready for threads to enter this state.
-    pub(crate) fn prepare(self) -> Result<Entry> {
-        let device = match self {
-            Self::Managed | Self::Hint => Some(Device::try_open().context(PATH)?),
-            _ => None,
-        };
-        let page = match (self, &device) {
-            (Self::Hint, Some(device)) => Some(HintPage::new(device, SLOTS_PER_PAGE)),
-            _ => None,
-        };
-        if let Some(page) = &page {
-            // As a program does that forks and has no use for it there.
-            page.keep_from_children().context("MADV_DONTFORK")?;
-        }
-        Ok(Entry { device, page })
-    }
+    Ok(Entry { device, page })
 }
 
 /// A thread that follows a slot, and sleeps, for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Neighbour {
+pub(crate) struct Follower {
     _worker: HintedWorker,
 }
 
-impl Neighbour {
+impl Follower {
     /// Starts it, if one of the states is for a kernel that has one.
     pub(crate) fn of(states: &[State]) -> Option<Self> {
         let takes_one = |state: &State| matches!(state, State::Beside | State::Hint);
@@ -125,15 +93,6 @@ impl Neighbour {
             }
         })
     }
-}
-
-/// What the threads of a new process start with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Children {
-    /// Nothing.
-    StartAtBase,
-    /// Their creator's priority, where it has one that can be inherited.
-    Inherit,
 }
 
 /// The way into a [`State`].

@@ -11,8 +11,8 @@ use clap::ValueEnum;
 use crate::report::Part;
 use crate::report::Place;
 
-/// Measure what go_sched costs and what it buys, and report it: as report.json, as a page with
-/// plots, and as a short table.
+/// Measure what go_sched costs and what it buys, and report it: as report.json, as a short table,
+/// and as a page with plots.
 ///
 /// Started by "make bench", which builds what this needs.
 #[derive(Debug, Parser)]
@@ -32,22 +32,25 @@ pub(crate) struct Arguments {
 /// What else can be done with a report.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Put the report's table between "<!-- bench -->" and "<!-- /bench -->" of a README
+    /// Draw the page: index.html with the plots, and report.json beside it
+    Page {
+        /// Folder of the report
+        #[arg(long, value_name = "DIR", default_value = "bench/report")]
+        report: PathBuf,
+        /// Folder to write the page to
+        into: PathBuf,
+    },
+    /// Put the report's table between "<!-- bench -->" and "<!-- /bench -->" of a README, and draw
+    /// its picture into the folder of the report
     Readme {
         /// Folder of the report
         #[arg(long, value_name = "DIR", default_value = "bench/report")]
         report: PathBuf,
-        /// Only say whether it is there
+        /// Only say whether both are what the report says
         #[arg(long)]
         check: bool,
         /// The README
         file: PathBuf,
-    },
-    /// Make page and plots anew from report.json, and print the table
-    Redraw {
-        /// Folder of the report
-        #[arg(long, value_name = "DIR", default_value = "bench/report")]
-        report: PathBuf,
     },
 }
 
@@ -58,25 +61,6 @@ pub(crate) enum Accelerator {
     Kvm,
     /// By emulation: instructions are counted
     Tcg,
-}
-
-/// What people make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Target {
-    /// The demonstration
-    Demo,
-    /// All tests
-    Test,
-}
-
-impl Target {
-    /// As it is typed.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Demo => "demo",
-            Self::Test => "test",
-        }
-    }
 }
 
 /// What to measure, and with what.
@@ -97,13 +81,12 @@ pub(crate) struct Bench {
     /// Keep what the report in the folder has of the other parts
     #[arg(long)]
     pub(crate) add: bool,
-    /// Measure "make TARGET" with nothing built as well, which takes a kernel build; may be
-    /// repeated
-    #[arg(long, value_enum, value_name = "TARGET")]
-    pub(crate) cold: Vec<Target>,
     /// Folder to write the report to
     #[arg(long, value_name = "DIR", default_value = "bench/report")]
     pub(crate) report: PathBuf,
+    /// Draw the page as well, into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) page: Option<PathBuf>,
     /// The clone of go_sched
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) tree: PathBuf,

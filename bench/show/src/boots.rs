@@ -4,6 +4,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
@@ -20,6 +21,7 @@ use anyhow::Result;
 use go_sched_bench_data::Record;
 use gosched::raw::set_schedprio;
 use rustix::io::Errno;
+use serde::Deserialize;
 
 use crate::arguments::Accelerator;
 use crate::arguments::Bench;
@@ -33,6 +35,9 @@ use crate::report::Place;
 /// Memory for ten thousand threads, in MiB.
 const SCALE_MEMORY: &str = "2048";
 
+/// What `scripts/step.sh` writes, in the folder where everything is built.
+const STEPS: &str = "log/steps.jsonl";
+
 /// A boot to be.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -44,22 +49,8 @@ pub(crate) struct Plan {
     arguments: Vec<String>,
 }
 
-/// What the reader is told of a part.
-pub(crate) fn title(part: Part) -> &'static str {
-    match part {
-        Part::PathsUnpatched => "hot path, unpatched kernel",
-        Part::PathsPatched => "hot path, patched kernel without the module",
-        Part::PathsModule => "hot path, module loaded",
-        Part::PathsHint => "hot path, hints in use",
-        Part::Changes => "cost of a change",
-        Part::Scale => "growth with the number of threads",
-        Part::Service => "server under load",
-        Part::Time => "time to result",
-    }
-}
-
-/// The boot that a part takes; none for the one that takes no boot of its own.
-pub(crate) fn plan(part: Part, bench: &Bench) -> Option<Plan> {
+/// Returns the boot that a part takes.
+pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     let (arguments, flags): (&[&str], &[&str]) = match part {
         Part::PathsUnpatched => (
             &["paths", "--state", "unpatched"],
@@ -75,7 +66,6 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Option<Plan> {
         Part::Changes => (&["changes"], &[]),
         Part::Scale => (&["scale"], &["--memory", SCALE_MEMORY]),
         Part::Service => (&["service"], &[]),
-        Part::Time => return None,
     };
     let mut machine: Vec<String> = flags.iter().map(ToString::to_string).collect();
     let mut add = |words: &[&str]| machine.extend(words.iter().map(ToString::to_string));
@@ -122,12 +112,12 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Option<Plan> {
             arguments.extend([flag.to_owned(), number]);
         }
     }
-    Some(Plan {
+    Plan {
         part,
         method,
         machine,
         arguments,
-    })
+    }
 }
 
 /// Why a part cannot be had in the kernel that this machine runs, if so, and what to
@@ -146,7 +136,6 @@ pub(crate) fn impossible_here(part: Part) -> Result<Option<(&'static str, &'stat
             again,
         )),
         Part::PathsUnpatched => None,
-        Part::Time => Some(("it is about guests", "go_sched_bench")),
         _ if !patched => Some((
             "this machine runs a kernel without the patches; boot one with them, and then",
             again,
@@ -183,8 +172,10 @@ impl Plan {
     /// Runs it. A boot that fails is a result too.
     pub(crate) fn run(&self, bench: &Bench) -> Result<Boot> {
         let (mut command, words) = self.command(bench)?;
-        let mut progress = Progress::new(title(self.part).to_owned());
+        let mut progress = Progress::new(self.part.title().to_owned());
+        let steps = bench.cache.as_ref().map(|cache| cache.join(STEPS));
         let mut child = command
+            .env("GO_SCHED_STEPS", "quiet")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -209,16 +200,19 @@ impl Plan {
                         failure.get_or_insert(format!("it printed what is no record: {line}"));
                     }
                 },
-                Ok(Said::Stderr(line)) => match step(&line) {
-                    // What the build says of its progress is no note.
-                    Some(step) => latest = step.to_owned(),
-                    None if line.trim().is_empty() => {}
-                    None => notes.push(line),
-                },
+                Ok(Said::Stderr(line)) => {
+                    if !line.trim().is_empty() {
+                        notes.push(line);
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            progress.tick(&latest);
+            // Before there are records, something may be built.
+            match steps.as_deref().and_then(running_step) {
+                Some(step) if records.is_empty() => progress.tick(&step),
+                _ => progress.tick(&latest),
+            }
         }
         let status = child.wait().with_context(|| words.clone())?;
         if !status.success() {
@@ -230,7 +224,7 @@ impl Plan {
         }
         let seconds = progress.end();
         if let Some(failure) = &failure {
-            eprintln!("{}: FAILED: {failure}", title(self.part));
+            eprintln!("{}: FAILED: {failure}", self.part.title());
             for note in &notes {
                 eprintln!("  {note}");
             }
@@ -306,30 +300,39 @@ fn listen(stream: impl Read + Send + 'static, sender: Sender<Said>, said: fn(Str
     });
 }
 
-/// The title, if this is what `scripts/step.sh` says: "TITLE ... N s" or "TITLE: N s".
-fn step(line: &str) -> Option<&str> {
-    let (title, number) = line.strip_suffix(" s")?.rsplit_once(' ')?;
-    number.parse::<u64>().ok()?;
-    title.strip_suffix(':').or(title.strip_suffix(" ..."))
+/// A record of `scripts/step.sh`.
+#[derive(Deserialize)]
+struct Step {
+    /// What the step does.
+    step: String,
+    /// How long it took; none while it runs.
+    seconds: Option<f64>,
+}
+
+/// Returns the step of the build that runs, if one does.
+fn running_step(steps: &Path) -> Option<String> {
+    let text = fs::read_to_string(steps).ok()?;
+    let newest: Step = serde_json::from_str(text.lines().last()?).ok()?;
+    newest.seconds.is_none().then_some(newest.step)
 }
 
 fn describe(record: &Record) -> String {
     match record {
         Record::Kernel(kernel) => format!("Linux {}", kernel.release),
-        Record::Figure(figure) => match figure.threads {
-            Some(threads) => format!("{}, {threads} threads", figure.operation),
-            None => format!("{}, {}", figure.subject, figure.operation),
-        },
+        Record::Figure(figure) => figure.subject.to_string(),
+        Record::Omitted(omitted) => omitted.subject.to_string(),
         Record::Service(service) => format!("{}, {}", service.scenario, service.alternative),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use clap::Parser;
 
     use super::plan;
-    use super::step;
+    use super::running_step;
     use crate::arguments::Arguments;
     use crate::report::Method;
     use crate::report::Part;
@@ -337,7 +340,7 @@ mod tests {
     fn planned(words: &[&str], part: Part) -> super::Plan {
         let words = [&["go_sched_bench"], words].concat();
         let arguments = Arguments::try_parse_from(words).expect("they are right");
-        plan(part, &arguments.bench).expect("it takes a boot")
+        plan(part, &arguments.bench)
     }
 
     #[test]
@@ -364,11 +367,16 @@ mod tests {
     }
 
     #[test]
-    fn progress_of_the_build_is_no_note() {
-        let title = "Building the kernel";
-        assert_eq!(step("Building the kernel ... 15 s"), Some(title));
-        assert_eq!(step("Building the kernel: 501 s"), Some(title));
-        assert_eq!(step("hackbench cannot take a hint along"), None);
-        assert_eq!(step("a run took 5 s"), None);
+    fn the_step_that_runs_is_the_newest_without_an_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("steps.jsonl");
+        let started = r#"{"step": "Building the kernel", "started": "2026-01-02T03:04:05Z"}"#;
+        let ended =
+            r#"{"step": "Building the kernel", "started": "2026-01-02T03:04:05Z", "seconds": 501}"#;
+        assert_eq!(running_step(&path), None);
+        fs::write(&path, format!("{started}\n")).expect("a file");
+        assert_eq!(running_step(&path).as_deref(), Some("Building the kernel"));
+        fs::write(&path, format!("{started}\n{ended}\n")).expect("a file");
+        assert_eq!(running_step(&path), None);
     }
 }

@@ -2,141 +2,125 @@
 
 //! The figures of all boots, each with its method, found by what they are about.
 
-use go_sched_bench_data::Chapter;
+use go_sched_bench_data::Change;
+use go_sched_bench_data::Growth;
+use go_sched_bench_data::Interface;
+use go_sched_bench_data::Omitted;
+use go_sched_bench_data::Path;
 use go_sched_bench_data::Record;
-use go_sched_bench_data::Unit;
-use serde::Serialize;
+use go_sched_bench_data::State;
+use go_sched_bench_data::Subject;
 
 use crate::report::Method;
 use crate::report::Report;
 use crate::statistics::Summary;
 
-/// The states of a kernel, in the order in which more is there.
-pub(crate) const STATES: &[&str] = &[
-    "unpatched",
-    "patched",
-    "unmanaged",
-    "managed",
-    "beside",
-    "hint",
-];
+/// What paths are compared with.
+pub(crate) const PATH_BASELINE: State = State::Unpatched;
+/// What changes are compared with.
+pub(crate) const CHANGE_BASELINE: Interface = Interface::SchedSetattr;
 
-/// What the reader is told of them.
-pub(crate) fn state_title(state: &str) -> &str {
+/// Returns the words for a state.
+pub(crate) fn state_title(state: State) -> &'static str {
     match state {
-        "unpatched" => "unpatched kernel",
-        "patched" => "patched, module not loaded",
-        "unmanaged" => "module loaded, unmanaged",
-        "managed" => "managed, no hint",
-        "beside" => "unmanaged, others have hints",
-        "hint" => "managed, unchanged hint",
-        other => other,
+        State::Unpatched => "unpatched kernel",
+        State::Patched => "patched, module not loaded",
+        State::Unmanaged => "module loaded, unmanaged",
+        State::Managed => "managed, no hint",
+        State::Beside => "unmanaged, others have hints",
+        State::Hint => "managed, unchanged hint",
     }
 }
 
 /// A figure of the report.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Measured {
-    pub(crate) chapter: Chapter,
-    pub(crate) operation: String,
-    pub(crate) subject: String,
-    pub(crate) threads: Option<u32>,
-    pub(crate) unit: Unit,
+    pub(crate) subject: Subject,
     pub(crate) method: Method,
     pub(crate) summary: Summary,
 }
 
 impl Measured {
-    /// What the numbers are.
-    pub(crate) fn unit_name(&self) -> &'static str {
-        match self.unit {
-            Unit::Nanoseconds => self.method.unit(),
-            Unit::Bytes => "bytes",
+    /// Returns the unit of the numbers.
+    pub(crate) fn unit(&self) -> &'static str {
+        match self.subject {
+            Subject::Growth {
+                operation: Growth::Memory,
+                ..
+            } => "bytes",
+            _ => self.method.unit(),
         }
     }
 }
 
 /// All figures of the report.
-#[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
-pub(crate) struct Figures(Vec<Measured>);
+#[derive(Clone, Debug)]
+pub(crate) struct Figures {
+    pub(crate) measured: Vec<Measured>,
+    omitted: Vec<Omitted>,
+}
 
 impl Figures {
-    /// Those of the boots that went well. One without repeats is no figure.
+    /// Collects the figures of the boots that went well. A figure without repeats is
+    /// left out.
     pub(crate) fn of(report: &Report) -> Self {
-        let mut figures = Vec::new();
+        let (mut measured, mut omitted) = (Vec::new(), Vec::new());
         for boot in report.good_boots() {
             for record in &boot.records {
-                let Record::Figure(figure) = record else {
-                    continue;
-                };
-                let Some(summary) = Summary::of(&figure.repeats) else {
-                    continue;
-                };
-                figures.push(Measured {
-                    chapter: figure.chapter,
-                    operation: figure.operation.clone(),
-                    subject: figure.subject.clone(),
-                    threads: figure.threads,
-                    unit: figure.unit,
-                    method: boot.method,
-                    summary,
-                });
+                match record {
+                    Record::Figure(figure) => {
+                        measured.extend(Summary::of(&figure.repeats).map(|summary| Measured {
+                            subject: figure.subject,
+                            method: boot.method,
+                            summary,
+                        }))
+                    }
+                    Record::Omitted(figure) => omitted.push(figure.clone()),
+                    Record::Kernel(_) | Record::Service(_) => (),
+                }
             }
         }
-        Self(figures)
+        Self { measured, omitted }
     }
 
-    /// Those of a chapter.
-    pub(crate) fn chapter(&self, chapter: Chapter) -> impl Iterator<Item = &Measured> {
-        self.0
-            .iter()
-            .filter(move |figure| figure.chapter == chapter)
+    fn find(&self, subject: Subject) -> Option<&Measured> {
+        let mut measured = self.measured.iter();
+        measured.find(|figure| figure.subject == subject)
     }
 
-    /// One that does not depend on a number of threads.
-    pub(crate) fn find(
-        &self,
-        chapter: Chapter,
-        operation: &str,
-        subject: &str,
-    ) -> Option<&Measured> {
-        self.chapter(chapter)
-            .find(|figure| figure.operation == operation && figure.subject == subject)
+    /// Returns the figure of a path.
+    pub(crate) fn path(&self, operation: Path, state: State) -> Option<&Measured> {
+        self.find(Subject::Path { operation, state })
     }
 
-    /// One that does, for each number of threads, the smallest first.
-    pub(crate) fn series(&self, operation: &str, subject: &str) -> Vec<(u32, &Measured)> {
-        let mut series: Vec<_> = self
-            .chapter(Chapter::Scale)
-            .filter(|figure| figure.operation == operation && figure.subject == subject)
-            .filter_map(|figure| Some((figure.threads?, figure)))
-            .collect();
+    /// Returns the figure of a change.
+    pub(crate) fn change(&self, change: Change, interface: Interface) -> Option<&Measured> {
+        self.find(Subject::Change { change, interface })
+    }
+
+    /// Returns the figures for each number of threads that sleep, the smallest first.
+    pub(crate) fn growth(&self, wanted: Growth, of_managed: bool) -> Vec<(u32, &Measured)> {
+        let figure = |figure| match figure {
+            found @ &Measured {
+                subject:
+                    Subject::Growth {
+                        operation,
+                        managed,
+                        threads,
+                    },
+                ..
+            } if operation == wanted && managed == of_managed => Some((threads, found)),
+            _ => None,
+        };
+        let mut series: Vec<_> = self.measured.iter().filter_map(figure).collect();
         series.sort_by_key(|(threads, _)| *threads);
         series
     }
 
-    /// The operations of a chapter, in the order in which they were measured.
-    pub(crate) fn operations(&self, chapter: Chapter) -> Vec<&str> {
-        unique(
-            self.chapter(chapter)
-                .map(|figure| figure.operation.as_str()),
-        )
+    /// Returns why there is no figure about `subject`.
+    pub(crate) fn why_not(&self, subject: Subject) -> &str {
+        let mut omitted = self.omitted.iter();
+        let found = omitted.find(|figure| figure.subject == subject);
+        found.map_or("its part was not measured", |figure| &figure.why)
     }
-
-    /// The subjects of a chapter, likewise.
-    pub(crate) fn subjects(&self, chapter: Chapter) -> Vec<&str> {
-        unique(self.chapter(chapter).map(|figure| figure.subject.as_str()))
-    }
-}
-
-/// The first of each.
-pub(crate) fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut unique = Vec::new();
-    for name in names {
-        if !unique.contains(&name) {
-            unique.push(name);
-        }
-    }
-    unique
 }

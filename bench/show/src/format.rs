@@ -2,19 +2,30 @@
 
 //! Numbers as people read them.
 
+use crate::statistics::compare;
 use crate::statistics::Difference;
+use crate::statistics::Summary;
 
 /// What is printed for a difference that may be none.
 pub(crate) const NOT_SEEN: &str = "no difference seen";
-/// What is printed behind one of which no spread is known.
-pub(crate) const SINGLE: &str = " (one repeat)";
+/// What is less and what is more of a cost.
+pub(crate) const COST: [&str; 2] = ["cheaper", "dearer"];
+/// What is less and what is more of a latency.
+pub(crate) const LATENCY: [&str; 2] = ["lower", "higher"];
 
-/// [`SINGLE`], where it belongs.
-pub(crate) fn single(difference: &Difference) -> &'static str {
-    if difference.single {
-        SINGLE
+/// Says how a value compares with a baseline, as [`factor`] does, or that no difference
+/// is seen; and whether no spread is known.
+pub(crate) fn compared(value: &Summary, baseline: &Summary, words: [&str; 2]) -> String {
+    let difference = compare(value, baseline);
+    let text = if difference.seen {
+        factor(value.median, baseline.median, words)
     } else {
-        ""
+        NOT_SEEN.to_owned()
+    };
+    if difference.single {
+        text + " (one repeat)"
+    } else {
+        text
     }
 }
 
@@ -74,12 +85,21 @@ pub(crate) fn difference(difference: &Difference) -> String {
     }
 }
 
-/// How many times as much; "1.2x".
-pub(crate) fn times(factor: f64) -> String {
-    if factor.is_finite() {
-        format!("{}x", number(factor))
+/// How a value compares with a baseline, as "6.76x lower" or "11.9x higher" for the
+/// words "lower" and "higher"; in per cent where the factor would read as 1.
+fn factor(value: f64, baseline: f64, [less, more]: [&str; 2]) -> String {
+    let (times, word) = if value <= baseline {
+        (baseline / value, less)
     } else {
-        "more than can be told".to_owned()
+        (value / baseline, more)
+    };
+    if !times.is_finite() {
+        format!("far {word}")
+    } else if times < 1.1 {
+        let percent = percent((value - baseline) / baseline * 100.0);
+        format!("{} {word}", percent.trim_start_matches(['+', '-']))
+    } else {
+        format!("{}x {word}", number(times))
     }
 }
 
@@ -94,7 +114,7 @@ pub(crate) fn microseconds(us: f64) -> String {
     }
 }
 
-/// The same for a tick of an axis, which is round.
+/// A time in microseconds at a tick of an axis, which is round.
 pub(crate) fn microseconds_round(us: f64) -> String {
     if us >= 1e6 {
         format!("{} s", us / 1e6)
@@ -105,12 +125,15 @@ pub(crate) fn microseconds_round(us: f64) -> String {
     }
 }
 
-/// The same for a number of seconds.
-pub(crate) fn seconds_round(seconds: f64) -> String {
-    if seconds >= 1.0 {
-        format!("{seconds} s")
+/// A tick of an axis, which has few digits that count: "0.05", "1,000", "1 M".
+pub(crate) fn round(value: f64) -> String {
+    if value.abs() >= 1e6 {
+        format!("{} M", value / 1e6)
+    } else if value.abs() >= 1e3 {
+        number(value)
     } else {
-        format!("{} ms", (seconds * 1e3).round())
+        // Without what is left of the rounding.
+        format!("{}", (value * 1e6).round() / 1e6)
     }
 }
 
@@ -145,6 +168,15 @@ mod tests {
         assert_eq!(percent(0.0512), "+0.05%");
         assert_eq!(percent(-3.21), "-3.2%");
         assert_eq!(percent(250.0), "+250%");
+    }
+
+    #[test]
+    fn a_factor_is_at_least_one_and_says_its_direction() {
+        let words = ["cheaper", "dearer"];
+        assert_eq!(factor(84.6, 1010.0, words), "11.9x cheaper");
+        assert_eq!(factor(1010.0, 84.6, words), "11.9x dearer");
+        assert_eq!(factor(2891.0, 2894.0, words), "0.10% cheaper");
+        assert_eq!(factor(0.0, 2894.0, words), "far cheaper");
     }
 
     #[test]

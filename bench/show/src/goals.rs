@@ -1,52 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What go_sched promises of itself, and whether it keeps it.
+//! The goals of go_sched, and whether the measurements reach them.
 
-use go_sched_bench_data::Chapter;
-use serde::Serialize;
+use std::fmt;
+
+use go_sched_bench_data::Alternative;
+use go_sched_bench_data::Change;
+use go_sched_bench_data::Growth;
+use go_sched_bench_data::Interface;
+use go_sched_bench_data::Path;
+use go_sched_bench_data::Scenario;
+use go_sched_bench_data::State;
+use go_sched_bench_data::Subject;
+use strum::VariantArray;
 
 use crate::figures::state_title;
 use crate::figures::Figures;
-use crate::figures::Measured;
+use crate::figures::CHANGE_BASELINE;
+use crate::figures::PATH_BASELINE;
 use crate::format;
-use crate::service;
-use crate::service::Cell;
 use crate::service::Quantile;
-use crate::service::NOTHING;
+use crate::service::ServiceResults;
 use crate::service::OURS;
 use crate::statistics::compare;
+use crate::statistics::Difference;
 
-/// By how many per cent an operation may be dearer than on the unpatched kernel.
-pub(crate) const PATH_LIMITS: &[(&str, f64)] = &[
-    ("patched", 0.05),
-    ("unmanaged", 0.1),
-    ("beside", 0.1),
-    ("hint", 0.5),
-];
-/// The operations that they are for.
-const PATHS: &[&str] = &[
-    "pipe round trip",
-    "futex round trip",
-    "sched_yield",
-    "fork+exit",
-    "vfork+exit",
-    "hackbench",
-];
 /// How many times cheaper than `sched_setattr` a store to the hint page is.
 const STORE_TIMES: f64 = 300.0;
-/// How many times p99.9 falls below that of doing nothing.
+/// How many times lower than with nothing done p99.9 is.
 const TAIL_TIMES: f64 = 5.0;
-/// How much of the default's throughput stays, in per cent.
+/// How much of the throughput with nothing done stays, in per cent.
 const THROUGHPUT: f64 = 95.0;
-/// Bytes of kernel memory that a managed thread takes.
+/// Bytes of kernel memory for each managed thread.
 const BYTES_PER_THREAD: f64 = 192.0;
 /// By how many per cent a context switch may differ between the fewest and the most
 /// managed threads, and still be called flat.
 const FLAT: f64 = 1.0;
 
+/// Returns by how many per cent an operation may be dearer in a state than on the
+/// unpatched kernel, if there is a goal.
+pub(crate) fn path_limit(state: State) -> Option<f64> {
+    match state {
+        State::Unpatched | State::Managed => None,
+        State::Patched => Some(0.05),
+        State::Unmanaged | State::Beside => Some(0.1),
+        State::Hint => Some(0.5),
+    }
+}
+
 /// Whether a goal is reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub(crate) enum Verdict {
     Met,
     Missed,
@@ -55,17 +58,18 @@ pub(crate) enum Verdict {
     NotMeasured,
 }
 
-impl Verdict {
-    /// One or two words.
-    pub(crate) fn words(&self) -> &'static str {
-        match self {
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Met => "met",
             Self::Missed => "missed",
             Self::Undecided => "undecided",
             Self::NotMeasured => "not measured",
-        }
+        })
     }
+}
 
+impl Verdict {
     fn of(met: bool) -> Self {
         if met {
             Self::Met
@@ -73,10 +77,21 @@ impl Verdict {
             Self::Missed
         }
     }
+
+    /// Judges a difference that is to be at most `limit` per cent.
+    fn at_most(limit: f64, difference: &Difference) -> Self {
+        if difference.percent <= limit {
+            Self::Met
+        } else if difference.seen {
+            Self::Missed
+        } else {
+            Self::Undecided
+        }
+    }
 }
 
 /// A goal, and what became of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Goal {
     pub(crate) what: String,
     pub(crate) limit: String,
@@ -86,307 +101,235 @@ pub(crate) struct Goal {
 }
 
 impl Goal {
-    fn not_measured(what: String, limit: String, why: &str) -> Self {
+    fn new(what: String, limit: String, outcome: Result<(String, Verdict), String>) -> Self {
+        let (measured, verdict) = outcome.unwrap_or_else(|why| (why, Verdict::NotMeasured));
         Self {
             what,
             limit,
-            measured: why.to_owned(),
-            verdict: Verdict::NotMeasured,
+            measured,
+            verdict,
         }
     }
 }
 
-/// All goals.
-pub(crate) fn all(figures: &Figures, service: Option<&service::Chapter>) -> Vec<Goal> {
-    let mut goals = paths(figures);
-    goals.extend(changes(figures));
-    goals.extend(scale(figures));
-    goals.extend(tails(service));
-    goals
+/// Returns how many goals have each verdict, in words.
+pub(crate) fn tally(goals: &[Goal]) -> String {
+    let counts = Verdict::VARIANTS.iter().filter_map(|verdict| {
+        let of = |goal: &&Goal| goal.verdict == *verdict;
+        let count = goals.iter().filter(of).count();
+        (count > 0).then(|| format!("{count} {verdict}"))
+    });
+    counts.collect::<Vec<_>>().join(", ")
 }
 
-fn paths(figures: &Figures) -> Vec<Goal> {
-    let goal = |(state, limit): (&str, f64), operation: &str| {
-        let what = format!("{operation}: {}", state_title(state));
-        let at_most = format!("at most +{limit}%");
-        let pair = figures
-            .find(Chapter::Path, operation, state)
-            .zip(figures.find(Chapter::Path, operation, STATES_BASELINE));
-        let Some((subject, baseline)) = pair else {
-            return Goal::not_measured(
-                what,
-                at_most,
-                "it or its baseline was not measured, see the notes",
-            );
-        };
-        let difference = compare(&subject.summary, &baseline.summary);
-        // Of a short operation, the limit may be less than one instruction.
-        let units = |count: f64| format!("{} {}", format::number(count), subject.unit_name());
-        Goal {
-            what,
-            limit: format!(
-                "{at_most}, {}",
-                units(baseline.summary.median * limit / 100.0)
-            ),
-            measured: match difference.seen {
-                true => format!(
-                    "{}, {}",
-                    format::percent(difference.percent),
-                    units(difference.absolute)
-                ),
-                false => format!(
-                    "{} ({}, spread {} {})",
-                    format::NOT_SEEN,
-                    format::percent(difference.percent),
-                    format::number(difference.spread),
-                    subject.unit_name()
-                ),
-            },
-            verdict: if difference.percent <= limit {
-                Verdict::Met
-            } else if difference.seen {
-                Verdict::Missed
-            } else {
-                Verdict::Undecided
-            },
-        }
-    };
-    PATH_LIMITS
-        .iter()
-        .flat_map(|limit| PATHS.iter().map(|operation| goal(*limit, operation)))
-        .collect()
-}
-
-/// What paths are compared with.
-pub(crate) const STATES_BASELINE: &str = "unpatched";
-/// What changes are compared with.
-pub(crate) const CHANGE_BASELINE: &str = "sched_setattr";
-
-/// How many times dearer `baseline` is.
-pub(crate) fn times_cheaper(subject: &Measured, baseline: &Measured) -> f64 {
-    baseline.summary.median / subject.summary.median
-}
-
-fn changes(figures: &Figures) -> Vec<Goal> {
-    let mut operations = figures.operations(Chapter::Change);
-    if operations.is_empty() {
-        operations.push("a change");
-    }
+/// Judges all goals.
+pub(crate) fn all(figures: &Figures, service: Option<&ServiceResults>) -> Vec<Goal> {
     let mut goals = Vec::new();
-    for (subject, limit) in [
-        ("hint store", STORE_TIMES),
-        ("ioctl SET", 1.0),
-        ("go_set_schedprio", 1.0),
+    for &state in State::VARIANTS {
+        let Some(limit) = path_limit(state) else {
+            continue;
+        };
+        // What a tick takes away has no goal.
+        for &operation in Path::VARIANTS.iter().filter(|path| **path != Path::Tick) {
+            goals.push(path(figures, operation, state, limit));
+        }
+    }
+    for (interface, times) in [
+        (Interface::HintStore, STORE_TIMES),
+        (Interface::IoctlSet, 1.0),
+        (Interface::GoSetSchedprio, 1.0),
     ] {
-        for operation in &operations {
-            let what = format!("{operation}: {subject}");
-            let at_least = if limit == 1.0 {
-                format!("cheaper than {CHANGE_BASELINE}")
-            } else {
-                format!("{limit} times cheaper than {CHANGE_BASELINE}")
-            };
-            let pair = figures
-                .find(Chapter::Change, operation, subject)
-                .zip(figures.find(Chapter::Change, operation, CHANGE_BASELINE));
-            let Some((ours, baseline)) = pair else {
-                let why = "it or its baseline was not measured, see the notes";
-                goals.push(Goal::not_measured(what, at_least, why));
-                continue;
-            };
-            let times = times_cheaper(ours, baseline);
-            let difference = compare(&ours.summary, &baseline.summary);
-            goals.push(Goal {
-                what,
-                limit: at_least,
-                measured: format!(
-                    "{} against {} {}: {}",
-                    format::number(ours.summary.median),
-                    format::number(baseline.summary.median),
-                    ours.unit_name(),
-                    if difference.seen {
-                        format::times(times)
-                    } else {
-                        format::NOT_SEEN.to_owned()
-                    },
+        for &of in Change::VARIANTS {
+            goals.push(change(figures, of, interface, times));
+        }
+    }
+    goals.push(memory(figures));
+    goals.push(flat(figures));
+    for &scenario in Scenario::VARIANTS {
+        for ours in OURS {
+            goals.push(Goal::new(
+                format!("{scenario}: {ours}"),
+                format!(
+                    "p99.9 at least {TAIL_TIMES}x lower, not above the best other's; throughput \
+                     {THROUGHPUT}%"
                 ),
-                verdict: if !difference.seen {
-                    Verdict::Undecided
-                } else if limit == 1.0 {
-                    Verdict::of(times > 1.0)
-                } else {
-                    Verdict::of(times >= limit)
-                },
-            });
+                tail(service, scenario, ours),
+            ));
         }
     }
     goals
 }
 
-fn scale(figures: &Figures) -> Vec<Goal> {
-    vec![memory(figures), flat(figures)]
+fn path(figures: &Figures, operation: Path, state: State, limit: f64) -> Goal {
+    let what = format!("{operation}: {}", state_title(state));
+    let at_most = format!("at most +{limit}%");
+    let pair = figures
+        .path(operation, state)
+        .zip(figures.path(operation, PATH_BASELINE));
+    let Some((figure, baseline)) = pair else {
+        let why = figures.why_not(Subject::Path { operation, state });
+        return Goal::new(what, at_most, Err(why.to_owned()));
+    };
+    let difference = compare(&figure.summary, &baseline.summary);
+    let units = |count: f64| format!("{} {}", format::number(count), figure.unit());
+    let percent = format::percent(difference.percent);
+    let measured = if difference.seen {
+        format!("{percent}, {}", units(difference.absolute))
+    } else {
+        format!(
+            "{} ({percent}, spread {})",
+            format::NOT_SEEN,
+            units(difference.spread)
+        )
+    };
+    // Of a short operation, the limit may be less than one instruction.
+    let limit_in_units = units(baseline.summary.median * limit / 100.0);
+    Goal::new(
+        what,
+        format!("{at_most}, {limit_in_units}"),
+        Ok((measured, Verdict::at_most(limit, &difference))),
+    )
+}
+
+fn change(figures: &Figures, change: Change, interface: Interface, least: f64) -> Goal {
+    let what = format!("{change}: {interface}");
+    let limit = if least > 1.0 {
+        format!("{least} times cheaper than {CHANGE_BASELINE}")
+    } else {
+        format!("cheaper than {CHANGE_BASELINE}")
+    };
+    let pair = figures
+        .change(change, interface)
+        .zip(figures.change(change, CHANGE_BASELINE));
+    let Some((ours, baseline)) = pair else {
+        let why = figures.why_not(Subject::Change { change, interface });
+        return Goal::new(what, limit, Err(why.to_owned()));
+    };
+    let difference = compare(&ours.summary, &baseline.summary);
+    let times = baseline.summary.median / ours.summary.median;
+    let verdict = if difference.seen {
+        Verdict::of(times >= least && times > 1.0)
+    } else {
+        Verdict::Undecided
+    };
+    let measured = format!(
+        "{}: {} against {} {}",
+        format::compared(&ours.summary, &baseline.summary, format::COST),
+        format::number(ours.summary.median),
+        format::number(baseline.summary.median),
+        ours.unit(),
+    );
+    Goal::new(what, limit, Ok((measured, verdict)))
 }
 
 fn memory(figures: &Figures) -> Goal {
-    let what = "kernel memory per managed thread, the slot not counted".to_owned();
-    let limit = format!("at most {BYTES_PER_THREAD} bytes");
     // Of many threads, as the last page of a cache is never full.
-    let series = figures.series("memory", "go_sched");
-    let Some((threads, figure)) = series.last() else {
-        return Goal::not_measured(what, limit, "the figure is missing");
+    let series = figures.growth(Growth::Memory, true);
+    let outcome = match series.last() {
+        None => Err("the figure is missing".to_owned()),
+        Some((threads, figure)) => {
+            let bytes = figure.summary.median;
+            Ok((
+                format!("{} bytes, of {threads} threads", format::number(bytes)),
+                Verdict::of(bytes <= BYTES_PER_THREAD),
+            ))
+        }
     };
-    let bytes = figure.summary.median;
-    Goal {
-        what,
-        limit,
-        measured: format!("{} bytes, of {threads} threads", format::number(bytes)),
-        verdict: Verdict::of(bytes <= BYTES_PER_THREAD),
-    }
+    Goal::new(
+        "kernel memory per managed thread, the slot not counted".to_owned(),
+        format!("at most {BYTES_PER_THREAD} bytes"),
+        outcome,
+    )
 }
 
 fn flat(figures: &Figures) -> Goal {
-    let what = "context switch beside managed threads that sleep".to_owned();
-    let limit = format!("flat: at most {FLAT}% from the fewest to the most threads");
-    let series = figures.series("context switch", "go_sched");
-    let [(few, first), .., (many, last)] = series.as_slice() else {
-        return Goal::not_measured(what, limit, "it takes figures for two numbers of threads");
-    };
-    let difference = compare(&last.summary, &first.summary);
-    Goal {
-        what,
-        limit,
-        measured: format!(
-            "{}, from {few} to {many} threads",
-            format::difference(&difference)
-        ),
-        verdict: if difference.percent <= FLAT {
-            Verdict::Met
-        } else if difference.seen {
-            Verdict::Missed
-        } else {
-            Verdict::Undecided
-        },
-    }
-}
-
-/// The alternative with the lowest latency that is neither ours nor nothing.
-pub(crate) fn best_peer<'a>(
-    chapter: &'a service::Chapter,
-    scenario: &'a str,
-    quantile: &str,
-) -> Option<(&'a Cell, &'a Quantile)> {
-    chapter
-        .scenario(scenario)
-        .filter(|cell| cell.alternative != NOTHING && !OURS.contains(&cell.alternative.as_str()))
-        .filter_map(|cell| Some((cell, cell.quantile(quantile)?)))
-        .min_by(|(_, a), (_, b)| a.value.total_cmp(&b.value))
-}
-
-fn tails(service: Option<&service::Chapter>) -> Vec<Goal> {
-    let limit = format!(
-        "p99.9 at least {TAIL_TIMES}x lower, not above the best other's; throughput {THROUGHPUT}%"
-    );
-    let Some(chapter) = service else {
-        let what = "server under load".to_owned();
-        return vec![Goal::not_measured(what, limit, "there was no such run")];
-    };
-    let mut goals = Vec::new();
-    for scenario in chapter.scenarios() {
-        for ours in OURS {
-            let what = format!("{scenario}: {ours}");
-            goals.push(match tail(chapter, scenario, ours) {
-                Ok((measured, verdict)) => Goal {
-                    what,
-                    limit: limit.clone(),
-                    measured,
-                    verdict,
-                },
-                Err(why) => Goal::not_measured(what, limit.clone(), why),
-            });
+    let outcome = match figures.growth(Growth::ContextSwitch, true).as_slice() {
+        [(few, first), .., (many, last)] => {
+            let difference = compare(&last.summary, &first.summary);
+            let words = format::difference(&difference);
+            Ok((
+                format!("{words}, from {few} to {many} threads"),
+                Verdict::at_most(FLAT, &difference),
+            ))
         }
-    }
-    goals
+        _ => Err("it takes figures for two numbers of threads".to_owned()),
+    };
+    Goal::new(
+        "context switch beside managed threads that sleep".to_owned(),
+        format!("flat: at most {FLAT}% from the fewest to the most threads"),
+        outcome,
+    )
 }
 
 fn tail(
-    chapter: &service::Chapter,
-    scenario: &str,
-    ours: &str,
-) -> Result<(String, Verdict), &'static str> {
-    let nothing = chapter
-        .find(scenario, NOTHING)
-        .ok_or("the default was not measured")?;
-    let cell = chapter
+    service: Option<&ServiceResults>,
+    scenario: Scenario,
+    ours: Alternative,
+) -> Result<(String, Verdict), String> {
+    let service = service.ok_or("its part was not measured")?;
+    let cell = service
         .find(scenario, ours)
         .ok_or("it was not measured, see the notes")?;
+    let throughput = service
+        .throughput(cell)
+        .ok_or("nothing done was not measured")?;
     let too_few = "too few requests for p99.9, or too many not answered";
-    let before = nothing.quantile("p99.9").ok_or(too_few)?;
-    let after = cell.quantile("p99.9").ok_or(too_few)?;
-    let fell = compare(&after.summary(), &before.summary());
-    let times = before.value / after.value;
-    let throughput = cell.total_rate.median / nothing.total_rate.median * 100.0;
+    let before = service.baseline(scenario, Quantile::P999).ok_or(too_few)?;
+    let after = cell.quantile(Quantile::P999).ok_or(too_few)?;
+    let fell = compare(after, before);
+    let enough = before.median / after.median >= TAIL_TIMES;
 
-    let mut words = if fell.seen {
-        format!("p99.9 {} lower", format::times(times))
-    } else {
-        format!("p99.9: {}", format::NOT_SEEN)
-    };
+    let mut words = format!("p99.9 {}", format::compared(after, before, format::LATENCY));
     let mut verdicts = vec![
-        if times >= TAIL_TIMES && (!fell.seen || fell.single) {
+        if enough && (!fell.seen || fell.single) {
             Verdict::Undecided
         } else {
-            Verdict::of(times >= TAIL_TIMES)
+            Verdict::of(enough)
         },
         Verdict::of(throughput >= THROUGHPUT),
     ];
-    if let Some((peer, value)) = best_peer(chapter, scenario, "p99.9") {
-        let against = compare(&after.summary(), &value.summary());
+    if let Some((other, value)) = service.best_other(scenario, Quantile::P999) {
+        let against = compare(after, value);
         words += &format!(
-            ", {}: {}",
-            peer.alternative,
-            format::times(before.value / value.value)
+            "; than with {}: {}",
+            other.alternative,
+            format::compared(after, value, format::LATENCY)
         );
-        if !against.seen {
-            words += &format!(" ({})", format::NOT_SEEN);
-        }
-        words += format::single(&against);
         verdicts.push(Verdict::of(!against.seen || against.absolute < 0.0));
     }
-    words += &format!(", throughput {throughput:.0}%");
-    let verdict = if verdicts.contains(&Verdict::Missed) {
-        Verdict::Missed
-    } else if verdicts.contains(&Verdict::Undecided) {
-        Verdict::Undecided
-    } else {
-        Verdict::Met
-    };
-    Ok((words, verdict))
+    words += &format!("; throughput {throughput:.0}%");
+    let verdict = [Verdict::Missed, Verdict::Undecided]
+        .into_iter()
+        .find(|verdict| verdicts.contains(verdict));
+    Ok((words, verdict.unwrap_or(Verdict::Met)))
 }
 
 #[cfg(test)]
 mod tests {
+    use go_sched_bench_data::Omitted;
+    use go_sched_bench_data::Record;
+
     use super::all;
     use super::Goal;
     use super::Verdict;
     use crate::figures::Figures;
-    use crate::made_up;
+    use crate::fixture;
     use crate::report::Report;
-    use crate::service::Chapter;
+    use crate::service::ServiceResults;
 
     fn goals(report: &Report) -> Vec<Goal> {
-        let service = Chapter::of(report).expect("the histograms are whole");
+        let service = ServiceResults::of(report).expect("the histograms are whole");
         all(&Figures::of(report), service.as_ref())
     }
 
     fn verdict(goals: &[Goal], what: &str) -> Verdict {
         let goal = goals.iter().find(|goal| goal.what == what);
-        goal.unwrap_or_else(|| panic!("no goal {what:?}"))
-            .verdict
-            .clone()
+        goal.unwrap_or_else(|| panic!("no goal {what:?}")).verdict
     }
 
     #[test]
     fn without_measurements_no_goal_is_met() {
-        let goals = goals(&made_up::empty());
+        let goals = goals(&fixture::empty());
         assert!(goals.len() > 15);
         assert!(goals
             .iter()
@@ -394,8 +337,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_omitted_says_why() {
+        let mut report = fixture::report();
+        for boot in &mut report.boots {
+            for record in &mut boot.records {
+                if let Record::Figure(figure) = record {
+                    let subject = figure.subject;
+                    let why = "a reason".to_owned();
+                    *record = Record::Omitted(Omitted { subject, why });
+                }
+            }
+        }
+        let goals = goals(&report);
+        let first = goals.first().expect("there are goals");
+        assert_eq!(first.measured, "a reason");
+    }
+
+    #[test]
     fn a_path_is_held_to_the_limit_of_its_state() {
-        let goals = goals(&made_up::report());
+        let goals = goals(&fixture::report());
         let of = |what| verdict(&goals, what);
         assert_eq!(
             of("pipe round trip: patched, module not loaded"),
@@ -411,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_store_must_be_far_cheaper_and_a_call_just_cheaper() {
-        let goals = goals(&made_up::report());
+        let goals = goals(&fixture::report());
         assert_eq!(
             verdict(&goals, "32 -> 8 and back: hint store"),
             Verdict::Met
@@ -425,14 +385,14 @@ mod tests {
 
     #[test]
     fn memory_counts_where_there_are_most_threads() {
-        let goals = goals(&made_up::report());
+        let goals = goals(&fixture::report());
         let what = "kernel memory per managed thread, the slot not counted";
         assert_eq!(verdict(&goals, what), Verdict::Met);
     }
 
     #[test]
     fn a_tail_must_fall_without_the_throughput() {
-        let goals = goals(&made_up::report());
+        let goals = goals(&fixture::report());
         assert_eq!(
             verdict(&goals, "hogs in another process: go_sched ioctl"),
             Verdict::Met
@@ -445,7 +405,7 @@ mod tests {
 
     #[test]
     fn of_few_requests_no_tail_is_judged() {
-        let goals = goals(&made_up::report_with_requests(700));
+        let goals = goals(&fixture::report_with_requests(700));
         assert_eq!(
             verdict(&goals, "hogs in another process: go_sched ioctl"),
             Verdict::NotMeasured

@@ -2,42 +2,41 @@
 
 //! The few figures that stand at the top of the page, on the terminal and in the README.
 
-use go_sched_bench_data::Chapter;
-use serde::Serialize;
+use std::fmt::Write;
+
+use comfy_table::presets;
+use comfy_table::CellAlignment;
+use comfy_table::Table;
+use go_sched_bench_data::Alternative;
+use go_sched_bench_data::Change;
+use go_sched_bench_data::Growth;
+use go_sched_bench_data::Interface;
+use go_sched_bench_data::Path;
+use go_sched_bench_data::Scenario;
+use go_sched_bench_data::State;
 
 use crate::figures::state_title;
 use crate::figures::Figures;
 use crate::figures::Measured;
+use crate::figures::CHANGE_BASELINE;
+use crate::figures::PATH_BASELINE;
 use crate::format;
-use crate::goals::best_peer;
-use crate::goals::times_cheaper;
-use crate::goals::CHANGE_BASELINE;
-use crate::goals::STATES_BASELINE;
-use crate::service;
-use crate::service::Cell;
-use crate::service::NOTHING;
+use crate::goals::tally;
+use crate::goals::Verdict;
+use crate::report::Report;
+use crate::results::Results;
+use crate::service::Quantile;
+use crate::service::ServiceResults;
 use crate::service::OURS;
 use crate::statistics::compare;
 
 /// The path that speaks for the others.
-const PATH: &str = "pipe round trip";
+const PATH: Path = Path::PipeRoundTrip;
 /// The change that does: the one that the server's competition makes.
-const CHANGE: &str = "32 -> 8 and back";
+const CHANGE: Change = Change::ToIdle;
 
-/// A line of the table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Headline {
-    pub(crate) what: String,
-    /// With nothing done about it.
-    pub(crate) without: String,
-    /// With the best that Linux has otherwise, and what that is.
-    pub(crate) peer: String,
-    pub(crate) with: String,
-    pub(crate) difference: String,
-    pub(crate) method: &'static str,
-}
-
-/// The titles of its columns.
+/// The titles of the columns: the measured thing; with nothing done about it; with the
+/// best that Linux has otherwise; with go_sched.
 pub(crate) const COLUMNS: [&str; 6] = [
     "",
     "without",
@@ -47,155 +46,182 @@ pub(crate) const COLUMNS: [&str; 6] = [
     "method",
 ];
 
-impl Headline {
-    /// In the order of [`COLUMNS`].
-    pub(crate) fn cells(&self) -> [&str; 6] {
-        [
-            &self.what,
-            &self.without,
-            &self.peer,
-            &self.with,
-            &self.difference,
-            self.method,
-        ]
-    }
-}
+/// A line of the table, in the order of [`COLUMNS`].
+pub(crate) type Headline = [String; 6];
 
-/// All that were measured.
-pub(crate) fn all(figures: &Figures, service: Option<&service::Chapter>) -> Vec<Headline> {
+/// Returns all lines that were measured.
+pub(crate) fn all(results: &Results) -> Vec<Headline> {
+    let figures = &results.figures;
     let mut headlines = Vec::new();
-    for state in ["patched", "unmanaged", "beside", "hint"] {
+    for state in [State::Patched, State::Unmanaged, State::Beside, State::Hint] {
         headlines.extend(path(figures, state));
     }
-    for subject in ["hint store", "ioctl SET"] {
-        headlines.extend(change(figures, subject));
+    for interface in [Interface::HintStore, Interface::IoctlSet] {
+        headlines.extend(change(figures, interface));
     }
     headlines.extend(memory(figures));
-    if let Some(chapter) = service {
-        for scenario in chapter.scenarios() {
+    if let Some(service) = &results.service {
+        for scenario in service.scenarios() {
             // Both ways, as the better one alone would hide where the other does harm.
             for ours in OURS {
-                headlines.extend(tail(chapter, scenario, ours));
+                headlines.extend(tail(service, scenario, ours));
             }
         }
     }
     headlines
 }
 
-fn path(figures: &Figures, state: &str) -> Option<Headline> {
-    let subject = figures.find(Chapter::Path, PATH, state)?;
-    let baseline = figures.find(Chapter::Path, PATH, STATES_BASELINE)?;
-    Some(Headline {
-        what: format!("{PATH}, {}", state_title(state)),
-        without: amount(baseline),
-        peer: String::new(),
-        with: amount(subject),
-        difference: format::difference(&compare(&subject.summary, &baseline.summary)),
-        method: subject.method.short(),
-    })
+fn path(figures: &Figures, state: State) -> Option<Headline> {
+    let figure = figures.path(PATH, state)?;
+    let baseline = figures.path(PATH, PATH_BASELINE)?;
+    Some([
+        format!("{PATH}, {}", state_title(state)),
+        amount(baseline),
+        String::new(),
+        amount(figure),
+        format::difference(&compare(&figure.summary, &baseline.summary)),
+        figure.method.short().to_owned(),
+    ])
 }
 
-fn change(figures: &Figures, subject: &str) -> Option<Headline> {
-    let ours = figures.find(Chapter::Change, CHANGE, subject)?;
-    let baseline = figures.find(Chapter::Change, CHANGE, CHANGE_BASELINE)?;
-    let seen = compare(&ours.summary, &baseline.summary).seen;
-    let times = times_cheaper(ours, baseline);
-    Some(Headline {
-        what: format!("one change of a thread, {subject}"),
-        without: String::new(),
-        peer: format!("{} ({CHANGE_BASELINE})", amount(baseline)),
-        with: amount(ours),
-        difference: if !seen {
-            format::NOT_SEEN.to_owned()
-        } else if times >= 1.0 {
-            format!("{} cheaper", format::times(times))
-        } else {
-            format!("{} dearer", format::times(1.0 / times))
-        },
-        method: ours.method.short(),
-    })
+fn change(figures: &Figures, interface: Interface) -> Option<Headline> {
+    let ours = figures.change(CHANGE, interface)?;
+    let baseline = figures.change(CHANGE, CHANGE_BASELINE)?;
+    Some([
+        format!("one change of a thread, {interface}"),
+        String::new(),
+        format!("{} ({CHANGE_BASELINE})", amount(baseline)),
+        amount(ours),
+        format::compared(&ours.summary, &baseline.summary, format::COST),
+        ours.method.short().to_owned(),
+    ])
 }
 
 fn memory(figures: &Figures) -> Option<Headline> {
-    let series = figures.series("memory", "go_sched");
+    let series = figures.growth(Growth::Memory, true);
     let (_, figure) = series.last()?;
-    let bytes = format!("{} bytes", format::number(figure.summary.median));
-    Some(Headline {
-        what: "kernel memory of a managed thread".to_owned(),
-        without: String::new(),
-        peer: String::new(),
-        difference: format!("+{bytes}"),
-        with: bytes,
-        method: "bytes",
-    })
+    let bytes = format!("{} bytes", amount(figure));
+    Some([
+        "kernel memory of a managed thread".to_owned(),
+        String::new(),
+        String::new(),
+        bytes.clone(),
+        format!("+{bytes}"),
+        figure.unit().to_owned(),
+    ])
 }
 
 /// p99.9, or less of few requests.
-fn tail(chapter: &service::Chapter, scenario: &str, ours: &str) -> Option<Headline> {
-    let nothing = chapter.find(scenario, NOTHING)?;
-    let cell = chapter.find(scenario, ours)?;
-    let value = |cell: &Cell, name| cell.quantile(name).map(|found| found.value);
-    let (quantile, before, after) = ["p99.9", "p99", "p90"]
+fn tail(service: &ServiceResults, scenario: Scenario, ours: Alternative) -> Option<Headline> {
+    let cell = service.find(scenario, ours)?;
+    let (quantile, before, after) = [Quantile::P999, Quantile::P99, Quantile::P90]
         .into_iter()
-        .find_map(|name| Some((name, value(nothing, name)?, value(cell, name)?)))?;
-    let throughput = cell.total_rate.median / nothing.total_rate.median * 100.0;
-    let against = chapter.against_nothing(cell, quantile)?;
-    let fell = if against.seen {
-        let times = before / after;
-        if times >= 1.0 {
-            format!("{} lower", format::times(times))
-        } else {
-            format!("{} higher", format::times(1.0 / times))
-        }
-    } else {
-        format::NOT_SEEN.to_owned()
-    };
-    let peer = best_peer(chapter, scenario, quantile).map(|(peer, found)| {
-        let value = format::microseconds(found.value);
-        format!("{value} ({})", peer.alternative)
-    });
-    Some(Headline {
-        what: format!("server, {scenario}: {quantile}"),
-        without: format::microseconds(before),
-        peer: peer.unwrap_or_default(),
-        with: format!("{} ({})", format::microseconds(after), short(ours)),
-        difference: format!(
-            "{fell}{}, throughput {throughput:.0}%",
-            format::single(&against)
+        .find_map(|quantile| {
+            let before = service.baseline(scenario, quantile)?;
+            Some((quantile, before, cell.quantile(quantile)?))
+        })?;
+    let other = service
+        .best_other(scenario, quantile)
+        .map(|(other, value)| {
+            let value = format::microseconds(value.median);
+            format!("{value} ({})", other.alternative)
+        });
+    let name = ours.to_string();
+    let short = name.strip_prefix("go_sched ").unwrap_or(&name);
+    Some([
+        format!("server, {scenario}: {quantile}"),
+        format::microseconds(before.median),
+        other.unwrap_or_default(),
+        format!("{} ({short})", format::microseconds(after.median)),
+        format!(
+            "{}, throughput {:.0}%",
+            format::compared(after, before, format::LATENCY),
+            service.throughput(cell)?
         ),
-        method: chapter.method.short(),
-    })
-}
-
-/// "go_sched hint" in a column of go_sched's.
-fn short(alternative: &str) -> &str {
-    alternative.strip_prefix("go_sched ").unwrap_or(alternative)
+        service.method.short().to_owned(),
+    ])
 }
 
 fn amount(figure: &Measured) -> String {
     format::number(figure.summary.median)
 }
 
+/// Draws the table, in one of comfy-table's styles.
+pub(crate) fn table(headlines: &[Headline], preset: &str) -> String {
+    let mut table = Table::new();
+    table.load_preset(preset);
+    table.set_header(COLUMNS);
+    table.add_rows(headlines);
+    for index in 1..4 {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+/// Returns what is printed at the end of a run.
+pub(crate) fn text(report: &Report, results: &Results) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = writeln!(
+        text,
+        "\ngo_sched {}, {}{}, {}\n{}\n",
+        report.trees(),
+        if report.quick { "quick, " } else { "" },
+        report.started,
+        format::seconds(report.seconds),
+        report.conditions()
+    );
+    let headlines = all(results);
+    if !headlines.is_empty() {
+        let _ = writeln!(text, "{}\n", table(&headlines, presets::NOTHING));
+    }
+    let _ = writeln!(text, "goals: {}", tally(&results.goals));
+    for goal in &results.goals {
+        if goal.verdict == Verdict::Missed {
+            let (what, measured, limit) = (&goal.what, &goal.measured, &goal.limit);
+            let _ = writeln!(text, "  missed: {what}: {measured} ({limit})");
+        }
+    }
+    for missing in &report.missing {
+        let (part, why, command) = (missing.part.title(), &missing.why, &missing.command);
+        let _ = writeln!(text, "not measured: {part}: {why}; {command}");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::made_up;
+    use super::all;
+    use super::text;
+    use crate::fixture;
     use crate::results::Results;
 
     #[test]
-    fn each_chapter_has_its_headline() {
-        let results = Results::of(&made_up::report()).expect("the report is whole");
+    fn each_part_has_its_headline() {
+        let results = Results::of(&fixture::report()).expect("the report is whole");
+        let headlines = all(&results);
         let find = |what: &str| {
-            let found = results
-                .headlines
-                .iter()
-                .find(|line| line.what.contains(what));
+            let found = headlines.iter().find(|line| line[0].contains(what));
             found.unwrap_or_else(|| panic!("no headline {what:?}"))
         };
-        assert_eq!(find("not loaded").difference, "+0.03%");
-        assert_eq!(find("hint store").difference, "393x cheaper");
-        assert!(find("memory").with.starts_with("160"));
+        assert_eq!(find("not loaded")[4], "+0.03%");
+        assert_eq!(find("hint store")[4], "393x cheaper");
+        assert!(find("memory")[3].starts_with("160"));
         let server = find("hogs in another process");
-        assert!(server.with.ends_with("(ioctl)"), "{server:?}");
-        assert!(server.peer.ends_with("(chrt -r)"), "{server:?}");
+        assert!(server[3].ends_with("(ioctl)"), "{server:?}");
+        assert!(server[2].ends_with("(chrt -r)"), "{server:?}");
+    }
+
+    #[test]
+    fn what_is_missed_or_missing_is_said() {
+        let report = fixture::report();
+        let results = Results::of(&report).expect("the report is whole");
+        let text = text(&report, &results);
+        assert!(text.contains("pipe round trip, patched"), "{text}");
+        let missed = "missed: pipe round trip: managed, unchanged hint";
+        assert!(text.contains(missed), "{text}");
+        assert!(text.contains("not measured: hot path, hints"), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 use std::time::Instant;
 
-/// What runs, and since when.
+/// A job that runs, and since when.
 pub(crate) struct Progress {
     title: String,
     start: Instant,
@@ -29,8 +29,8 @@ impl Progress {
         }
     }
 
-    /// Says for how long it has been running, each second on a terminal and now and
-    /// then elsewhere. `what` is it doing?
+    /// Says for how long the job has been running, each second on a terminal and every
+    /// 30 s elsewhere. `what` is what the job does just now.
     pub(crate) fn tick(&mut self, what: &str) {
         let every = if self.terminal { 1 } else { 30 };
         let seconds = self.start.elapsed().as_secs();
@@ -41,7 +41,7 @@ impl Progress {
         }
     }
 
-    /// Says how long it took, in seconds; and returns it.
+    /// Says how long the job took, and returns that, in seconds.
     pub(crate) fn end(self) -> f64 {
         let seconds = self.start.elapsed().as_secs_f64();
         self.say(&format!("{}: {seconds:.0} s", self.title));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table in the README, which comes from a report and from nowhere else.
+//! The table and the picture of the README, which come from a report and from nowhere
+//! else.
 
 use std::fs;
 use std::path::Path;
@@ -9,36 +10,53 @@ use anyhow::Context;
 use anyhow::Result;
 use comfy_table::presets;
 
+use crate::charts;
+use crate::goals::tally;
+use crate::headline;
 use crate::report::Report;
 use crate::results::Results;
-use crate::table;
 
 /// What the table stands between.
 const START: &str = "<!-- bench -->";
 const END: &str = "<!-- /bench -->";
+/// The picture, in the folder of the report.
+const PICTURE: &str = "server.svg";
 
-/// Puts the report's table into a README; or says whether it is there already.
+/// Puts the report's table into a README, and draws its picture; or, with `check`, fails
+/// unless both are there already.
 pub(crate) fn update(directory: &Path, readme: &Path, check: bool) -> Result<()> {
     let report = Report::read(directory)?;
+    let results = Results::of(&report)?;
     let name = readme.display();
-    let old = fs::read_to_string(readme).with_context(|| name.to_string())?;
-    let new = replace(&old, &block(&report)?).with_context(|| name.to_string())?;
-    if old == new {
-        return Ok(());
+    let text = fs::read_to_string(readme).with_context(|| name.to_string())?;
+    let text = replace(&text, &block(&report, &results)?).with_context(|| name.to_string())?;
+    let service = results.service.context("the report has no server")?;
+    let picture = charts::tails(&service)?.wide;
+    for (path, new) in [
+        (readme.to_owned(), text),
+        (directory.join(PICTURE), picture),
+    ] {
+        let name = || path.display().to_string();
+        if check {
+            let old = fs::read_to_string(&path).with_context(name)?;
+            anyhow::ensure!(
+                old == new,
+                "{} is not what {} says; \"make bench-readme\" mends it",
+                name(),
+                directory.display()
+            );
+        } else {
+            fs::write(&path, new).with_context(name)?;
+        }
     }
-    anyhow::ensure!(
-        !check,
-        "the table in {name} is not that of {}",
-        directory.display()
-    );
-    fs::write(readme, new).with_context(|| name.to_string())
+    Ok(())
 }
 
-/// What stands between the markers.
-fn block(report: &Report) -> Result<String> {
-    let results = Results::of(report)?;
+/// Returns what stands between the markers.
+fn block(report: &Report, results: &Results) -> Result<String> {
+    let headlines = headline::all(results);
     anyhow::ensure!(
-        !results.headlines.is_empty(),
+        !headlines.is_empty(),
         "the report has none of the figures that the table shows"
     );
     let extent = if report.quick {
@@ -51,16 +69,17 @@ fn block(report: &Report) -> Result<String> {
         None => String::new(),
     };
     Ok(format!(
-        "{}\n\nMeasured by `{extent}`{tree}, {}; put here by `make bench-readme`. {}\n\
+        "{}\n\n![The latency of a server, by what is done about its competition](bench/report/{PICTURE})\n\n\
+         Measured by `{extent}`{tree}, {}; put here by `make bench-readme`. {}\n\
          Goals: {}.",
-        table::headlines(&results, presets::ASCII_MARKDOWN),
+        headline::table(&headlines, presets::ASCII_MARKDOWN),
         report.started,
         report.conditions(),
-        results.tally(),
+        tally(&results.goals),
     ))
 }
 
-/// The text with another block between the markers.
+/// Returns the text with another block between the markers.
 fn replace(text: &str, block: &str) -> Result<String> {
     let missing = || format!("there is no {START} with {END} after it");
     let (before, rest) = text.split_once(START).with_context(missing)?;
@@ -71,11 +90,12 @@ fn replace(text: &str, block: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use super::replace;
     use super::update;
-    use crate::made_up;
-    use crate::report::FILE;
+    use super::PICTURE;
+    use crate::fixture;
 
     #[test]
     fn only_what_stands_between_the_markers_changes() {
@@ -92,11 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn a_check_fails_until_the_table_is_written() {
+    fn a_check_fails_until_table_and_picture_are_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let readme = folder.path().join("README.md");
-        let report = serde_json::to_string(&made_up::report()).expect("JSON");
-        fs::write(folder.path().join(FILE), report).expect("a report");
+        fixture::report().write(folder.path()).expect("a report");
         fs::write(&readme, "<!-- bench --><!-- /bench -->").expect("a README");
 
         assert!(update(folder.path(), &readme, true).is_err());
@@ -104,5 +123,15 @@ mod tests {
         update(folder.path(), &readme, true).expect("it is there");
         let text = fs::read_to_string(&readme).expect("the README");
         assert!(text.contains("| pipe round trip, patched"), "{text}");
+
+        fs::write(folder.path().join(PICTURE), "another").expect("a picture");
+        assert!(update(folder.path(), &readme, true).is_err());
+    }
+
+    #[test]
+    fn the_readme_says_what_was_measured() {
+        let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let (report, readme) = (tree.join("bench/report"), tree.join("README.md"));
+        update(&report, &readme, true).expect("\"make bench-readme\" was run");
     }
 }

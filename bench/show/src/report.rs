@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a run leaves behind: everything that was measured, and where. `report.json`
-//! is this, and all that is shown can be made from it again.
+//! The measurements of a run, as `report.json` keeps them. Nothing in it is derived:
+//! what follows from the measurements is computed whenever it is shown.
 
 use std::fs;
 use std::path::Path;
@@ -14,12 +14,10 @@ use go_sched_bench_data::Record;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::boots;
-
 /// Name of the file in the report's folder.
 pub(crate) const FILE: &str = "report.json";
 /// Changed when a report can no longer be read by an older program.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// One part of the measurements: what one boot is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
@@ -39,8 +37,21 @@ pub(crate) enum Part {
     Scale,
     /// A server under load.
     Service,
-    /// How long builds, boots, the demonstration and the tests take.
-    Time,
+}
+
+impl Part {
+    /// Returns the part's title.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::PathsUnpatched => "hot path, unpatched kernel",
+            Self::PathsPatched => "hot path, patched kernel without the module",
+            Self::PathsModule => "hot path, module loaded",
+            Self::PathsHint => "hot path, hints in use",
+            Self::Changes => "cost of a change",
+            Self::Scale => "growth with the number of threads",
+            Self::Service => "server under load",
+        }
+    }
 }
 
 /// Where the measurements run.
@@ -100,7 +111,6 @@ pub(crate) struct Boot {
     /// What it is for.
     pub(crate) part: Part,
     /// What was measured, as `git describe` names it.
-    #[serde(default)]
     pub(crate) tree: Option<String>,
     /// What its numbers are.
     pub(crate) method: Method,
@@ -121,49 +131,20 @@ impl Boot {
     pub(crate) fn kernel(&self) -> Option<&Kernel> {
         self.records.iter().find_map(|record| match record {
             Record::Kernel(kernel) => Some(kernel),
-            Record::Figure(_) | Record::Service(_) => None,
+            _ => None,
         })
     }
 }
 
-/// Something that was not measured.
+/// A part that was not measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Missing {
-    /// The part it belongs to.
+    /// What was not measured.
     pub(crate) part: Part,
-    /// What it would have been.
-    pub(crate) what: String,
-    /// Why it is not there.
+    /// Why not.
     pub(crate) why: String,
-    /// What does it.
-    pub(crate) command: Option<String>,
-}
-
-/// How long something takes that people wait for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Wait {
-    /// What they wait for.
-    pub(crate) what: String,
-    /// How it was had, and under which conditions.
-    pub(crate) how: String,
-    /// What they waited for that of, as `git describe` names it.
-    #[serde(default)]
-    pub(crate) tree: Option<String>,
-    /// Seconds of each repeat, wall clock.
-    pub(crate) repeats: Vec<f64>,
-    /// What of it took how many seconds, where that is known; longest first.
-    pub(crate) steps: Vec<Step>,
-}
-
-/// A long command of the build, see `scripts/step.sh`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Step {
-    /// What it does.
-    pub(crate) step: String,
-    /// Wall clock.
-    pub(crate) seconds: f64,
-    /// When, as RFC 3339 has it.
-    pub(crate) started: String,
+    /// The command that measures it.
+    pub(crate) command: String,
 }
 
 /// The machine this program ran on.
@@ -198,9 +179,7 @@ pub(crate) struct Report {
     pub(crate) machine: Machine,
     /// The runs of the program that measures.
     pub(crate) boots: Vec<Boot>,
-    /// The last chapter.
-    pub(crate) waits: Vec<Wait>,
-    /// What is not there.
+    /// The parts that were not measured.
     pub(crate) missing: Vec<Missing>,
 }
 
@@ -216,7 +195,6 @@ impl Report {
             place,
             machine: Machine::default(),
             boots: Vec::new(),
-            waits: Vec::new(),
             missing: Vec::new(),
         }
     }
@@ -230,7 +208,7 @@ impl Report {
                 path.display()
             )
         })?;
-        let mut report: Self =
+        let report: Self =
             serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         anyhow::ensure!(
             report.format == FORMAT,
@@ -238,14 +216,16 @@ impl Report {
             path.display(),
             report.format
         );
-        // Once, all parts of a report were of one version.
-        let trees = report.boots.iter_mut().map(|boot| &mut boot.tree);
-        for tree in trees.chain(report.waits.iter_mut().map(|wait| &mut wait.tree)) {
-            if tree.is_none() {
-                tree.clone_from(&report.tree);
-            }
-        }
         Ok(report)
+    }
+
+    /// Writes `report.json` into a folder.
+    pub(crate) fn write(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(FILE);
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::create_dir_all(directory)
+            .and_then(|()| fs::write(&path, text))
+            .with_context(|| path.display().to_string())
     }
 
     /// Whether figures of the other can stand beside this one's. The kernel may be
@@ -283,20 +263,10 @@ impl Report {
     /// What was measured, and of which parts it was an older version.
     pub(crate) fn trees(&self) -> String {
         let name = |tree: &Option<String>| tree.clone().unwrap_or("unknown version".to_owned());
-        let of_boots = self
-            .boots
-            .iter()
-            .map(|boot| (boots::title(boot.part), &boot.tree));
-        let of_waits = self
-            .waits
-            .iter()
-            .map(|wait| (boots::title(Part::Time), &wait.tree));
         let mut words = name(&self.tree);
-        let mut told = Vec::new();
-        for (title, tree) in of_boots.chain(of_waits) {
-            if *tree != self.tree && !told.contains(&title) {
-                words += &format!("; {title}: {}", name(tree));
-                told.push(title);
+        for boot in &self.boots {
+            if boot.tree != self.tree {
+                words += &format!("; {}: {}", boot.part.title(), name(&boot.tree));
             }
         }
         words

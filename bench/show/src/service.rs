@@ -1,122 +1,125 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The chapter about a server: repeats put together, quantiles and throughput.
+//! The results of the server: repeats put together, quantiles and throughput.
+
+use std::fmt;
 
 use anyhow::Context;
 use anyhow::Result;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
+use go_sched_bench_data::Alternative;
 use go_sched_bench_data::Record;
+use go_sched_bench_data::Scenario;
 use go_sched_bench_data::Service;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use strum::VariantArray;
 
-use crate::figures::unique;
 use crate::report::Method;
 use crate::report::Part;
 use crate::report::Report;
-use crate::statistics::compare;
-use crate::statistics::Difference;
+use crate::statistics::percent;
 use crate::statistics::Summary;
 
-/// What everything is compared with.
-pub(crate) const NOTHING: &str = "nothing";
-/// How go_sched takes part.
-pub(crate) const OURS: &[&str] = &["go_sched ioctl", "go_sched hint"];
-/// The quantiles that are reported, as the reader knows them.
-pub(crate) const QUANTILES: &[(&str, f64)] =
-    &[("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
-/// Requests that are beyond a quantile at least, of all repeats together: with fewer
-/// there is no quantile. p99.9 takes 5000 requests.
-pub(crate) const BEYOND: f64 = 5.0;
+/// The alternatives of go_sched.
+pub(crate) const OURS: [Alternative; 2] = [Alternative::GoSchedIoctl, Alternative::GoSchedHint];
 
-/// A quantile of the latency, in microseconds. A request that was not answered is later
-/// than all others.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct Quantile {
-    /// Of all repeats together.
-    pub(crate) value: f64,
-    /// Of the repeats' own.
-    pub(crate) repeats: Summary,
+/// The quantiles that are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
+pub(crate) enum Quantile {
+    P50,
+    P90,
+    P99,
+    P999,
 }
 
 impl Quantile {
-    /// With the spread of the repeats around what all of them say together.
-    pub(crate) fn summary(&self) -> Summary {
-        Summary {
-            median: self.value,
-            ..self.repeats
+    /// Returns the share of the requests that are not slower.
+    pub(crate) fn share(self) -> f64 {
+        match self {
+            Self::P50 => 0.5,
+            Self::P90 => 0.9,
+            Self::P99 => 0.99,
+            Self::P999 => 0.999,
         }
     }
 }
 
-/// What one alternative did about one scenario, all repeats together.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Cell {
-    pub(crate) scenario: String,
-    pub(crate) alternative: String,
-    /// Requests answered, in all repeats.
-    pub(crate) requests: u64,
-    /// Requests not answered, in all repeats.
-    pub(crate) failures: u64,
-    /// Of the latency, in the order of [`QUANTILES`]; too few requests have none.
-    pub(crate) quantiles: Vec<Option<Quantile>>,
-    /// Units of work of the requests, per second.
-    pub(crate) request_rate: Summary,
-    /// Units of work of the competition, per second.
-    pub(crate) background_rate: Summary,
-    /// Both together.
-    pub(crate) total_rate: Summary,
-    /// Standard deviation of the timing loop's periods, in per cent of its 10 ms.
-    pub(crate) jitter_percent: Summary,
-    /// Deviation of the timing loop's periods, p99, in microseconds.
-    pub(crate) jitter_p99_us: f64,
-    /// Latency of all repeats, in microseconds.
-    #[serde(skip)]
-    pub(crate) latency: Histogram<u64>,
-}
-
-impl Cell {
-    /// One of [`QUANTILES`], by its name.
-    pub(crate) fn quantile(&self, name: &str) -> Option<&Quantile> {
-        let index = QUANTILES.iter().position(|(known, _)| *known == name)?;
-        self.quantiles.get(index)?.as_ref()
+impl fmt::Display for Quantile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p{}", (self.share() * 1000.0).round() / 10.0)
     }
 }
 
-/// The whole chapter.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Chapter {
+/// Requests that are beyond a quantile at least, of all repeats together: with fewer
+/// there is no quantile. p99.9 takes 5000 requests.
+pub(crate) const BEYOND: f64 = 5.0;
+
+/// The result of one alternative in one scenario, all repeats together.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    pub(crate) scenario: Scenario,
+    pub(crate) alternative: Alternative,
+    /// Requests answered, in all repeats.
+    pub(crate) requests: u64,
+    /// Requests not answered, in all repeats. They are later than all others.
+    pub(crate) failures: u64,
+    /// Units of work of the requests, per second.
+    pub(crate) request_rate: Summary,
+    /// Units of work of requests and competition, per second.
+    pub(crate) total_rate: Summary,
+    /// Standard deviation of the timing loop's periods, in per cent of its 10 ms.
+    pub(crate) jitter_percent: Summary,
+    /// Latency of all repeats, in microseconds.
+    pub(crate) latency: Histogram<u64>,
+    /// Quantiles of the latency, in microseconds, in the order of [`Quantile`]; none of
+    /// too few requests.
+    quantiles: Vec<Option<Summary>>,
+}
+
+impl Cell {
+    /// Returns a quantile of the latency, in microseconds: the value of all repeats
+    /// together, with the spread of the repeats' own.
+    pub(crate) fn quantile(&self, quantile: Quantile) -> Option<&Summary> {
+        self.quantiles.get(quantile as usize)?.as_ref()
+    }
+
+    /// Whether go_sched takes part.
+    pub(crate) fn is_ours(&self) -> bool {
+        OURS.contains(&self.alternative)
+    }
+}
+
+/// The results of the server.
+#[derive(Clone, Debug)]
+pub(crate) struct ServiceResults {
     pub(crate) method: Method,
     pub(crate) cells: Vec<Cell>,
 }
 
-impl Chapter {
-    /// What the report has of it; nothing if that boot is missing or broken.
+impl ServiceResults {
+    /// Computes the results; none if that boot is missing or broken.
     pub(crate) fn of(report: &Report) -> Result<Option<Self>> {
         let Some(boot) = report.boot(Part::Service) else {
             return Ok(None);
         };
-        let runs: Vec<_> = boot
-            .records
-            .iter()
-            .filter_map(|record| match record {
-                Record::Service(service) => Some(service),
-                Record::Kernel(_) | Record::Figure(_) => None,
-            })
-            .collect();
         let mut cells = Vec::new();
-        for scenario in unique(runs.iter().map(|run| run.scenario.as_str())) {
-            let of_scenario = || runs.iter().filter(move |run| run.scenario == scenario);
-            for alternative in unique(of_scenario().map(|run| run.alternative.as_str())) {
-                let repeats: Vec<&Service> = of_scenario()
-                    .copied()
-                    .filter(|run| run.alternative == alternative)
+        for &scenario in Scenario::VARIANTS {
+            for &alternative in Alternative::VARIANTS {
+                let repeats: Vec<&Service> = boot
+                    .records
+                    .iter()
+                    .filter_map(|record| match record {
+                        Record::Service(run) => Some(run),
+                        _ => None,
+                    })
+                    .filter(|run| run.scenario == scenario && run.alternative == alternative)
                     .collect();
-                let cell = cell(scenario, alternative, &repeats)
-                    .with_context(|| format!("{scenario}, {alternative}"))?;
-                cells.push(cell);
+                if !repeats.is_empty() {
+                    let cell = cell(scenario, alternative, &repeats);
+                    cells.push(cell.with_context(|| format!("{scenario}, {alternative}"))?);
+                }
             }
         }
         Ok((!cells.is_empty()).then_some(Self {
@@ -125,48 +128,55 @@ impl Chapter {
         }))
     }
 
-    /// The scenarios, in the order in which they ran.
-    pub(crate) fn scenarios(&self) -> Vec<&str> {
-        unique(self.cells.iter().map(|cell| cell.scenario.as_str()))
+    /// Returns the scenarios that were measured.
+    pub(crate) fn scenarios(&self) -> impl Iterator<Item = Scenario> + '_ {
+        let all = Scenario::VARIANTS.iter().copied();
+        all.filter(|scenario| self.scenario(*scenario).next().is_some())
     }
 
-    /// The alternatives, likewise.
-    pub(crate) fn alternatives(&self) -> Vec<&str> {
-        unique(self.cells.iter().map(|cell| cell.alternative.as_str()))
-    }
-
-    /// What was tried against one scenario.
-    pub(crate) fn scenario<'a>(&'a self, scenario: &'a str) -> impl Iterator<Item = &'a Cell> {
+    /// Returns what was tried in one scenario.
+    pub(crate) fn scenario(&self, scenario: Scenario) -> impl Iterator<Item = &Cell> {
         self.cells
             .iter()
             .filter(move |cell| cell.scenario == scenario)
     }
 
-    /// One cell.
-    pub(crate) fn find(&self, scenario: &str, alternative: &str) -> Option<&Cell> {
-        self.cells
-            .iter()
-            .find(|cell| cell.scenario == scenario && cell.alternative == alternative)
+    /// Returns one cell.
+    pub(crate) fn find(&self, scenario: Scenario, alternative: Alternative) -> Option<&Cell> {
+        self.scenario(scenario)
+            .find(|cell| cell.alternative == alternative)
     }
 
-    /// A quantile against that of doing nothing.
-    pub(crate) fn against_nothing(&self, cell: &Cell, quantile: &str) -> Option<Difference> {
-        let baseline = self.find(&cell.scenario, NOTHING)?.quantile(quantile)?;
-        Some(compare(
-            &cell.quantile(quantile)?.summary(),
-            &baseline.summary(),
-        ))
+    /// Returns the quantile of doing nothing about a scenario.
+    pub(crate) fn baseline(&self, scenario: Scenario, quantile: Quantile) -> Option<&Summary> {
+        self.find(scenario, Alternative::Nothing)?
+            .quantile(quantile)
+    }
+
+    /// Returns the work that both sides get done, in per cent of that with nothing done.
+    pub(crate) fn throughput(&self, cell: &Cell) -> Option<f64> {
+        let nothing = self.find(cell.scenario, Alternative::Nothing)?;
+        Some(percent(cell.total_rate.median, nothing.total_rate.median))
+    }
+
+    /// Returns the alternative with the lowest latency that is neither go_sched's nor
+    /// nothing.
+    pub(crate) fn best_other(
+        &self,
+        scenario: Scenario,
+        quantile: Quantile,
+    ) -> Option<(&Cell, &Summary)> {
+        self.scenario(scenario)
+            .filter(|cell| cell.alternative != Alternative::Nothing && !cell.is_ours())
+            .filter_map(|cell| Some((cell, cell.quantile(quantile)?)))
+            .min_by(|(_, a), (_, b)| a.median.total_cmp(&b.median))
     }
 }
 
-fn cell(scenario: &str, alternative: &str, repeats: &[&Service]) -> Result<Cell> {
+fn cell(scenario: Scenario, alternative: Alternative, repeats: &[&Service]) -> Result<Cell> {
     let latencies = repeats
         .iter()
         .map(|run| histogram(&run.latency_us).context("latency"))
-        .collect::<Result<Vec<_>>>()?;
-    let jitters = repeats
-        .iter()
-        .map(|run| histogram(&run.jitter_us).context("jitter"))
         .collect::<Result<Vec<_>>>()?;
     let latency = merge(&latencies)?;
     let rate = |units: &dyn Fn(&Service) -> u64| {
@@ -178,19 +188,17 @@ fn cell(scenario: &str, alternative: &str, repeats: &[&Service]) -> Result<Cell>
     };
     let jitter: Vec<_> = repeats.iter().map(|run| run.jitter_percent).collect();
     Ok(Cell {
-        scenario: scenario.to_owned(),
-        alternative: alternative.to_owned(),
+        scenario,
+        alternative,
         requests: repeats.iter().map(|run| run.requests).sum(),
         failures: repeats.iter().map(|run| run.failures).sum(),
-        quantiles: QUANTILES
+        quantiles: Quantile::VARIANTS
             .iter()
-            .map(|(_, quantile)| quantile_of(*quantile, &latency, &latencies, repeats))
+            .map(|quantile| quantile_of(quantile.share(), &latency, &latencies, repeats))
             .collect(),
         request_rate: rate(&|run| run.request_units)?,
-        background_rate: rate(&|run| run.background_units)?,
         total_rate: rate(&|run| run.request_units + run.background_units)?,
         jitter_percent: Summary::of(&jitter).context("jitter that is no number")?,
-        jitter_p99_us: merge(&jitters)?.value_at_quantile(0.99) as f64,
         latency,
     })
 }
@@ -200,7 +208,7 @@ fn quantile_of(
     merged: &Histogram<u64>,
     histograms: &[Histogram<u64>],
     repeats: &[&Service],
-) -> Option<Quantile> {
+) -> Option<Summary> {
     let failures = repeats.iter().map(|run| run.failures).sum();
     // Rounded, as 1 - 0.999 is not quite 0.001.
     let all = (merged.len() + failures) as f64;
@@ -212,9 +220,9 @@ fn quantile_of(
         .zip(repeats)
         .map(|(histogram, run)| value_at(quantile, histogram, run.failures))
         .collect::<Option<Vec<_>>>()?;
-    Some(Quantile {
-        value: value_at(quantile, merged, failures)?,
-        repeats: Summary::of(&own)?,
+    Some(Summary {
+        median: value_at(quantile, merged, failures)?,
+        ..Summary::of(&own)?
     })
 }
 
@@ -245,54 +253,59 @@ fn merge(histograms: &[Histogram<u64>]) -> Result<Histogram<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use go_sched_bench_data::Alternative;
     use go_sched_bench_data::Record;
+    use go_sched_bench_data::Scenario;
 
-    use super::Chapter;
-    use crate::made_up;
+    use super::Quantile;
+    use super::ServiceResults;
+    use crate::fixture;
 
     #[test]
     fn repeats_are_merged_and_their_own_quantiles_are_the_spread() {
-        let chapter = Chapter::of(&made_up::report())
+        let results = ServiceResults::of(&fixture::report())
             .expect("the histograms are whole")
             .expect("there is a service boot");
-        let cell = chapter
-            .find("hogs in another process", "nothing")
+        let cell = results
+            .find(Scenario::OtherProcess, Alternative::Nothing)
             .expect("it was measured");
-        assert_eq!(cell.requests, 3 * made_up::REQUESTS);
-        let p50 = cell.quantile("p50").expect("enough requests");
-        assert!(p50.repeats.min <= p50.value && p50.value <= p50.repeats.max);
-        assert!(p50.repeats.spread() > 0.0);
+        assert_eq!(cell.requests, 3 * fixture::REQUESTS);
+        let p50 = cell.quantile(Quantile::P50).expect("enough requests");
+        assert!(p50.min <= p50.median && p50.median <= p50.max);
+        assert!(p50.spread() > 0.0);
     }
 
     #[test]
     fn p999_takes_more_requests_than_the_others() {
-        let chapter = Chapter::of(&made_up::report_with_requests(700))
+        let results = ServiceResults::of(&fixture::report_with_requests(700))
             .expect("the histograms are whole")
             .expect("there is a service boot");
-        let cell = &chapter.cells[0];
-        assert!(cell.quantile("p99").is_some());
-        assert!(cell.quantile("p99.9").is_none());
+        let cell = &results.cells[0];
+        assert!(cell.quantile(Quantile::P99).is_some());
+        assert!(cell.quantile(Quantile::P999).is_none());
     }
 
     #[test]
     fn what_was_not_answered_is_later_than_all_others() {
-        let mut report = made_up::report();
+        let mut report = fixture::report();
         for boot in &mut report.boots {
             for record in &mut boot.records {
                 if let Record::Service(service) = record {
                     // 2%: less than a tenth, more than a hundredth.
-                    service.failures = made_up::REQUESTS / 50;
+                    service.failures = fixture::REQUESTS / 50;
                 }
             }
         }
-        let with = Chapter::of(&report).expect("the histograms are whole");
-        let without = Chapter::of(&made_up::report()).expect("the histograms are whole");
-        let p90 = |chapter: &Option<Chapter>| {
-            let chapter = chapter.as_ref().expect("there is a service boot");
-            chapter.cells[0].quantile("p90").map(|found| found.value)
+        let with = ServiceResults::of(&report).expect("the histograms are whole");
+        let without = ServiceResults::of(&fixture::report()).expect("the histograms are whole");
+        let p90 = |results: &Option<ServiceResults>| {
+            let results = results.as_ref().expect("there is a service boot");
+            results.cells[0]
+                .quantile(Quantile::P90)
+                .map(|found| found.median)
         };
         assert!(p90(&with) > p90(&without));
         let with = with.expect("there is a service boot");
-        assert!(with.cells[0].quantile("p99").is_none());
+        assert!(with.cells[0].quantile(Quantile::P99).is_none());
     }
 }

@@ -2,10 +2,8 @@
 
 //! What repeats say: a middle, a spread, and whether two of them differ.
 
-use serde::Serialize;
-
 /// Several results of the same measurement.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
     /// The one in the middle; of an even number, the mean of the middle two.
     pub(crate) median: f64,
@@ -47,7 +45,7 @@ impl Summary {
 }
 
 /// How something compares with what it is measured against.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Difference {
     /// Of the medians; positive is more than the baseline.
     pub(crate) absolute: f64,

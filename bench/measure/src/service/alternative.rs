@@ -10,9 +10,9 @@ use std::os::unix::fs::PermissionsExt;
 use anyhow::bail;
 use anyhow::Context;
 use anyhow::Result;
-use clap::ValueEnum;
 use common::attr::setpriority;
 use common::attr::Attr;
+use go_sched_bench_data::Alternative;
 use gosched::policy::GoPrio;
 use gosched::thread::ThreadId;
 use gosched::thread::Threads;
@@ -32,99 +32,61 @@ const BACKGROUND: u32 = 8;
 /// The value of a clamp of the utilization at full speed.
 const FULL_SPEED: u32 = 1024;
 
-/// What is done about the competition. "S" are the server's threads but those of the
-/// background, "B" are the latter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Alternative {
-    /// Nothing.
-    #[value(name = "nothing")]
-    Nothing,
-    /// S to nice -20, B to nice 19.
-    #[value(name = "nice")]
-    Nice,
-    /// B to that policy.
-    #[value(name = "SCHED_BATCH")]
-    Batch,
-    /// B to that policy.
-    #[value(name = "SCHED_IDLE")]
-    Idle,
-    /// S to `SCHED_RR`, priority 1.
-    #[value(name = "chrt -r")]
-    RoundRobin,
-    /// S asks for a fast CPU, B for a slow one.
-    #[value(name = "uclamp")]
-    Uclamp,
-    /// S to 50, B to 8, by whoever may.
-    #[value(name = "go_sched ioctl")]
-    GoSchedIoctl,
-    /// B stores 8 while it burns, on its own behalf and without privilege.
-    #[value(name = "go_sched hint")]
-    GoSchedHint,
+/// Returns why an alternative cannot be had here, if it cannot.
+pub(super) fn obstacle(alternative: Alternative) -> Result<Option<&'static str>> {
+    match alternative {
+        Alternative::Uclamp => match Attr::utilization_only(0, FULL_SPEED).try_apply(0) {
+            Err(Errno::EOPNOTSUPP) => Ok(Some("the kernel is built without UCLAMP_TASK")),
+            other => other.map(|()| None).context("sched_setattr of this thread"),
+        },
+        Alternative::GoSchedIoctl | Alternative::GoSchedHint if !common::module::is_loaded() => {
+            Ok(Some("the module is not loaded"))
+        }
+        _ => Ok(None),
+    }
 }
 
-impl Alternative {
-    /// As a record spells it.
-    pub(super) fn name(self) -> String {
-        self.to_possible_value()
-            .map_or_else(String::new, |value| value.get_name().to_owned())
+/// Lets the server's user open the device, if the device takes part.
+pub(super) fn open_device(alternative: Alternative) -> Result<Option<OpenToAll>> {
+    match alternative {
+        Alternative::GoSchedHint => OpenToAll::new().map(Some).context(Device::PATH),
+        _ => Ok(None),
     }
+}
 
-    /// Says why it cannot be had here, if it cannot.
-    pub(super) fn obstacle(self) -> Result<Option<&'static str>> {
-        match self {
-            Self::Uclamp => match Attr::utilization_only(0, FULL_SPEED).try_apply(0) {
-                Err(Errno::EOPNOTSUPP) => Ok(Some("the kernel is built without UCLAMP_TASK")),
-                other => other.map(|()| None).context("sched_setattr of this thread"),
-            },
-            Self::GoSchedIoctl | Self::GoSchedHint if !common::module::is_loaded() => {
-                Ok(Some("the module is not loaded"))
-            }
-            _ => Ok(None),
+/// Does what an alternative is to the threads of a server and to those of the background.
+pub(super) fn apply(alternative: Alternative, server: u32, background: &[i32]) -> Result<()> {
+    let (of_server, of_background): (Option<&Action>, Option<&Action>) = match alternative {
+        Alternative::Nothing | Alternative::GoSchedHint => (None, None),
+        Alternative::Nice => (Some(&|tid| nice(tid, -20)), Some(&|tid| nice(tid, 19))),
+        Alternative::Batch => (None, Some(&|tid| attr(tid, &Attr::batch(0)))),
+        Alternative::Idle => (None, Some(&|tid| attr(tid, &Attr::idle()))),
+        Alternative::RoundRobin => (Some(&|tid| attr(tid, &Attr::rr(1))), None),
+        Alternative::Uclamp => (
+            Some(&|tid| attr(tid, &Attr::utilization_only(FULL_SPEED, FULL_SPEED))),
+            Some(&|tid| attr(tid, &Attr::utilization_only(0, 0))),
+        ),
+        Alternative::GoSchedIoctl => (
+            Some(&|tid| go_sched(tid, SERVER)),
+            Some(&|tid| go_sched(tid, BACKGROUND)),
+        ),
+    };
+    if let Some(action) = of_background {
+        for &tid in background {
+            let context = || format!("thread {tid} of the background");
+            action(tid).with_context(context)?;
         }
     }
-
-    /// Lets the server's user open the device, if that takes part.
-    pub(super) fn opens_device(self) -> Result<Option<OpenToAll>> {
-        match self {
-            Self::GoSchedHint => OpenToAll::new().map(Some).context(Device::PATH),
-            _ => Ok(None),
-        }
-    }
-
-    /// Does it to the threads of a server and to those of the background.
-    pub(super) fn apply(self, server: u32, background: &[i32]) -> Result<()> {
-        let (of_server, of_background): (Option<&Action>, Option<&Action>) = match self {
-            Self::Nothing | Self::GoSchedHint => (None, None),
-            Self::Nice => (Some(&|tid| nice(tid, -20)), Some(&|tid| nice(tid, 19))),
-            Self::Batch => (None, Some(&|tid| attr(tid, &Attr::batch(0)))),
-            Self::Idle => (None, Some(&|tid| attr(tid, &Attr::idle()))),
-            Self::RoundRobin => (Some(&|tid| attr(tid, &Attr::rr(1))), None),
-            Self::Uclamp => (
-                Some(&|tid| attr(tid, &Attr::utilization_only(FULL_SPEED, FULL_SPEED))),
-                Some(&|tid| attr(tid, &Attr::utilization_only(0, 0))),
-            ),
-            Self::GoSchedIoctl => (
-                Some(&|tid| go_sched(tid, SERVER)),
-                Some(&|tid| go_sched(tid, BACKGROUND)),
-            ),
-        };
-        if let Some(action) = of_background {
-            for &tid in background {
-                let context = || format!("thread {tid} of the background");
-                action(tid).with_context(context)?;
+    if let Some(action) = of_server {
+        let pid = i32::try_from(server).context("a process id")?;
+        for thread in Threads::of(ThreadId { pid, inode: None })? {
+            let tid = thread?.tid();
+            if !background.contains(&tid) {
+                action(tid).with_context(|| format!("thread {tid} of the server"))?;
             }
         }
-        if let Some(action) = of_server {
-            let pid = i32::try_from(server).context("a process id")?;
-            for thread in Threads::of(ThreadId { pid, inode: None })? {
-                let tid = thread?.tid();
-                if !background.contains(&tid) {
-                    action(tid).with_context(|| format!("thread {tid} of the server"))?;
-                }
-            }
-        }
-        Ok(())
     }
+    Ok(())
 }
 
 /// What is done to one thread.

@@ -11,9 +11,8 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 use anyhow::Result;
 use common::device::Device;
+use go_sched_bench_data::ORDINARY;
 use nix::unistd::gettid;
-
-use crate::state::ORDINARY;
 
 /// Bytes of a stack. The default, 2 MiB, is a lot of address space for thousands.
 const STACK: usize = 64 << 10;
@@ -26,13 +25,13 @@ const ENOUGH_THREADS: u32 = 20_000;
 
 /// Threads of this process that do nothing, until it ends.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct Sleepers {
     tids: Vec<i32>,
     /// How many of them, from the first on, the kernel has a record of.
     recorded: usize,
 }
 
-impl Crowd {
+impl Sleepers {
     /// Starts with none.
     pub(crate) fn new() -> Result<Self> {
         let limit = fs::read_to_string(THREADS_MAX).context(THREADS_MAX)?;

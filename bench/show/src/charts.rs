@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the plots show.
+
+use anyhow::Result;
+use go_sched_bench_data::Alternative;
+use go_sched_bench_data::Change;
+use go_sched_bench_data::Growth;
+use go_sched_bench_data::Interface;
+use go_sched_bench_data::Path;
+use go_sched_bench_data::State;
+use plotters::style::RGBColor;
+use strum::VariantArray;
+
+use crate::figures::state_title;
+use crate::figures::Figures;
+use crate::figures::Measured;
+use crate::figures::PATH_BASELINE;
+use crate::format;
+use crate::goals::path_limit;
+use crate::plot::hidden;
+use crate::plot::span;
+use crate::plot::Axis;
+use crate::plot::Content;
+use crate::plot::Curve;
+use crate::plot::Dot;
+use crate::plot::Panel;
+use crate::plot::Plot;
+use crate::plot::BLUE;
+use crate::plot::BROWN;
+use crate::plot::GREEN;
+use crate::plot::GREY;
+use crate::plot::ORANGE;
+use crate::plot::PINK;
+use crate::plot::RED;
+use crate::plot::SKY;
+use crate::service::Cell;
+use crate::service::Quantile;
+use crate::service::ServiceResults;
+use crate::statistics::compare;
+use crate::statistics::percent;
+use crate::statistics::Summary;
+
+fn color(alternative: Alternative) -> RGBColor {
+    match alternative {
+        Alternative::Nothing => GREY,
+        Alternative::Nice => ORANGE,
+        Alternative::Batch => PINK,
+        Alternative::Idle => SKY,
+        Alternative::RoundRobin => RED,
+        Alternative::Uclamp => BROWN,
+        Alternative::GoSchedIoctl => BLUE,
+        Alternative::GoSchedHint => GREEN,
+    }
+}
+
+fn dot(summary: &Summary, color: RGBColor, text: String) -> Dot {
+    Dot {
+        value: summary.median,
+        spread: summary.min..summary.max,
+        color,
+        text,
+    }
+}
+
+/// Draws what each path costs more than on the unpatched kernel: a panel for each state.
+pub(crate) fn paths(figures: &Figures) -> Result<Plot> {
+    let mut panels = Vec::new();
+    for &state in State::VARIANTS {
+        let mut rows = Vec::new();
+        let (mut low, mut high) = (0.0_f64, path_limit(state).unwrap_or(0.01));
+        for &operation in Path::VARIANTS {
+            let pair = figures
+                .path(operation, state)
+                .zip(figures.path(operation, PATH_BASELINE));
+            let Some((figure, baseline)) = pair.filter(|_| state != PATH_BASELINE) else {
+                continue;
+            };
+            let seen = compare(&figure.summary, &baseline.summary).seen;
+            let whole = baseline.summary.median;
+            let over = |value: f64| percent(value - whole, whole);
+            let summary = Summary {
+                median: over(figure.summary.median),
+                min: over(figure.summary.min),
+                max: over(figure.summary.max),
+                ..figure.summary
+            };
+            low = low.min(summary.min);
+            high = high.max(summary.max);
+            let text = format::percent(summary.median);
+            let text = if seen { text } else { "none seen".to_owned() };
+            let dot = dot(&summary, if seen { BLUE } else { GREY }, text);
+            rows.push((operation.to_string(), vec![Some(dot)]));
+        }
+        if rows.is_empty() {
+            continue;
+        }
+        let goal = path_limit(state);
+        let title = match goal {
+            Some(goal) => format!("{} (goal: +{goal}%)", state_title(state)),
+            None => state_title(state).to_owned(),
+        };
+        panels.push(Panel {
+            title,
+            x: Axis {
+                // Room for words to the right.
+                range: low - (high - low) * 0.05..high + (high - low) * 0.5,
+                logarithmic: false,
+                label: |tick| format!("{}%", format::round(tick)),
+            },
+            content: Content::Dots {
+                series: vec![("more than unpatched".to_owned(), BLUE)],
+                rows,
+                goal,
+            },
+            legend: false,
+        });
+    }
+    let caption = "What each operation costs more than on the unpatched kernel; each panel has a \
+                   scale of its own. Lines: from the smallest repeat to the largest. Grey: the \
+                   repeats of one kernel differ by more than the two kernels do. Dashes: the goal.";
+    Plot::new(
+        "More than on the unpatched kernel",
+        caption.to_owned(),
+        &panels,
+    )
+}
+
+/// Draws what one change costs by each interface.
+pub(crate) fn changes(figures: &Figures) -> Result<Plot> {
+    let colors = [SKY, BLUE, ORANGE];
+    let mut all: Vec<&Measured> = Vec::new();
+    let mut rows = Vec::new();
+    for &interface in Interface::VARIANTS {
+        let changes = Change::VARIANTS.iter().zip(colors);
+        let dots: Vec<_> = changes
+            .map(|(&change, color)| {
+                let figure = figures.change(change, interface)?;
+                all.push(figure);
+                let text = format::number(figure.summary.median);
+                Some(dot(&figure.summary, color, text))
+            })
+            .collect();
+        if dots.iter().any(Option::is_some) {
+            rows.push((interface.to_string(), dots));
+        }
+    }
+    let panel = all.first().map(|first| Panel {
+        title: format!("{} for one change, logarithmic", first.unit()),
+        x: Axis {
+            range: span(all.iter().map(|figure| figure.summary.median), 1.0),
+            logarithmic: true,
+            label: format::round,
+        },
+        content: Content::Dots {
+            series: Change::VARIANTS
+                .iter()
+                .map(Change::to_string)
+                .zip(colors)
+                .collect(),
+            rows,
+            goal: None,
+        },
+        legend: true,
+    });
+    let panels: Vec<_> = panel.into_iter().collect();
+    let caption =
+        "What one change of a thread's priority costs its caller, by go_sched and by what \
+                   Linux has otherwise. \"Applied\" is the store and the scheduler's work until it \
+                   is in force.";
+    Plot::new("One change, by each interface", caption.to_owned(), &panels)
+}
+
+/// Draws the whole distribution of a server's latency over how rare it is.
+pub(crate) fn percentiles(service: &ServiceResults) -> Result<Plot> {
+    let most = service.cells.iter().map(|cell| cell.latency.len()).max();
+    // Up to the decade that still holds a few requests.
+    let end = 10_f64.powf((most.unwrap_or_default().max(10) as f64).log10().ceil());
+    let points = || service.cells.iter().flat_map(curve);
+    let y = Axis {
+        range: span(points().map(|(_, latency)| latency), 1.0),
+        logarithmic: true,
+        label: format::microseconds_round,
+    };
+    let panel = |(index, scenario)| Panel {
+        title: format!("{scenario}"),
+        x: Axis {
+            range: 1.0..end,
+            logarithmic: true,
+            label: rarity,
+        },
+        content: Content::Curves {
+            y: y.clone(),
+            curves: service
+                .scenario(scenario)
+                .map(|cell| Curve {
+                    label: cell.alternative.to_string(),
+                    color: color(cell.alternative),
+                    points: curve(cell),
+                    marks: marks(cell),
+                })
+                .collect(),
+        },
+        legend: index == 0,
+    };
+    let panels: Vec<_> = service.scenarios().enumerate().map(panel).collect();
+    let caption = format!(
+        "From the time a request was due to its answer, over the share of the requests that are \
+         faster; both axes are logarithmic, all repeats together ({}). Lower is better; to the \
+         right are the rarest.{}",
+        service.method.label(),
+        hidden(&panels)
+    );
+    Plot::new("Latency of a server, by percentile", caption, &panels)
+}
+
+/// Rarity, 1 / (1 - quantile), and latency in microseconds, up to the rarest request.
+fn curve(cell: &Cell) -> Vec<(f64, f64)> {
+    let count = cell.latency.len() as f64;
+    let steps = (count.max(1.0).log10() * 24.0).floor() as i32;
+    let point = |step: i32| {
+        let rarity = 10_f64.powf(f64::from(step) / 24.0);
+        let latency = cell.latency.value_at_quantile(1.0 - 1.0 / rarity);
+        (rarity, (latency as f64).max(1.0))
+    };
+    (0..=steps).map(point).collect()
+}
+
+fn marks(cell: &Cell) -> Vec<((f64, f64), String)> {
+    let mark = |quantile: &Quantile| {
+        let value = cell.quantile(*quantile)?.median;
+        let words = format!("{quantile}: {}", format::microseconds(value));
+        Some(((1.0 / (1.0 - quantile.share()), value), words))
+    };
+    Quantile::VARIANTS.iter().filter_map(mark).collect()
+}
+
+/// Says how many are faster: 1 is 0%, 10 is 90%, 100 is 99% and so on.
+fn rarity(rarity: f64) -> String {
+    let nines = rarity.log10().round();
+    let digits = (nines - 2.0).max(0.0) as usize;
+    format!("{:.digits$}%", (1.0 - 1.0 / rarity) * 100.0)
+}
+
+/// A panel of dots for each scenario, and a row for each alternative.
+fn dots(
+    service: &ServiceResults,
+    x: &Axis,
+    goal: Option<f64>,
+    series: &[(&str, RGBColor)],
+    of: impl Fn(&Cell) -> Vec<Option<Dot>>,
+) -> Vec<Panel> {
+    let row = |cell: &Cell| (cell.alternative.to_string(), of(cell));
+    let panel = |scenario| Panel {
+        title: format!("{scenario}"),
+        x: x.clone(),
+        content: Content::Dots {
+            series: series
+                .iter()
+                .map(|(name, color)| ((*name).to_owned(), *color))
+                .collect(),
+            rows: service.scenario(scenario).map(row).collect(),
+            goal,
+        },
+        legend: series.len() > 1,
+    };
+    service.scenarios().map(panel).collect()
+}
+
+/// Draws p99 and p99.9 of a server's latency.
+pub(crate) fn tails(service: &ServiceResults) -> Result<Plot> {
+    let series = [(Quantile::P99, SKY), (Quantile::P999, BLUE)];
+    let all = series.iter().flat_map(|(quantile, _)| {
+        let of = |cell: &Cell| cell.quantile(*quantile).map(|found| found.median);
+        service.cells.iter().filter_map(of)
+    });
+    let x = Axis {
+        range: span(all, 1.0),
+        logarithmic: true,
+        label: format::microseconds_round,
+    };
+    let panels = dots(
+        service,
+        &x,
+        None,
+        &[("p99", SKY), ("p99.9", BLUE)],
+        |cell| {
+            series
+                .iter()
+                .map(|(quantile, color)| {
+                    let found = cell.quantile(*quantile)?;
+                    Some(dot(found, *color, format::microseconds(found.median)))
+                })
+                .collect()
+        },
+    );
+    let caption =
+        "p99 and p99.9 of each alternative, logarithmic; lower is better. Lines: from the \
+                   smallest of the repeats' own to the largest. Where p99.9 is missing there were \
+                   too few requests for it, or too many were not answered.";
+    Plot::new("Tail latency of a server", caption.to_owned(), &panels)
+}
+
+/// Draws the work of both sides, in per cent of that with nothing done.
+pub(crate) fn throughput(service: &ServiceResults) -> Result<Plot> {
+    let x = Axis {
+        range: 0.0..110.0,
+        logarithmic: false,
+        label: |tick| format!("{tick:.0}%"),
+    };
+    let series = [("both sides", BLUE), ("requests", SKY)];
+    let panels = dots(service, &x, Some(95.0), &series, |cell| {
+        let nothing = service.find(cell.scenario, Alternative::Nothing);
+        [(&cell.total_rate, BLUE), (&cell.request_rate, SKY)]
+            .map(|(rate, color)| {
+                let whole = nothing?.total_rate.median;
+                let summary = Summary {
+                    median: percent(rate.median, whole),
+                    min: percent(rate.min, whole),
+                    max: percent(rate.max, whole),
+                    ..*rate
+                };
+                Some(dot(&summary, color, format!("{:.0}%", summary.median)))
+            })
+            .into()
+    });
+    let caption =
+        "Units of work of the requests, and of the requests and what competes with them, \
+                   which are of the same kind; in per cent of the work that is done in all when \
+                   nothing is done about it. Dashes: the goal, 95% of both.";
+    Plot::new("Throughput of both sides", caption.to_owned(), &panels)
+}
+
+/// Draws how evenly a timing loop runs.
+pub(crate) fn jitter(service: &ServiceResults) -> Result<Plot> {
+    let x = Axis {
+        range: span(
+            service.cells.iter().map(|cell| cell.jitter_percent.median),
+            1.0,
+        ),
+        logarithmic: true,
+        label: |tick| format!("{}%", format::round(tick)),
+    };
+    let panels = dots(service, &x, None, &[("jitter", BLUE)], |cell| {
+        let summary = &cell.jitter_percent;
+        let text = format!("{}%", format::number(summary.median));
+        vec![Some(dot(summary, color(cell.alternative), text))]
+    });
+    let caption =
+        "Standard deviation of the periods of a thread that sleeps until the next 10 ms, \
+                   in per cent of these 10 ms, logarithmic; lower is better.";
+    Plot::new(
+        "Jitter of a timing loop in the server",
+        caption.to_owned(),
+        &panels,
+    )
+}
+
+/// Draws what may depend on the number of managed threads.
+pub(crate) fn growth(figures: &Figures) -> Result<Plot> {
+    let groups: [(&str, &[Growth]); 4] = [
+        ("per thread", &[Growth::Set, Growth::Bind, Growth::Fork]),
+        ("pipe round trip", &[Growth::ContextSwitch]),
+        (
+            "loading the module",
+            &[Growth::Register, Growth::Unregister],
+        ),
+        ("kernel memory per thread", &[Growth::Memory]),
+    ];
+    let mut panels = Vec::new();
+    for (title, operations) in groups {
+        let mut unit = "";
+        let mut curves = Vec::new();
+        for (&operation, ours) in operations.iter().zip([BLUE, ORANGE, GREEN]) {
+            for managed in [false, true] {
+                let figures = figures.growth(operation, managed);
+                let Some((_, first)) = figures.first() else {
+                    continue;
+                };
+                unit = first.unit();
+                let point = |(threads, figure): &(u32, &Measured)| {
+                    (f64::from(*threads), figure.summary.median)
+                };
+                let points: Vec<_> = figures.iter().map(point).collect();
+                let words = |(threads, value): &(f64, f64)| {
+                    format!("{threads} threads: {} {unit}", format::number(*value))
+                };
+                curves.push(Curve {
+                    label: match managed {
+                        true => operation.to_string(),
+                        false => format!("{operation}, unmanaged"),
+                    },
+                    color: if managed { ours } else { GREY },
+                    marks: points.iter().map(|point| (*point, words(point))).collect(),
+                    points,
+                });
+            }
+        }
+        if curves.is_empty() {
+            continue;
+        }
+        let points = || curves.iter().flat_map(|curve| &curve.points);
+        panels.push(Panel {
+            title: format!("{title}, {unit}"),
+            x: Axis {
+                range: 1.0..points().map(|(x, _)| *x).fold(10.0, f64::max),
+                logarithmic: true,
+                label: format::round,
+            },
+            content: Content::Curves {
+                y: Axis {
+                    // Room for the legend.
+                    range: span(points().map(|(_, y)| *y), 10.0),
+                    logarithmic: true,
+                    label: format::round,
+                },
+                curves,
+            },
+            legend: true,
+        });
+    }
+    let caption = format!(
+        "Over the number of managed threads; both axes are logarithmic. What is flat does not \
+         depend on it.{}",
+        hidden(&panels)
+    );
+    Plot::new("Over the number of managed threads", caption, &panels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use crate::results::Results;
+
+    #[test]
+    fn each_decade_is_one_nine_more() {
+        let words: Vec<_> = [1.0, 10.0, 100.0, 1000.0, 1e4].map(rarity).to_vec();
+        assert_eq!(words, ["0%", "90%", "99%", "99.9%", "99.99%"]);
+    }
+
+    #[test]
+    fn all_plots_can_be_drawn_of_something_and_of_nothing() {
+        let results = Results::of(&fixture::report()).expect("the report is whole");
+        let service = results.service.expect("there is a server");
+        for plot in [
+            paths(&results.figures),
+            changes(&results.figures),
+            growth(&results.figures),
+            percentiles(&service),
+            tails(&service),
+            throughput(&service),
+            jitter(&service),
+        ] {
+            let plot = plot.expect("it can be drawn");
+            assert!(plot.wide.contains("<title>"), "{}", plot.title);
+            assert!(!plot.wide.contains("NaN"), "{}", plot.title);
+            let sizes = plot.wide.matches("font-size=").count();
+            assert_eq!(
+                sizes,
+                plot.wide.matches("font-size=\"10.4").count(),
+                "{}",
+                plot.title
+            );
+        }
+        let nothing = Results::of(&fixture::empty()).expect("there is nothing to read");
+        for plot in [paths, changes, growth] {
+            assert!(plot(&nothing.figures).is_ok());
+        }
+    }
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The page's tables of figures.
+
+use go_sched_bench_data::Alternative;
+use go_sched_bench_data::Change;
+use go_sched_bench_data::Growth;
+use go_sched_bench_data::Interface;
+use go_sched_bench_data::Path;
+use go_sched_bench_data::State;
+use maud::html;
+use maud::Markup;
+use strum::VariantArray;
+
+use crate::figures::state_title;
+use crate::figures::Figures;
+use crate::figures::Measured;
+use crate::figures::CHANGE_BASELINE;
+use crate::figures::PATH_BASELINE;
+use crate::format;
+use crate::service::Cell;
+use crate::service::Quantile;
+use crate::service::ServiceResults;
+use crate::statistics::compare;
+use crate::statistics::percent;
+use crate::statistics::Summary;
+
+/// A table with a column of names and columns of numbers. Empty columns are left out.
+fn table<R: Copy, C: Copy>(
+    rows: &[(R, String)],
+    columns: &[(C, String)],
+    cell: impl Fn(R, C) -> Option<Markup>,
+) -> Markup {
+    let has = |column: C| rows.iter().any(|(row, _)| cell(*row, column).is_some());
+    let columns: Vec<_> = columns.iter().filter(|(column, _)| has(*column)).collect();
+    html! {
+        div.table { table {
+            tr {
+                th { "" }
+                @for (_, title) in &columns { th.number { (title) } }
+            }
+            @for (row, title) in rows {
+                tr {
+                    td { (title) }
+                    @for (column, _) in &columns {
+                        td.number { (cell(*row, *column).unwrap_or(html! { "-" })) }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+fn named<T: Copy + ToString>(all: &[T]) -> Vec<(T, String)> {
+    all.iter().map(|one| (*one, one.to_string())).collect()
+}
+
+/// A median, and its spread below it.
+fn amount(summary: &Summary) -> Markup {
+    html! {
+        (format::number(summary.median))
+        @if summary.repeats > 1 {
+            div.muted title="half of the way from the smallest repeat to the largest" {
+                "± " (format::number(summary.spread() / 2.0))
+            }
+        }
+    }
+}
+
+fn unit(figure: Option<&Measured>) -> Markup {
+    html! {
+        @if let Some(figure) = figure {
+            p.muted {
+                "In " (figure.unit()) "; method: " (figure.method.label()) ". Below each: half of its "
+                "spread."
+            }
+        }
+    }
+}
+
+pub(crate) fn paths(figures: &Figures) -> Markup {
+    let titled = |state: &State| (*state, state_title(*state).to_owned());
+    let states: Vec<_> = State::VARIANTS.iter().map(titled).collect();
+    let cell = |operation, state| {
+        let figure = &figures.path(operation, state)?.summary;
+        let baseline = figures.path(operation, PATH_BASELINE);
+        Some(html! {
+            (amount(figure))
+            @if let Some(baseline) = baseline.filter(|_| state != PATH_BASELINE) {
+                @let difference = compare(figure, &baseline.summary);
+                div {
+                    @if difference.seen {
+                        @if difference.absolute > 0.0 { "+" } (format::number(difference.absolute))
+                        ", "
+                    }
+                    (format::difference(&difference))
+                }
+            }
+        })
+    };
+    html! {
+        (table(&named(Path::VARIANTS), &states, cell))
+        (unit(figures.path(Path::PipeRoundTrip, PATH_BASELINE)))
+    }
+}
+
+pub(crate) fn changes(figures: &Figures) -> Markup {
+    let cell = |interface, change| {
+        let figure = &figures.change(change, interface)?.summary;
+        let baseline = figures.change(change, CHANGE_BASELINE);
+        Some(html! {
+            (amount(figure))
+            @if let Some(baseline) = baseline.filter(|_| interface != CHANGE_BASELINE) {
+                div { (format::compared(figure, &baseline.summary, format::COST)) }
+            }
+        })
+    };
+    html! {
+        (table(&named(Interface::VARIANTS), &named(Change::VARIANTS), cell))
+        (unit(figures.change(Change::ToIdle, CHANGE_BASELINE)))
+    }
+}
+
+pub(crate) fn growth(figures: &Figures) -> Markup {
+    let mut threads = Vec::new();
+    let mut rows = Vec::new();
+    for &operation in Growth::VARIANTS {
+        for managed in [true, false] {
+            let series = figures.growth(operation, managed);
+            threads.extend(series.iter().map(|(threads, _)| *threads));
+            if let Some((_, figure)) = series.first() {
+                let kind = if managed { "" } else { ", unmanaged" };
+                let title = format!("{operation}{kind}, {}", figure.unit());
+                rows.push(((operation, managed), title));
+            }
+        }
+    }
+    threads.sort_unstable();
+    threads.dedup();
+    let titled = |threads: &u32| (*threads, format!("{threads} threads"));
+    let columns: Vec<_> = threads.iter().map(titled).collect();
+    table(&rows, &columns, |(operation, managed), threads| {
+        let series = figures.growth(operation, managed);
+        let (_, figure) = series.iter().find(|(of, _)| *of == threads)?;
+        Some(amount(&figure.summary))
+    })
+}
+
+pub(crate) fn service(service: &ServiceResults) -> Markup {
+    html! {
+        @for scenario in service.scenarios() {
+            h3 { (scenario) }
+            div.table { table {
+                tr {
+                    th { "" }
+                    @for quantile in Quantile::VARIANTS { th.number { (quantile) } }
+                    th.number { "throughput" }
+                    th.number { "of it requests" }
+                    th.number { "jitter" }
+                    th.number { "requests" }
+                }
+                @for cell in service.scenario(scenario) { (alternative(service, cell)) }
+            } }
+        }
+        p.muted {
+            "Method: " (service.method.label()) ". Throughput is that of requests and competition, "
+            "against nothing done; jitter is the standard deviation of a timing loop's 10 ms."
+        }
+    }
+}
+
+fn alternative(service: &ServiceResults, cell: &Cell) -> Markup {
+    html! {
+        tr {
+            td { (cell.alternative) }
+            @for &quantile in Quantile::VARIANTS {
+                td.number {
+                    @match cell.quantile(quantile) {
+                        None => "-",
+                        Some(value) => {
+                            (format::microseconds(value.median))
+                            @let before = service.baseline(cell.scenario, quantile);
+                            @if let Some(before) = before.filter(|_| cell.alternative != Alternative::Nothing) {
+                                div.muted { (format::compared(value, before, format::LATENCY)) }
+                            }
+                        }
+                    }
+                }
+            }
+            td.number {
+                @if let Some(throughput) = service.throughput(cell) { (throughput.round()) "%" }
+            }
+            td.number { (percent(cell.request_rate.median, cell.total_rate.median).round()) "%" }
+            td.number { (format::number(cell.jitter_percent.median)) "%" }
+            td.number {
+                (format::number(cell.requests as f64))
+                @if cell.failures > 0 { div.missed { (cell.failures) " failed" } }
+            }
+        }
+    }
+}
