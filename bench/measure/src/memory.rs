@@ -54,7 +54,7 @@ impl Account {
     /// that each CPU has not reported yet. Takes some seconds.
     pub(crate) fn bytes(&self) -> Result<u64> {
         thread::sleep(FLUSH);
-        // What adds it up waits for a CPU that is busy, and then for this one.
+        // The kernel's work that adds it up waits for a CPU that is busy, and then for this one.
         let start = Instant::now();
         while start.elapsed() < BUSY {
             be_scheduled();

@@ -91,7 +91,7 @@ pub(crate) fn by_pipe(state: State, effort: Effort) -> Result<f64> {
     round_trip::<Pipe>(state, effort)
 }
 
-/// The same through futexes.
+/// Nanoseconds of a round trip between two threads in `state`, through futexes.
 pub(crate) fn by_futex(state: State, effort: Effort) -> Result<f64> {
     round_trip::<Word>(state, effort)
 }

@@ -27,7 +27,7 @@ use nix::errno::Errno;
 /// off now and then.
 const YIELDS: u32 = 1000;
 
-/// Fails unless the kernel is one to have threads in this state.
+/// Fails unless the kernel is one to have threads in a state.
 pub(crate) fn check(state: State) -> Result<()> {
     let here = if is_loaded() {
         State::Unmanaged
@@ -58,7 +58,7 @@ pub(crate) fn check(state: State) -> Result<()> {
     Ok(())
 }
 
-/// Gets ready for threads to enter this state.
+/// Gets ready for threads to enter a state.
 pub(crate) fn prepare(state: State) -> Result<Entry> {
     let device = match state {
         State::Managed | State::Hint => Some(Device::try_open().context(PATH)?),
@@ -82,7 +82,7 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Starts it, if one of the states is for a kernel that has one.
+    /// Starts the thread, if one of the states is for a kernel that has one.
     pub(crate) fn of(states: &[State]) -> Option<Self> {
         let takes_one = |state: &State| matches!(state, State::Beside | State::Hint);
         states.iter().any(takes_one).then(|| {

@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 
 use crate::report::Machine;
 
-/// This machine. What it does not tell stays empty.
+/// Describes this machine. What cannot be found out stays empty.
 pub(crate) fn this() -> Machine {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo
@@ -25,7 +25,7 @@ pub(crate) fn this() -> Machine {
     }
 }
 
-/// How git names what is measured; nothing outside a clone.
+/// Returns git's name for what is measured; none outside a clone.
 pub(crate) fn describe(tree: &Path) -> Option<String> {
     let mut git = Command::new("git");
     git.arg("-C").arg(tree);

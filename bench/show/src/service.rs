@@ -226,7 +226,8 @@ fn quantile_of(
     })
 }
 
-/// Nothing if so many requests were not answered that the quantile is one of them.
+/// Returns a quantile; none if so many requests were not answered that the quantile is
+/// one of them.
 fn value_at(quantile: f64, latency: &Histogram<u64>, failures: u64) -> Option<f64> {
     let answered = latency.len() as f64;
     let quantile = quantile * (answered + failures as f64) / answered;

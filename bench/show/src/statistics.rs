@@ -16,7 +16,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Of nothing there is none, nor of what is no number.
+    /// Summarizes values; none of no values, nor of what is no number.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         if sorted.iter().any(|value| !value.is_finite()) {
@@ -38,7 +38,7 @@ impl Summary {
         })
     }
 
-    /// From the smallest to the largest.
+    /// Returns the way from the smallest to the largest.
     pub(crate) fn spread(&self) -> f64 {
         self.max - self.min
     }

@@ -50,7 +50,7 @@ pub(super) struct Running {
     started: Instant,
 }
 
-/// How requests went.
+/// The requests of one run.
 #[derive(Debug, PartialEq)]
 pub(super) struct Requests {
     /// From the time a request was due to its answer, of each that was answered.

@@ -34,7 +34,7 @@ pub(super) struct Program {
     ready: Ready,
 }
 
-/// What it says first.
+/// The program's first line.
 #[derive(Debug, Deserialize)]
 struct Ready {
     /// Where the server listens, if there is one.
@@ -43,7 +43,7 @@ struct Ready {
     background: Vec<i32>,
 }
 
-/// What it counted.
+/// The counts of one measured time.
 #[derive(Debug, Deserialize)]
 pub(super) struct Counts {
     elapsed_ns: u64,
@@ -69,7 +69,7 @@ pub(super) fn unit_time(program: &Path) -> Result<Duration> {
 }
 
 impl Program {
-    /// Starts it and waits until it is ready.
+    /// Starts the program and waits until it is ready.
     pub(super) fn start(mut command: Command) -> Result<Self> {
         let mut child = command
             .uid(USER)
@@ -108,12 +108,12 @@ impl Program {
         &self.ready.background
     }
 
-    /// Has it count from now on.
+    /// Has the program count from now on.
     pub(super) fn begin(&mut self) -> Result<()> {
         self.command("begin")
     }
 
-    /// Returns what it has counted.
+    /// Returns the counts since [`Self::begin`].
     pub(super) fn end(&mut self) -> Result<Counts> {
         self.command("end")?;
         self.answer()
