@@ -78,7 +78,7 @@ help:
 	echo 'make test-deb     install, use, boot and remove these packages'
 	echo 'make where        say where things are built'
 	echo 'make lint         check formatting and common mistakes'
-	echo 'make clean        remove everything that was built'
+	echo 'make clean        remove what was built from this tree'
 	echo
 	echo 'qemu/run -- COMMAND runs anything in the patched kernel; see qemu/run --help.'
 	echo 'Everything is built in $(GO_SCHED_CACHE); GO_SCHED_CACHE moves it.'

@@ -5,7 +5,7 @@
 use std::fs;
 
 /// The load weight of nice 0 in the kernel's scaled unit.
-pub const NICE_ZERO_LOAD: i64 = 1 << 20;
+const NICE_ZERO_LOAD: i64 = 1 << 20;
 
 /// The longest that the tick comes late to a thread that has run enough, in
 /// nanoseconds: `TICK_NSEC` of a kernel with `CONFIG_HZ_1000`.

@@ -31,7 +31,7 @@ pub fn load() {
 
 /// Loads the module with parameters, as insmod(8) takes them.
 #[track_caller]
-pub fn load_with(parameters: &CStr) {
+fn load_with(parameters: &CStr) {
     try_load_with(parameters)
         .unwrap_or_else(|error| panic!("loading {NAME} with {parameters:?}: {error}"));
 }

@@ -27,7 +27,7 @@ pub struct Status {
     pub ceiling: Ceiling,
     /// The slot of the hint page that the thread is bound to, if any.
     pub slot: Option<u32>,
-    /// Where the children of the thread start.
+    /// The start of the thread's children.
     pub children: Children,
     /// The scheduling parameters in force. `sched_getattr(2)` returns those of `base`
     /// while the thread has a priority.
@@ -42,7 +42,7 @@ pub struct Status {
 pub struct Ceiling {
     /// The ceiling itself.
     pub prio: GoPrio,
-    /// Whether the ceiling was granted; otherwise it follows the base.
+    /// True if the ceiling was granted; otherwise the ceiling follows the base.
     pub granted: bool,
 }
 

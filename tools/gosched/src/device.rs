@@ -47,12 +47,12 @@ impl Target<'_> {
     }
 }
 
-/// Where threads and processes start that the target creates.
+/// Start of threads and processes that the target creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Children {
-    /// Without a priority, at the target's base policy.
+    /// Start without a priority, at the target's base policy.
     StartAtBase,
-    /// At the target's priority, through `execve(2)` as well.
+    /// Start at the target's priority, through `execve(2)` as well.
     Inherit,
 }
 
@@ -70,7 +70,7 @@ impl Children {
 pub struct Device(OwnedFd);
 
 impl Device {
-    /// Where the device is.
+    /// Path of the device.
     pub const PATH: &'static str = "/dev/go_sched";
 
     /// Opens the device of the loaded module.

@@ -16,7 +16,7 @@ use crate::uapi::GO_SCHED_ABI_VERSION;
 use crate::Device;
 use crate::Status;
 
-/// Why [`Device::open`] failed.
+/// The reason that [`Device::open`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -69,7 +69,7 @@ impl OpenError {
     }
 }
 
-/// Why a request for a thread failed. A request that fails changes nothing.
+/// The reason that a request for a thread failed. A request that fails changes nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -182,7 +182,7 @@ impl RequestError {
     }
 }
 
-/// Whether a thread may lack a priority below its ceiling. That is so for a fair priority
+/// Returns whether a thread may lack a priority below its ceiling. That is so for a fair priority
 /// whose nice value is lower than that of the base, if the ceiling is an rt priority.
 fn lies_between(prio: GoPrio, status: &Status) -> bool {
     let [wanted, highest] = [prio, status.ceiling.prio].map(level);
@@ -191,7 +191,7 @@ fn lies_between(prio: GoPrio, status: &Status) -> bool {
         && wanted.nice < status.base.nice
 }
 
-/// Why [`HintPage::map`](crate::HintPage::map) failed.
+/// The reason that [`HintPage::map`](crate::HintPage::map) failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MapError {
@@ -201,12 +201,12 @@ pub enum MapError {
         /// The number asked for.
         slots: u32,
     },
-    /// Anything else, as the kernel reports it.
+    /// Another error, as the kernel reports it.
     #[error("cannot map the hint page: {0}")]
     Os(io::Error),
 }
 
-/// Why [`HintPage::bind`](crate::HintPage::bind) failed. Nothing has changed then.
+/// The reason that [`HintPage::bind`](crate::HintPage::bind) failed. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
@@ -231,7 +231,7 @@ pub enum BindError {
     /// No mapping is registered with the scheduler.
     #[error("the scheduler has no mapping of Go priorities: load the module go_sched_class again")]
     NoMapping,
-    /// Anything else, as the kernel reports it.
+    /// Another error, as the kernel reports it.
     #[error("cannot bind the thread: {0}")]
     Os(io::Error),
 }
@@ -251,7 +251,7 @@ impl BindError {
     }
 }
 
-/// Why a thread could not be found.
+/// The reason that a thread could not be found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FindError {
@@ -306,7 +306,7 @@ impl FindError {
     }
 }
 
-/// Why a text is not a [`ThreadId`](crate::thread::ThreadId).
+/// The reason that a text is not a [`ThreadId`](crate::thread::ThreadId).
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseIdError {

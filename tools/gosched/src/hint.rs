@@ -176,7 +176,7 @@ impl HintPage {
 pub struct Hint<'page> {
     device: &'page Device,
     slot: &'page Slot,
-    /// Unbinding is for the thread that was bound.
+    /// Keeps the value in the thread that was bound.
     of_this_thread: PhantomData<*const ()>,
 }
 

@@ -27,7 +27,9 @@ use crate::Device;
 /// # Safety
 ///
 /// The kernel must access no more of the argument of `REQUEST` than the number of bytes
-/// that is in the structure's `size`, and `size` must return that field.
+/// that is in the structure's `size`, and `size` must return that field. Any bytes that the
+/// kernel writes must be a valid value of the structure, and the kernel must follow no
+/// pointer in it.
 pub unsafe trait Argument {
     /// The request, a number of `uapi/go_sched.h`.
     const REQUEST: u32;
@@ -38,8 +40,8 @@ pub unsafe trait Argument {
 
 macro_rules! arguments {
     ($($structure:ident: $request:ident,)*) => {$(
-        // SAFETY: uapi/go_sched.h pairs this request with this structure, and has the
-        // kernel keep to its `size`.
+        // SAFETY: uapi/go_sched.h pairs this request with this structure, which consists
+        // of integers alone, and has the kernel keep to its `size`.
         unsafe impl Argument for uapi::$structure {
             const REQUEST: u32 = uapi::$request;
 
@@ -84,7 +86,7 @@ impl Device {
     /// # Safety
     ///
     /// Where `argument` points to memory of this process, the request may read and
-    /// write it.
+    /// write it. What else the request does to the open file must be sound, too.
     pub unsafe fn ioctl(&self, request: u32, argument: *mut c_void) -> io::Result<i32> {
         // SAFETY: The caller has promised it.
         Ok(unsafe { rustix::ioctl::ioctl(self, Request { request, argument }) }?)

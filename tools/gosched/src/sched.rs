@@ -48,17 +48,17 @@ impl SchedPolicy {
         self.0
     }
 
-    /// Whether this is `SCHED_DEADLINE`.
+    /// Returns whether this is `SCHED_DEADLINE`.
     pub const fn is_deadline(self) -> bool {
         matches!(self, Self::DEADLINE)
     }
 
-    /// Whether threads of this policy have a real-time priority.
+    /// Returns whether threads of this policy have a real-time priority.
     pub const fn is_rt(self) -> bool {
         matches!(self, Self::FIFO | Self::RR)
     }
 
-    /// Whether threads of this policy have a nice value and a slice.
+    /// Returns whether threads of this policy have a nice value and a slice.
     pub const fn is_fair(self) -> bool {
         matches!(self, Self::OTHER | Self::BATCH | Self::IDLE)
     }
@@ -146,7 +146,7 @@ impl fmt::Display for Params {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct SchedAttr {
-    /// That of the structure, which the kernel relies on.
+    /// Size of the structure in bytes, which the kernel relies on.
     size: u32,
     /// The scheduling policy.
     pub policy: SchedPolicy,
@@ -156,7 +156,7 @@ pub struct SchedAttr {
     pub nice: i32,
     /// Real-time priority, 1 to 99, of `SCHED_FIFO` and `SCHED_RR`; otherwise 0.
     pub rt_priority: u32,
-    /// Of `SCHED_DEADLINE`, the CPU time in each period, in nanoseconds; of fair
+    /// CPU time in each period of `SCHED_DEADLINE`, in nanoseconds; of fair
     /// policies, since Linux 6.12, the EEVDF slice, 0.1 to 100 ms, where 0 asks for the
     /// kernel's default.
     pub runtime_ns: u64,

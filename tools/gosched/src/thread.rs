@@ -24,10 +24,10 @@ use crate::Target;
 /// `PID_FS_MAGIC` of include/uapi/linux/magic.h.
 const PID_FS_MAGIC: u64 = 0x5049_4446;
 
-/// How often the threads of a process are listed until nothing new appears.
+/// Number of times that the threads of a process are listed until nothing new appears.
 const PASSES: u32 = 64;
 
-/// How a user names a process or thread: `PID`, or `PID:INODE` where the inode
+/// Name that a user gives a process or thread: `PID`, or `PID:INODE` where the inode
 /// is that of its pidfd and unlike the id is never used again.
 ///
 /// ```

@@ -14,7 +14,7 @@ use serde::Serialize;
 /// it contains.
 const NAME_WIDTH: usize = 16;
 
-/// One line.
+/// A line of the trace buffer.
 ///
 /// ```
 /// use gosched::trace::Entry;
@@ -42,50 +42,50 @@ pub enum Entry {
     Lost(Option<u64>),
 }
 
-/// One event.
+/// An event of go_sched.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Event {
-    /// When, on CLOCK_MONOTONIC, in seconds.
+    /// Time of the event on CLOCK_MONOTONIC, in seconds.
     // With the clock "mono", which the reader of trace_pipe chooses.
     pub seconds: f64,
-    /// Where, a CPU number.
+    /// Number of the CPU on which the event happened.
     pub cpu: u32,
-    /// The thread that ran there. All ids are those of the initial pid namespace.
+    /// The thread that ran on that CPU. All ids are those of the initial pid namespace.
     pub by: i32,
-    /// The thread that it is about.
+    /// The thread that the event is about.
     pub tid: i32,
-    /// What happened.
+    /// The kind of the event, with its values.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
-/// What happened. Its priorities may be above the highest there is, where such a one was
-/// asked for.
+/// The kind of an event, with its values. A priority is above the highest there is if such
+/// a priority was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum EventKind {
-    /// Somebody asked for a priority.
+    /// A request for a priority.
     Set {
         /// The priority asked for, null for none.
         priority: Option<u32>,
-        /// How: ioctl, syscall and so on.
+        /// The interface of the request: ioctl, syscall and so on.
         cause: String,
     },
     /// The scheduling of the thread has changed.
     Apply {
         /// The priority in force before, null for the base.
         old_priority: Option<u32>,
-        /// The one in force now.
+        /// The priority in force now, null for the base.
         new_priority: Option<u32>,
         /// The policy in force before.
         old_policy: String,
-        /// The one in force now.
+        /// The policy in force now.
         new_policy: String,
-        /// Why: ioctl, syscall, hint and so on.
+        /// The cause of the change: ioctl, syscall, hint and so on.
         cause: String,
     },
     /// A request or a hint was refused.
@@ -94,20 +94,20 @@ pub enum EventKind {
         priority: Option<u32>,
         /// The error number, as in errno(3).
         errno: i32,
-        /// What is wrong.
+        /// The reason of the refusal.
         reason: String,
     },
 }
 
 impl EventKind {
-    /// Whether a thread has begun to run with what it inherited.
+    /// Returns whether a thread has begun to run with a priority that it inherited.
     pub fn is_inherited(&self) -> bool {
         matches!(self, Self::Apply { cause, .. } if cause == "fork")
     }
 }
 
 impl Entry {
-    /// Reads a line without its line feed; nothing if it is none of those above.
+    /// Reads a line without its line feed; returns `None` if the line is no [`Entry`].
     pub fn parse(line: &str) -> Option<Self> {
         if let Some(lost) = line.strip_prefix("CPU:") {
             let (_, words) = lost.split_once(" [LOST ")?;
@@ -137,8 +137,8 @@ impl Entry {
         }))
     }
 
-    /// Whether this can only be the start of a line, cut by a name that has a line
-    /// feed in it.
+    /// Returns whether this can only be the start of a line, cut by a name that has a
+    /// line feed in it.
     pub fn is_cut(line: &str) -> bool {
         line.len() < NAME_WIDTH
     }
@@ -169,7 +169,7 @@ impl EventKind {
     }
 }
 
-/// "NAME=VALUE NAME=VALUE".
+/// The fields of an event: "NAME=VALUE NAME=VALUE".
 struct Fields<'a>(&'a str);
 
 impl Fields<'_> {
