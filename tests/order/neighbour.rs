@@ -36,9 +36,11 @@ use common::USER;
 use common::WATCHER_CPU;
 use gosched::uapi::GO_SCHED_INHERIT;
 
-/// The part of its share that the ordinary thread keeps at least, in percent. The budget
-/// takes 10. Beside children that live less than a tick, the thread keeps 83 to 86.
-const KEPT: u32 = 80;
+/// The part of its share that the ordinary thread keeps at least, in percent.
+const KEPT: u32 = 85;
+
+/// The same beside children that live less than a tick: measured are 83 to 86.
+const KEPT_BESIDE_CHILDREN: u32 = 80;
 
 /// After this, the first budget has been used up.
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -89,12 +91,17 @@ fn share_beside(load: Load, prio: Option<u32>) -> u32 {
 
 #[track_caller]
 fn assert_kept(load: Load) {
+    assert_kept_at_least(KEPT, load);
+}
+
+#[track_caller]
+fn assert_kept_at_least(percent: u32, load: Load) {
     let (without, with) = in_thread(move || {
         pin(WATCHER_CPU);
         (share_beside(load, None), share_beside(load, Some(URGENT)))
     });
     assert!(
-        with >= without * KEPT / 100,
+        with >= without * percent / 100,
         "{with} of 1000, and without the grant {without}"
     );
 }
@@ -190,7 +197,7 @@ fn a_thread_that_steps_down_before_each_tick_leaves_its_neighbour_its_cpu() {
 
 #[test]
 fn children_that_live_less_than_a_tick_leave_their_neighbour_its_cpu() {
-    assert_kept(|prio| loop {
+    assert_kept_at_least(KEPT_BESIDE_CHILDREN, |prio| loop {
         let child = thread::spawn(move || {
             take(prio, 0);
             burn(BELOW_A_TICK);
