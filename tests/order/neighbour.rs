@@ -2,7 +2,8 @@
 
 //! What a granted ceiling costs others. An ordinary thread shares a CPU with a user's
 //! threads that try to evade the budget of their ceiling. It keeps nearly the share that
-//! it has beside the same threads without a granted ceiling.
+//! it has beside the same threads without a granted ceiling, which ask for what they own.
+//! Threads that ask for nothing would be another load, because a call requeues its thread.
 
 use std::fs::File;
 use std::hint::spin_loop;
@@ -39,9 +40,6 @@ use gosched::uapi::GO_SCHED_INHERIT;
 /// The part of its share that the ordinary thread keeps at least, in percent.
 const KEPT: u32 = 85;
 
-/// The same beside children that live less than a tick: measured are 83 to 86.
-const KEPT_BESIDE_CHILDREN: u32 = 80;
-
 /// After this, the first budget has been used up.
 const WARM_UP: Duration = Duration::from_secs(2);
 
@@ -54,14 +52,12 @@ const SPELL: Duration = Duration::from_millis(150);
 /// CPU time below a tick, which comes each millisecond.
 const BELOW_A_TICK: Duration = Duration::from_micros(600);
 
-/// A load on a CPU, which never ends. The argument is the priority to take, if any.
-type Load = fn(Option<u32>);
+/// A load on a CPU, which never ends. The argument is the highest priority to take.
+type Load = fn(u32);
 
-/// Has the calling thread take a priority that it was granted.
-fn take(prio: Option<u32>, flags: u32) {
-    if let Some(prio) = prio {
-        set_schedprio(SELF, prio, flags).expect("it is not above the ceiling");
-    }
+/// Has the calling thread take a priority that it owns or was granted.
+fn take(prio: u32, flags: u32) {
+    set_schedprio(SELF, prio, flags).expect("it is not above the ceiling");
 }
 
 fn spin() -> ! {
@@ -71,13 +67,14 @@ fn spin() -> ! {
 }
 
 /// Returns the share of one CPU, in thousandths, that an ordinary thread has beside a
-/// load of a user.
-fn share_beside(load: Load, prio: Option<u32>) -> u32 {
+/// load of a user, which has been granted `prio` unless users own it.
+fn share_beside(load: Load, prio: u32) -> u32 {
     let _loaded = Child::sleeping(|| {
         pin(CONTESTED_CPU);
-        match prio {
-            Some(prio) => become_user_with_ceiling(USER, &Device::open(), prio),
-            None => become_user(USER),
+        if prio > HELD {
+            become_user_with_ceiling(USER, &Device::open(), prio);
+        } else {
+            become_user(USER);
         }
         forget(thread::spawn(move || load(prio)));
     });
@@ -91,17 +88,12 @@ fn share_beside(load: Load, prio: Option<u32>) -> u32 {
 
 #[track_caller]
 fn assert_kept(load: Load) {
-    assert_kept_at_least(KEPT, load);
-}
-
-#[track_caller]
-fn assert_kept_at_least(percent: u32, load: Load) {
     let (without, with) = in_thread(move || {
         pin(WATCHER_CPU);
-        (share_beside(load, None), share_beside(load, Some(URGENT)))
+        (share_beside(load, HELD), share_beside(load, URGENT))
     });
     assert!(
-        with >= without * percent / 100,
+        with >= without * KEPT / 100,
         "{with} of 1000, and without the grant {without}"
     );
 }
@@ -150,7 +142,7 @@ fn processes_that_end_within_the_budget_leave_their_neighbour_its_cpu() {
 fn a_helper_at_a_fair_priority_leaves_its_neighbour_its_cpu() {
     assert_kept(|prio| {
         thread::spawn(move || {
-            take(prio.map(|_| 47), 0);
+            take(prio.min(47), 0);
             spin();
         });
         take(prio, 0);
@@ -190,14 +182,14 @@ fn a_thread_that_steps_down_before_each_tick_leaves_its_neighbour_its_cpu() {
     assert_kept(|prio| loop {
         take(prio, 0);
         burn(BELOW_A_TICK);
-        take(prio.map(|_| HELD), 0);
+        take(HELD, 0);
         burn(BELOW_A_TICK);
     });
 }
 
 #[test]
 fn children_that_live_less_than_a_tick_leave_their_neighbour_its_cpu() {
-    assert_kept_at_least(KEPT_BESIDE_CHILDREN, |prio| loop {
+    assert_kept(|prio| loop {
         let child = thread::spawn(move || {
             take(prio, 0);
             burn(BELOW_A_TICK);
