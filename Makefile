@@ -12,6 +12,16 @@ SHELL := /bin/bash
 
 # Folder of everything that is built; nothing is built in the source tree.
 export GO_SCHED_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/go_sched
+
+# Neither make nor the build system of the kernel takes these characters, or blanks.
+special := $$ % : ; & | * ? ( ) < > \ \# ' " `
+usable = $(if $(filter 1,$(words $1)),$(if $(strip $(foreach c,$(special),$(findstring $c,$1))),,yes))
+ifeq ($(call usable,$(CURDIR)),)
+$(error The path "$(CURDIR)" has a blank or a special character: move this folder to another place)
+endif
+ifeq ($(and $(filter /%,$(GO_SCHED_CACHE)),$(call usable,$(GO_SCHED_CACHE))),)
+$(error GO_SCHED_CACHE is "$(GO_SCHED_CACHE)": set it to an absolute path without blanks and special characters)
+endif
 export CARGO_TARGET_DIR := $(GO_SCHED_CACHE)/target
 export GOCACHE := $(GO_SCHED_CACHE)/go-build
 
@@ -58,7 +68,8 @@ step := source scripts/step.sh; step $(GO_SCHED_CACHE)/log
 .PHONY: help
 help:
 	echo 'make demo         show what a priority does, in the patched kernel'
-	echo 'make test         all tests: on this machine, then in the patched kernel'
+	echo 'make test         all tests: on this machine, then in the patched kernel (TEST=NAME: those'
+	echo '                  with NAME in their name)'
 	echo 'make test-debug   the tests in a kernel that checks itself'
 	echo 'make test-scx     tests beside a sched_ext scheduler, in a kernel that takes one'
 	echo 'make test-go      the tests of the Go packages with the newest Go'
@@ -78,7 +89,7 @@ help:
 	echo 'make test-deb     install, use, boot and remove these packages'
 	echo 'make where        say where things are built'
 	echo 'make lint         check formatting and common mistakes'
-	echo 'make clean        remove what was built from this tree'
+	echo 'make clean        remove all that make has built, for every clone'
 	echo
 	echo 'qemu/run -- COMMAND runs anything in the patched kernel; see qemu/run --help.'
 	echo 'Everything is built in $(GO_SCHED_CACHE); GO_SCHED_CACHE moves it.'
@@ -171,6 +182,7 @@ shell:
 
 .PHONY: setup
 setup:
+	scripts/check-machine $(kernel_stamp)
 	scripts/install-packages $(addprefix --,$(filter scx,$(variant)))
 
 .PHONY: kernel
@@ -214,13 +226,14 @@ $(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
 	: >$(GO_SCHED_CACHE)/log/module.log
 	llvm=$$(sed -n 's/^CONFIG_CC_IS_CLANG=y/LLVM=1/p' $(kernel)/.config)
 	export KRUSTFLAGS=$$(sed -n 's/^CONFIG_KCOV=y/$(kcov_rust)/p' $(kernel)/.config)
-	$(step)/module.log 'Building go_sched_class.ko' \
+	$(step)/module.log 'Step 5 of 6: building go_sched_class.ko' \
 		env -u MAKEFLAGS make -C $(kernel) M=$(@D)/build $$llvm modules
 	mv $(@D)/build/go_sched_class.ko $@
 
 # Without VARIANT, KCONFIG and KDIR, the variant is deb.
 .PHONY: setup-deb
 setup-deb:
+	scripts/check-machine $(kernel_stamp)
 	scripts/install-packages --deb
 
 .PHONY: deb
@@ -244,7 +257,7 @@ guest: $(if $(filter unpatched,$(variant)),$(kernel_stamp),$(module)) programs
 programs: setup
 	mkdir -p $(GO_SCHED_CACHE)/log
 	: >$(GO_SCHED_CACHE)/log/programs.log
-	$(step)/programs.log 'Building the programs for the guest' \
+	$(step)/programs.log 'Step 6 of 6: building the programs of the guest (the first time 5 min on two busy cores)' \
 		env $(static) cargo build --release --locked --target $(target) \
 			--package go-sched-qemu --package gosched-cli
 
@@ -271,7 +284,7 @@ lint: $(kernel_stamp)
 	cargo-clippy clippy --workspace --all-targets --locked -- -D warnings
 	test -z "$$(gofmt -l go)" || { gofmt -d go; exit 1; }
 	(cd go && go vet ./... && go test ./...)
-	shellcheck -x .ci/run qemu/run scripts/run-tests kernel/build \
+	shellcheck -x .ci/run qemu/run scripts/run-tests scripts/check-machine kernel/build \
 		scripts/install-packages packaging/build packaging/test-chroot \
 		packaging/test-guest/boot packaging/test-guest/check packaging/test-guest/containers \
 		packaging/dkms/check-rustc packaging/debian/gosched.postrm docs/commands \
@@ -286,6 +299,12 @@ lint: $(kernel_stamp)
 	GIT_DIR=none scripts/checkpatch.pl --strict --quiet --no-summary \
 		$(CURDIR)/kernel/linux-6.12/*.patch
 
+products := accel-* bench bench-page bench-quick bindgen deb deb-test demo go-build \
+	linux-6.12 log module-* newest-go oha target
 .PHONY: clean
 clean:
-	cd $(GO_SCHED_CACHE) && rm -rf linux-6.12 module-* target demo go-build log accel-* deb deb-test bench bench-page bench-quick
+	# By name, in case that GO_SCHED_CACHE is a folder that others use.
+	cd $(GO_SCHED_CACHE) 2>/dev/null || exit 0
+	chmod -Rf u+w go-build || true
+	rm -rf $(products)
+	rmdir --ignore-fail-on-non-empty $(GO_SCHED_CACHE)

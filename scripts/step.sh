@@ -27,7 +27,12 @@ step() {
 			printf '\nThe end of the log:\n\n'
 			tail -n 30 "$log"
 			printf '\nThe whole log: %s\n' "$log"
-			echo "If the log does not explain the failure, build everything anew: make clean"
+			# A full disk may be why the log does not tell.
+			if (($(df --output=avail --block-size=M "$log" | tr -dc 0-9) < 20)); then
+				echo "There is no room left in ${log%/*}: make some, or set GO_SCHED_CACHE to another folder"
+			else
+				echo "If the log does not explain the failure, build everything anew: make clean"
+			fi
 		} >&2
 		exit 1
 	fi
