@@ -5,10 +5,12 @@
 //!
 //! What a test needs is in its name, see `go/helpers_test.go`.
 
+use std::env;
 use std::fs;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::process::ExitCode;
 
@@ -51,13 +53,13 @@ const SETTINGS: [(&str, &[Setting]); 7] = [
 fn main() -> ExitCode {
     let mut trials = Vec::new();
     for &(package, program) in PROGRAMS {
-        let path = format!("/tmp/{}.test", package.replace('/', "."));
-        fs::write(&path, program).expect("the guest has room");
+        let path = env::temp_dir().join(package.replace('/', ".") + ".test");
+        fs::write(&path, program).expect("the folder has room");
         fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("the file is root's");
         let names = Command::new(&path)
             .arg("-test.list=.")
             .output()
-            .expect("the program runs in the guest");
+            .expect("the program is for this CPU");
         let names = String::from_utf8(names.stdout).expect("the names of Go are UTF-8");
         let (_, package) = package
             .rsplit_once('/')
@@ -82,7 +84,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs one test of a program.
-fn run(program: &str, name: &str, setting: Setting) -> Result<(), Failed> {
+fn run(program: &Path, name: &str, setting: Setting) -> Result<(), Failed> {
     let mut command = Command::new(program);
     command
         .args(["-test.v", "-test.timeout=10m"])

@@ -2,7 +2,7 @@
 
 //! The kernel's tracepoints `go_sched:*`, as tracefs shows them.
 //!
-//! Lines of `trace` and `trace_pipe` are "TASK-PID [CPU] FLAGS TIME: NAME: FIELDS", as
+//! Lines of `trace` and `trace_pipe` are "TASK-PID \[CPU\] FLAGS TIME: NAME: FIELDS", as
 //! `trace_print_context()` of kernel/trace/trace_output.c writes them.
 
 use std::fmt;
