@@ -61,6 +61,9 @@ module_sources := Kbuild $(wildcard *.rs) policy
 module_key := $(firstword $(shell printf '%s' '$(CURDIR) $(kernel)' | cksum))
 module := $(GO_SCHED_CACHE)/module-$(module_key)/go_sched_class.ko
 
+# Kernel selftest of the series, which the guest contains.
+selftest := $(dir $(module))go_sched_test
+
 step := source scripts/step.sh; step $(GO_SCHED_CACHE)/log
 
 .DEFAULT_GOAL := $(if $(KDIR),module,help)
@@ -230,6 +233,14 @@ $(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
 		env -u MAKEFLAGS make -C $(kernel) M=$(@D)/build $$llvm modules
 	mv $(@D)/build/go_sched_class.ko $@
 
+$(selftest): $(kernel_stamp)
+	mkdir -p $(@D)
+	# The headers of the C library come first, because those of the kernel's source are
+	# not for programs as they are.
+	cc -static -O2 -Wall -Werror -idirafter $(GO_SCHED_CACHE)/linux-6.12/source/include/uapi -o $@.new \
+		$(GO_SCHED_CACHE)/linux-6.12/source/tools/testing/selftests/sched/go_sched_test.c
+	mv $@.new $@
+
 # Without VARIANT, KCONFIG and KDIR, the variant is deb.
 .PHONY: setup-deb
 setup-deb:
@@ -251,7 +262,7 @@ test-deb: deb
 
 # Builds what the guest contains. qemu/run calls this before each boot.
 .PHONY: guest
-guest: $(if $(filter unpatched,$(variant)),$(kernel_stamp),$(module)) programs
+guest: $(if $(filter unpatched,$(variant)),$(kernel_stamp),$(module) $(selftest)) programs
 
 .PHONY: programs
 programs: setup
@@ -272,6 +283,7 @@ where:
 	echo kernel-build=$(kernel)
 	echo go_sched_class.ko=$(module)
 	echo gosched=$(binaries)/gosched
+	echo go_sched_test=$(selftest)
 	echo init=$(binaries)/init
 	echo cache=$(GO_SCHED_CACHE)
 

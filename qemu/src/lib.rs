@@ -33,6 +33,11 @@ pub const MODULE_PATH: &str = "/lib/modules/go_sched_class.ko";
 /// The host's answer to the last message.
 pub const GOODBYE: u8 = b'.';
 
+/// Returns the name under which QEMU offers a shared folder.
+pub fn share_tag(index: usize) -> String {
+    format!("share{index}")
+}
+
 /// Instructions to the guest.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Spec {
@@ -45,6 +50,9 @@ pub struct Spec {
     pub env: Vec<(String, String)>,
     /// Whether to load [`MODULE_PATH`] before the command and unload it after.
     pub load_module: bool,
+    /// Folders of the host to mount read-only, each at its own path. The tag of the first
+    /// is [`share_tag(0)`](share_tag).
+    pub shares: Vec<String>,
     /// Size of the terminal that the command's standard streams are connected to;
     /// `None` connects them to the ports.
     pub terminal: Option<TerminalSize>,

@@ -3,14 +3,22 @@
 //! What `qemu/run` promises to whoever reads its exit status and its streams.
 //! Each test boots guests.
 
+use std::fs;
+use std::fs::File;
+use std::io;
 use std::io::Write;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
 
+use rustix::fs::Mode;
+use rustix::fs::CWD;
+
+const RUN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/run");
+
 /// Runs `qemu/run` with `options` and the shell command `script`.
 fn run(options: &[&str], script: &str, input: &[u8]) -> Output {
-    let mut child = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/run"))
+    let mut child = Command::new(RUN)
         .args(options)
         .args(["--", "sh", "-c", script])
         .stdin(Stdio::piped())
@@ -63,6 +71,63 @@ fn a_command_that_does_not_end_is_ended() {
         124,
         "timeout",
     );
+}
+
+#[test]
+fn a_timeout_is_told_to_nobody_who_does_not_read() {
+    for full in ["/dev/full", "a pipe"] {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let stderr = match full {
+            "/dev/full" => Stdio::from(File::create(full).expect("the device")),
+            _ => Stdio::from(writer),
+        };
+        let status = Command::new(RUN)
+            .args(["--timeout", "10", "--", "sh", "-c", "yes >&2"])
+            .stderr(stderr)
+            .status();
+        assert_eq!(status.expect("qemu/run").code(), Some(124), "{full}");
+        drop(reader);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_copied_is_refused() {
+    let overlay = tempfile::tempdir().expect("a folder");
+    let fifo = overlay.path().join("fifo");
+    rustix::fs::mkfifoat(CWD, &fifo, Mode::RUSR).expect("a FIFO");
+    let overlay = overlay.path().to_str().expect("UTF-8");
+    let output = run(&["--overlay", overlay], "true", b"");
+    assert_fails(&output, 125, "fifo: not a regular file");
+}
+
+#[test]
+fn an_unknown_variant_is_refused_before_anything_is_built() {
+    for options in [&["--variant", "other"][..], &["--variant=other"]] {
+        let output = run(options, "true", b"");
+        assert_fails(&output, 125, "There is no kernel variant \"other\"");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("building"));
+    }
+}
+
+#[test]
+fn a_shared_folder_is_there_and_cannot_be_changed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("a file"), "of the host").expect("room");
+    let path = folder.path().to_str().expect("UTF-8");
+    let output = run(
+        &["--share", "/usr", "--share", path],
+        &format!("/usr/bin/env cat '{path}/a file'; echo >{path}/other"),
+        b"",
+    );
+    assert_fails(&output, 1, "Read-only file system");
+    assert_eq!(output.stdout, b"of the host");
+    assert_eq!(fs::read_dir(path).expect("the folder").count(), 1);
+}
+
+#[test]
+fn a_folder_that_the_guest_needs_is_not_shared_over() {
+    let output = run(&["--share", "/"], "true", b"");
+    assert_fails(&output, 125, "the guest has its own /");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use std::process::Stdio;
 
 use anyhow::Context;
 use anyhow::Result;
+use go_sched_qemu::share_tag;
 use go_sched_qemu::Envelope;
 use go_sched_qemu::Message;
 use go_sched_qemu::Spec;
@@ -56,7 +57,11 @@ fn serve() -> Result<()> {
     }
     let spec: Spec = serde_json::from_slice(&fs::read(SPEC_PATH).context(SPEC_PATH)?)?;
     let mut verdict = ports::open(VERDICT_PORT)?;
-    let ready = if first { loopback_up() } else { Ok(()) };
+    let ready = if first {
+        loopback_up().and_then(|()| mount_shares(&spec.shares))
+    } else {
+        Ok(())
+    };
     let message = match ready.and_then(|()| run(&spec, &mut verdict)) {
         Ok(status) => Message::Ended {
             status,
@@ -94,6 +99,31 @@ fn mount_all() -> Result<()> {
         ("/proc/self/fd/2", "/dev/stderr"),
     ] {
         symlink(target, link).with_context(|| format!("link {link}"))?;
+    }
+    Ok(())
+}
+
+/// Mounts folders of the host.
+fn mount_shares(shares: &[String]) -> Result<()> {
+    for (index, path) in shares.iter().enumerate() {
+        let mounted = || format!("the kernel does not mount the shared folder {path}");
+        fs::create_dir_all(path).with_context(mounted)?;
+        // Nothing changes there during a run, so that everything may be cached.
+        mount(
+            share_tag(index),
+            path.as_str(),
+            "9p",
+            MountFlags::RDONLY,
+            c"trans=virtio,version=9p2000.L,msize=131072,cache=loose",
+        )
+        .with_context(mounted)?;
+    }
+    // Where dynamic programs have their loader, and Debian's loader is a link to.
+    for folder in ["lib64", "lib/x86_64-linux-gnu"] {
+        let (shared, link) = (format!("/usr/{folder}"), format!("/{folder}"));
+        if fs::exists(&shared)? && !fs::exists(&link)? {
+            symlink(shared, link)?;
+        }
     }
     Ok(())
 }

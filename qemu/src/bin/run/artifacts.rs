@@ -19,6 +19,8 @@ pub(crate) struct Artifacts {
     pub(crate) module: PathBuf,
     pub(crate) init: PathBuf,
     pub(crate) gosched: PathBuf,
+    /// Selftest of the patched kernel.
+    pub(crate) selftest: PathBuf,
     /// Folder of what outlives a run.
     pub(crate) cache: PathBuf,
 }
@@ -54,6 +56,7 @@ impl Artifacts {
             module: path("go_sched_class.ko")?,
             init: path("init")?,
             gosched: path("gosched")?,
+            selftest: path("go_sched_test")?,
             cache: path("cache")?,
         })
     }

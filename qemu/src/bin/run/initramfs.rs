@@ -84,6 +84,10 @@ impl Initramfs {
         }
         new.add_file("init", &artifacts.init)?;
         new.add_file("bin/gosched", &artifacts.gosched)?;
+        // The unpatched kernel has none.
+        if artifacts.selftest.exists() {
+            new.add_file("bin/go_sched_test", &artifacts.selftest)?;
+        }
         if load_module {
             new.add_file(MODULE_PATH, &artifacts.module)?;
         }
@@ -132,9 +136,10 @@ impl Initramfs {
 
     fn add_file(&mut self, name: &str, path: &Path) -> Result<()> {
         let mut add = || -> Result<()> {
-            let file = File::open(path)?;
-            let metadata = file.metadata()?;
+            // Before it is opened, which waits for a writer if it is a FIFO.
+            let metadata = fs::metadata(path)?;
             anyhow::ensure!(metadata.is_file(), "not a regular file");
+            let file = File::open(path)?;
             let size = metadata.len().try_into()?;
             self.add(name, FileType::RegularFile, metadata.mode(), file, size)
         };

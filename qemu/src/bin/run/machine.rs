@@ -33,6 +33,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use command_fds::CommandFdExt;
 use command_fds::FdMapping;
+use go_sched_qemu::share_tag;
 use go_sched_qemu::Envelope;
 use go_sched_qemu::Message;
 use go_sched_qemu::Spec;
@@ -91,6 +92,8 @@ pub(crate) struct Machine {
     pub(crate) memory_mib: u32,
     /// Addition to the kernel's command line.
     pub(crate) append: String,
+    /// Folders of this machine that the guest mounts.
+    pub(crate) shares: Vec<String>,
     /// Limit of the whole run; `None` is no limit.
     pub(crate) timeout: Option<Duration>,
     /// Whether the command is connected to this process's terminal.
@@ -152,6 +155,7 @@ impl Machine {
             argv,
             env: self.environment(),
             load_module: initramfs.loads_module(),
+            shares: self.shares.clone(),
             terminal: self.terminal.then(terminal_size),
         };
         let names: &[_] = if self.terminal {
@@ -223,6 +227,15 @@ impl Machine {
         command.args(["-append", &append]);
         command.args(["-serial", &format!("file:{}", self.log.display())]);
         command.args(["-device", "virtio-serial-pci"]);
+        for (index, path) in self.shares.iter().enumerate() {
+            command.arg("-virtfs");
+            // A comma would end the path.
+            command.arg(format!(
+                "local,path={},mount_tag={},security_model=none,readonly=on,multidevs=remap",
+                path.replace(',', ",,"),
+                share_tag(index),
+            ));
+        }
 
         let mut mappings = vec![FdMapping {
             parent_fd: initramfs.into(),
@@ -417,6 +430,7 @@ pub(crate) fn probe(artifacts: &Artifacts) -> Result<Accelerator> {
         cpus: 2,
         memory_mib: 512,
         append: String::new(),
+        shares: Vec::new(),
         timeout: Some(PROBE),
         terminal: false,
         log: artifacts.new_log()?,

@@ -9,8 +9,12 @@ mod machine;
 mod stream;
 
 use std::fs;
+use std::io;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -27,6 +31,8 @@ use crate::machine::Outcome;
 const KERNEL_COMPLAINED: u8 = 123;
 /// Exit status when the run did not end in time.
 const TIMED_OUT: u8 = 124;
+/// Time that a message has to be read.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Exit status when the command could not be run, or its result is not known.
 const HARNESS_BROKE: u8 = 125;
 
@@ -73,6 +79,10 @@ struct Arguments {
     /// Copy the contents of DIR to the root directory of the guest; may be given repeatedly
     #[arg(long, value_name = "DIR")]
     overlay: Vec<PathBuf>,
+    /// Let the guest read DIR at its own path; may be given repeatedly. With /usr and the
+    /// folder of a program, a program that is linked dynamically runs, and so do perf and strace
+    #[arg(long, value_name = "DIR", value_parser = shared_folder)]
+    share: Vec<String>,
     /// Seconds, the boot included, after which the guest is ended [default: 900, or 3600
     /// with --variant]
     #[arg(long, value_name = "SECONDS")]
@@ -106,6 +116,34 @@ struct Arguments {
     command: Vec<String>,
 }
 
+/// Folders that the guest has itself, and needs.
+const GUESTS_OWN: &[&str] = &["/", "/bin", "/dev", "/etc", "/lib", "/proc", "/sys", "/tmp"];
+
+/// Returns the absolute path of a folder that the guest can mount at this path.
+fn shared_folder(path: &str) -> Result<String> {
+    let path = fs::canonicalize(path)?;
+    anyhow::ensure!(path.is_dir(), "not a folder");
+    let path = path.into_os_string().into_string();
+    let path = path.map_err(|_| anyhow::anyhow!("the path is not UTF-8"))?;
+    anyhow::ensure!(
+        !GUESTS_OWN.contains(&path.as_str()),
+        "the guest has its own {path}: share a folder below, or /usr"
+    );
+    Ok(path)
+}
+
+/// Writes a message to standard error. The exit status does not wait for a reader that does
+/// not read.
+fn tell(message: String) {
+    let (sender, written) = mpsc::channel();
+    thread::spawn(move || {
+        // A failure to print leaves nobody to tell.
+        let _ = writeln!(io::stderr(), "{message}");
+        let _ = sender.send(());
+    });
+    let _ = written.recv_timeout(PATIENCE);
+}
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -116,7 +154,7 @@ fn main() -> ExitCode {
         }
     };
     let status = run(arguments).unwrap_or_else(|error| {
-        eprintln!("qemu/run: {error:#}");
+        tell(format!("qemu/run: {error:#}"));
         HARNESS_BROKE
     });
     ExitCode::from(status)
@@ -153,6 +191,7 @@ fn run(mut arguments: Arguments) -> Result<u8> {
             .unwrap_or(if arguments.icount.is_some() { 1 } else { 2 }),
         memory_mib: arguments.memory,
         append: arguments.append,
+        shares: arguments.share,
         timeout: (!arguments.terminal).then_some(timeout),
         terminal: arguments.terminal,
         log: artifacts.new_log()?,
@@ -164,16 +203,16 @@ fn run(mut arguments: Arguments) -> Result<u8> {
     let (status, explanation) = judge(outcome, &log);
     let foreign_races = kernel_log::foreign_races(&log);
     match explanation {
-        None if foreign_races > 0 => eprintln!(
+        None if foreign_races > 0 => tell(format!(
             "\nqemu/run: {foreign_races} data races in which go_sched has no part\n\
              The whole kernel log: {}",
             machine.log.display()
-        ),
+        )),
         None => fs::remove_file(&machine.log)?,
-        Some(explanation) => eprintln!(
+        Some(explanation) => tell(format!(
             "\nqemu/run: {explanation}\nThe whole kernel log: {}",
             machine.log.display()
-        ),
+        )),
     }
     Ok(status)
 }
