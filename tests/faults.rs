@@ -33,19 +33,18 @@ use common::module::unload;
 use common::module::Reloaded;
 use common::proc_sched::ProcSched;
 use common::state::State;
+use common::syscall::result_of;
 use common::syscall::set_schedprio;
 use common::worker::Worker;
 use gosched::uapi::GO_SCHED_TARGET_PIDFD;
 use libtest_mimic::Arguments;
 use libtest_mimic::Trial;
-use nix::errno::Errno;
-use nix::kmod::finit_module;
-use nix::kmod::ModuleInitFlags;
-use nix::sys::mman::MapFlags;
-use nix::sys::mman::ProtFlags;
-use nix::sys::wait::WaitStatus;
 use nix::unistd::fork;
 use nix::unistd::ForkResult;
+use rustix::io::Errno;
+use rustix::mm::MapFlags;
+use rustix::mm::ProtFlags;
+use rustix::system::finit_module;
 
 /// The file that sets which allocation of the calling thread fails: 1 is the next one.
 const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
@@ -149,7 +148,7 @@ fn exhaust<S, R, O: Debug + PartialEq>(
             let (result, failed) = with_failure(n, || operation(&subject));
             match result {
                 Ok(_) => (),
-                Err(Errno::ENOMEM) if failed => {
+                Err(Errno::NOMEM) if failed => {
                     assert_eq!(observe(&subject), before, "allocation {n} failed");
                     if let Err(error) = operation(&subject) {
                         panic!("with memory again, after allocation {n} had failed: {error}");
@@ -274,8 +273,8 @@ fn an_open() {
 
 fn a_mapping() {
     let refused = exhaust(Device::open, own_state, |device| {
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        HintPage::try_new(device, 1, 0, access, MapFlags::MAP_SHARED)
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        HintPage::try_new(device, 1, 0, access, MapFlags::SHARED)
     });
     assert_ne!(refused, 0, "there is an area to allocate");
 }
@@ -294,9 +293,9 @@ fn a_first_touch_of_a_mapped_page() {
             let (start, _) = page.range();
             // By a system call, as the thread itself would get a SIGBUS for it.
             // SAFETY: The kernel writes one byte, to a page that is mapped for writing.
-            let read = unsafe { libc::read(zeroes.as_raw_fd(), start.as_ptr(), 1) };
-            match Errno::result(read) {
-                Err(Errno::EFAULT) => Err(Errno::ENOMEM),
+            let read = unsafe { libc::read(zeroes.as_raw_fd(), start, 1) };
+            match result_of(read as libc::c_long) {
+                Err(Errno::FAULT) => Err(Errno::NOMEM),
                 other => other,
             }
         },
@@ -313,7 +312,7 @@ fn a_fork_that_inherits_priority_and_ceiling() {
     };
     let refused = exhaust(subject, own_state, |device| {
         // SAFETY: The child makes system calls and nothing else.
-        match unsafe { fork() }? {
+        match unsafe { fork() }.map_err(io::Error::from).map_err(errno)? {
             ForkResult::Child => {
                 let inherited = device.try_get(SELF, 0).is_ok_and(|record| {
                     record.prio == Some(20)
@@ -325,8 +324,8 @@ fn a_fork_that_inherits_priority_and_ceiling() {
                 unsafe { libc::_exit(i32::from(!inherited)) }
             }
             ForkResult::Parent { child } => {
-                let status = await_child(child);
-                assert_eq!(status, WaitStatus::Exited(child, 0), "it has inherited");
+                let status = await_child(child.as_raw());
+                assert_eq!(status.exit_status(), Some(0), "it has inherited");
                 Ok(())
             }
         }
@@ -345,9 +344,7 @@ fn loading_the_module() {
         }
     };
     let observe = |(): &()| (is_loaded(), ProcSched::of(managed.tid()));
-    let refused = exhaust(subject, observe, |()| {
-        finit_module(&file, c"", ModuleInitFlags::empty())
-    });
+    let refused = exhaust(subject, observe, |()| finit_module(&file, c"", 0));
     assert_ne!(refused, 0, "there is a module to allocate");
     assert_eq!(Device::open().get(managed.tid()).applied, Some(20));
 }
@@ -369,5 +366,5 @@ fn unloading_the_module() {
 }
 
 fn errno(error: io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().expect("it is the kernel's"))
+    Errno::from_io_error(&error).expect("it is the kernel's")
 }

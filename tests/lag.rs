@@ -9,11 +9,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::time::Duration;
 use std::time::Instant;
 
 use common::attr::default_slice_ns;
 use common::attr::Attr;
+use common::budget::own_time;
 use common::device::Device;
 use common::device::SELF;
 use common::eventually;
@@ -36,9 +36,7 @@ use common::WATCHER_CPU;
 use go_sched_policy::Policy;
 use go_sched_policy::TABLE;
 use gosched::uapi::GO_SCHED_LEVELS;
-use nix::time::clock_gettime;
-use nix::time::ClockId;
-use nix::unistd::gettid;
+use rustix::thread::gettid;
 
 /// A Go priority, or none: nice 0.
 type Level = Option<u32>;
@@ -148,14 +146,13 @@ fn spin_until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// CPU time of the calling thread, in nanoseconds.
 fn own_time_ns() -> i64 {
-    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("its own clock");
-    Duration::from(time).as_nanos() as i64
+    own_time().as_nanos() as i64
 }
 
 /// Spins until the calling thread has had a quarter of a slice more than its share. The
 /// rest of the slice is left to move to another level in.
 fn run_into_debt(level: Level, rival: i32) {
-    let own = gettid().as_raw();
+    let own = gettid().as_raw_pid();
     let slice_ns = slice_ns(level);
     spin_until("it has run more than its share", || {
         // The kernel counts on the tick, or when it is asked.
@@ -174,7 +171,7 @@ fn be_boosted(waiter: &Worker) -> Arc<PiMutex> {
         wanted.lock();
         wanted.unlock();
     }));
-    let own = gettid().as_raw();
+    let own = gettid().as_raw_pid();
     let boost = 99 - i64::from(WAITER);
     spin_until("the thread is boosted", || Fair::of(own).prio <= boost);
     mutex

@@ -3,7 +3,7 @@
 //! The binary interface: sizes, numbers, pointers, and the rule by which the
 //! structures grow.
 
-use std::num::NonZeroUsize;
+use std::ptr;
 use std::ptr::NonNull;
 
 use common::attr::Attr;
@@ -15,13 +15,13 @@ use common::state::assert_unchanged;
 use common::worker::in_thread;
 use go_sched_policy::TABLE;
 use gosched::uapi::*;
-use nix::errno::Errno;
-use nix::libc;
-use nix::sys::mman::mmap_anonymous;
-use nix::sys::mman::mprotect;
-use nix::sys::mman::munmap;
-use nix::sys::mman::MapFlags;
-use nix::sys::mman::ProtFlags;
+use rustix::io::Errno;
+use rustix::mm::mmap_anonymous;
+use rustix::mm::mprotect;
+use rustix::mm::munmap;
+use rustix::mm::MapFlags;
+use rustix::mm::MprotectFlags;
+use rustix::mm::ProtFlags;
 
 const PAGE: usize = 4096;
 
@@ -66,17 +66,16 @@ fn words(size: u32) -> Words {
 }
 
 /// Two pages, the second of which is not mapped.
-struct Edge(NonNull<libc::c_void>);
+struct Edge(NonNull<u8>);
 
 impl Edge {
     fn new() -> Self {
-        let length = NonZeroUsize::new(2 * PAGE).expect("two pages are not none");
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: A new mapping is in nobody's way.
-        let start =
-            unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_PRIVATE) }.expect("memory");
+        let start = unsafe { mmap_anonymous(ptr::null_mut(), 2 * PAGE, access, MapFlags::PRIVATE) };
+        let start = NonNull::new(start.expect("memory").cast::<u8>()).expect("not at 0");
         // SAFETY: The second page has just been mapped, and nobody uses it.
-        unsafe { munmap(start.byte_add(PAGE), PAGE) }.expect("a mapped page");
+        unsafe { munmap(start.add(PAGE).as_ptr().cast(), PAGE) }.expect("a mapped page");
         Self(start)
     }
 
@@ -84,7 +83,7 @@ impl Edge {
     fn put(&self, words: &[u32], mapped: usize) -> usize {
         let bytes = words.iter().flat_map(|word| word.to_ne_bytes());
         // SAFETY: `mapped` is at most a page.
-        let start = unsafe { self.0.byte_add(PAGE - mapped) }.cast::<u8>();
+        let start = unsafe { self.0.add(PAGE - mapped) };
         for (i, byte) in bytes.take(mapped).enumerate() {
             // SAFETY: The bytes from `start` to the end of the page are ours.
             unsafe { start.add(i).write(byte) };
@@ -92,16 +91,16 @@ impl Edge {
         start.addr().get()
     }
 
-    fn protect(&self, access: ProtFlags) {
+    fn protect(&self, access: MprotectFlags) {
         // SAFETY: The page is ours, and only the kernel touches it from now on.
-        unsafe { mprotect(self.0, PAGE, access) }.expect("a mapped page");
+        unsafe { mprotect(self.0.as_ptr().cast(), PAGE, access) }.expect("a mapped page");
     }
 }
 
 impl Drop for Edge {
     fn drop(&mut self) {
         // SAFETY: The first page is ours, and nobody refers to it any more.
-        unsafe { munmap(self.0, PAGE) }.expect("a mapped page");
+        unsafe { munmap(self.0.as_ptr().cast(), PAGE) }.expect("a mapped page");
     }
 }
 
@@ -165,7 +164,7 @@ fn an_unknown_request_is_enotty() {
     ];
     for request in unknown {
         let mut words = words(GO_SCHED_SET_SIZE_VER0);
-        assert_refused(&device, SELF, Errno::ENOTTY, || {
+        assert_refused(&device, SELF, Errno::NOTTY, || {
             device.request_on(request, &mut words)
         });
     }
@@ -177,7 +176,7 @@ fn a_structure_shorter_than_its_first_version_is_einval() {
     for Request { number, ver0, .. } in REQUESTS {
         for size in [0, 1, 4, 8, ver0 - 4, ver0 - 1] {
             let mut words = words(size);
-            assert_refused(&device, SELF, Errno::EINVAL, || {
+            assert_refused(&device, SELF, Errno::INVAL, || {
                 device.request_on(number, &mut words)
             });
         }
@@ -217,7 +216,7 @@ fn a_longer_structure_with_anything_in_its_tail_is_e2big() {
         ] {
             let mut words = words(size);
             words[odd as usize / 4] = 1;
-            assert_refused(&device, SELF, Errno::E2BIG, || {
+            assert_refused(&device, SELF, Errno::TOOBIG, || {
                 device.request_on(number, &mut words)
             });
         }
@@ -230,7 +229,7 @@ fn a_structure_longer_than_a_page_is_e2big() {
     for Request { number, .. } in REQUESTS {
         for size in [4097, 1 << 16, 1 << 31, u32::MAX] {
             let mut words = words(size);
-            assert_refused(&device, SELF, Errno::E2BIG, || {
+            assert_refused(&device, SELF, Errno::TOOBIG, || {
                 device.request_on(number, &mut words)
             });
         }
@@ -254,7 +253,7 @@ fn a_pointer_to_nowhere_is_efault() {
     ];
     for Request { number, .. } in REQUESTS {
         for address in nowhere {
-            assert_refused(&device, SELF, Errno::EFAULT, || {
+            assert_refused(&device, SELF, Errno::FAULT, || {
                 request_at(&device, number, address)
             });
         }
@@ -269,12 +268,12 @@ fn a_structure_that_is_not_all_there_is_efault() {
         // The size, which the kernel reads first, may be there or not.
         for mapped in [0, 2, 4, 8, ver0 - 1] {
             let address = edge.put(&words(ver0), mapped as usize);
-            assert_refused(&device, SELF, Errno::EFAULT, || {
+            assert_refused(&device, SELF, Errno::FAULT, || {
                 request_at(&device, number, address)
             });
         }
         let address = edge.put(&words(4096), 4095);
-        assert_refused(&device, SELF, Errno::EFAULT, || {
+        assert_refused(&device, SELF, Errno::FAULT, || {
             request_at(&device, number, address)
         });
     }
@@ -287,12 +286,12 @@ fn only_what_answers_writes_to_its_structure() {
         let edge = Edge::new();
         let _page = HintPage::new(&device, 1);
         for Request { number, ver0, .. } in REQUESTS {
-            edge.protect(ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
+            edge.protect(MprotectFlags::READ | MprotectFlags::WRITE);
             let address = edge.put(&words(ver0), ver0 as usize);
-            edge.protect(ProtFlags::PROT_READ);
+            edge.protect(MprotectFlags::READ);
             let result = request_at(&device, number, address);
             let expected = match number {
-                GO_SCHED_GET | GO_SCHED_STATS | GO_SCHED_CLASS_INFO => Err(Errno::EFAULT),
+                GO_SCHED_GET | GO_SCHED_STATS | GO_SCHED_CLASS_INFO => Err(Errno::FAULT),
                 _ => Ok(0),
             };
             assert_eq!(result, expected, "{number:#x}");
@@ -313,7 +312,7 @@ fn an_unknown_flag_is_einval() {
             if flag & known == 0 {
                 let mut words = words(ver0);
                 words[1] = flag;
-                assert_refused(&device, SELF, Errno::EINVAL, || {
+                assert_refused(&device, SELF, Errno::INVAL, || {
                     device.request_on(number, &mut words)
                 });
             }
@@ -335,7 +334,7 @@ fn a_priority_above_63_is_einval() {
         1 << 31,
         u32::MAX,
     ] {
-        assert_refused(&device, SELF, Errno::EINVAL, || {
+        assert_refused(&device, SELF, Errno::INVAL, || {
             device.try_set(SELF, prio, 0)
         });
     }
@@ -382,7 +381,7 @@ fn get_writes_as_much_as_it_was_given_and_no_more() {
 #[test]
 fn get_leaves_the_target_as_it_was() {
     let device = Device::open();
-    let tid = nix::unistd::gettid().as_raw();
+    let tid = rustix::thread::gettid().as_raw_pid();
     let mut get = go_sched_get {
         size: size_of::<go_sched_get>() as u32,
         target: tid,

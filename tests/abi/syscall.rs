@@ -12,6 +12,7 @@ use common::child::become_user_with_ceiling;
 use common::child::become_user_with_sys_nice;
 use common::child::in_child;
 use common::child::pidfd;
+use common::child::unshare;
 use common::child::Child;
 use common::device::Device;
 use common::device::PublicDevice;
@@ -38,10 +39,9 @@ use common::USER;
 use go_sched_policy::LEVELS;
 use gosched::uapi::GO_SCHED_INHERIT;
 use gosched::uapi::GO_SCHED_TARGET_PIDFD;
-use nix::errno::Errno;
-use nix::sched::unshare;
-use nix::sched::CloneFlags;
-use nix::unistd::getpid;
+use rustix::io::Errno;
+use rustix::process::getpid;
+use rustix::thread::UnshareFlags;
 
 /// Bases that differ in what a priority has to save.
 fn bases() -> [Attr; 5] {
@@ -79,7 +79,7 @@ fn pid_0_is_the_calling_thread() {
     let device = Device::open();
     let worker = Worker::spawn();
     for prio in SAMPLE {
-        assert_unchanged(&device, getpid().as_raw(), || {
+        assert_unchanged(&device, getpid().as_raw_pid(), || {
             worker.run(move || set_schedprio(SELF, prio, 0)).unwrap();
         });
         assert_eq!(device.prio(worker.tid()), Some(prio));
@@ -102,12 +102,12 @@ fn it_reaches_other_threads_and_processes() {
 #[test]
 fn a_thread_id_is_one_of_the_callers_pid_namespace() {
     in_child(|| {
-        unshare(CloneFlags::CLONE_NEWPID).unwrap();
-        let outside = getpid().as_raw();
+        unshare(UnshareFlags::NEWPID);
+        let outside = getpid().as_raw_pid();
         let first = Child::sleeping(|| {
-            assert_eq!(getpid().as_raw(), 1);
+            assert_eq!(getpid().as_raw_pid(), 1);
             set_schedprio(1, 44, 0).unwrap();
-            assert_eq!(set_schedprio(outside, 44, 0), Err(Errno::ESRCH));
+            assert_eq!(set_schedprio(outside, 44, 0), Err(Errno::SRCH));
         });
         let device = Device::open();
         assert_eq!(device.prio(first.pid()), Some(44));
@@ -162,9 +162,7 @@ fn a_priority_above_63_is_einval() {
         1 << 31,
         u32::MAX,
     ] {
-        assert_refused(&device, SELF, Errno::EINVAL, || {
-            set_schedprio(SELF, prio, 0)
-        });
+        assert_refused(&device, SELF, Errno::INVAL, || set_schedprio(SELF, prio, 0));
     }
 }
 
@@ -173,7 +171,7 @@ fn an_unknown_flag_is_einval() {
     let device = Device::open();
     for flag in (0..u32::BITS).map(|bit| 1 << bit) {
         if flag & (GO_SCHED_TARGET_PIDFD | GO_SCHED_INHERIT) == 0 {
-            assert_refused(&device, SELF, Errno::EINVAL, || {
+            assert_refused(&device, SELF, Errno::INVAL, || {
                 set_schedprio(SELF, 40, flag)
             });
         }
@@ -183,7 +181,7 @@ fn an_unknown_flag_is_einval() {
 #[test]
 fn a_negative_thread_id_is_einval() {
     for pid in [-1, -64, i32::MIN] {
-        assert_eq!(set_schedprio(pid, 40, 0), Err(Errno::EINVAL));
+        assert_eq!(set_schedprio(pid, 40, 0), Err(Errno::INVAL));
     }
 }
 
@@ -192,13 +190,13 @@ fn no_thread_is_esrch_and_no_pidfd_is_ebadf() {
     let dead = Child::sleeping(|| ());
     dead.kill();
     for pid in [NO_TID, i32::MAX, dead.pid()] {
-        assert_eq!(set_schedprio(pid, 40, 0), Err(Errno::ESRCH));
+        assert_eq!(set_schedprio(pid, 40, 0), Err(Errno::SRCH));
     }
     let file = File::open("/dev/null").unwrap();
     for fd in [file.as_raw_fd(), 1 << 20, -1, i32::MIN] {
         assert_eq!(
             set_schedprio(fd, 40, GO_SCHED_TARGET_PIDFD),
-            Err(Errno::EBADF)
+            Err(Errno::BADF)
         );
     }
 }
@@ -207,7 +205,7 @@ fn no_thread_is_esrch_and_no_pidfd_is_ebadf() {
 fn a_kernel_thread_is_eperm() {
     let device = Device::open();
     for prio in SAMPLE {
-        assert_refused(&device, KTHREADD, Errno::EPERM, || {
+        assert_refused(&device, KTHREADD, Errno::PERM, || {
             set_schedprio(KTHREADD, prio, 0)
         });
     }
@@ -219,7 +217,7 @@ fn a_deadline_thread_is_ebusy() {
     let worker = Worker::spawn();
     Attr::deadline().apply(worker.tid());
     for prio in SAMPLE {
-        assert_refused(&device, worker.tid(), Errno::EBUSY, || {
+        assert_refused(&device, worker.tid(), Errno::BUSY, || {
             set_schedprio(worker.tid(), prio, 0)
         });
     }
@@ -238,7 +236,7 @@ fn it_needs_no_access_to_the_device() {
                 set_schedprio(SELF, prio, 0).unwrap();
                 assert_eq!(device.prio(SELF), Some(prio));
             } else {
-                assert_refused(&device, SELF, Errno::EPERM, || set_schedprio(SELF, prio, 0));
+                assert_refused(&device, SELF, Errno::PERM, || set_schedprio(SELF, prio, 0));
             }
         }
     });
@@ -250,7 +248,7 @@ fn access_to_the_device_adds_no_permission() {
     in_child(|| {
         become_user(USER);
         let device = Device::open();
-        assert_refused(&device, SELF, Errno::EPERM, || set_schedprio(SELF, 33, 0));
+        assert_refused(&device, SELF, Errno::PERM, || set_schedprio(SELF, 33, 0));
     });
 }
 
@@ -269,7 +267,7 @@ fn the_ceiling_holds() {
             }
             set_schedprio(SELF, ceiling, 0).unwrap();
             for prio in ceiling + 1..LEVELS {
-                assert_refused(&device, SELF, Errno::EPERM, || set_schedprio(SELF, prio, 0));
+                assert_refused(&device, SELF, Errno::PERM, || set_schedprio(SELF, prio, 0));
             }
         });
     }
@@ -283,7 +281,7 @@ fn the_thread_of_another_user_is_eperm() {
     in_child(|| {
         become_user(USER);
         for prio in SAMPLE {
-            assert_refused(&device, other.pid(), Errno::EPERM, || {
+            assert_refused(&device, other.pid(), Errno::PERM, || {
                 set_schedprio(other.pid(), prio, 0)
             });
         }
@@ -326,10 +324,10 @@ fn without_the_module_it_is_eopnotsupp() {
     unload();
     let base = ProcSched::of(tid);
     for prio in SAMPLE {
-        assert_eq!(set_schedprio(tid, prio, 0), Err(Errno::EOPNOTSUPP));
+        assert_eq!(set_schedprio(tid, prio, 0), Err(Errno::OPNOTSUPP));
         assert_eq!(
             worker.run(move || set_schedprio(SELF, prio, 0)),
-            Err(Errno::EOPNOTSUPP)
+            Err(Errno::OPNOTSUPP)
         );
         assert_eq!(ProcSched::of(tid), base);
     }

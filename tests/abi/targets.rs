@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 
 use common::child::in_child;
 use common::child::pidfd;
+use common::child::unshare;
 use common::child::Child;
 use common::device::Device;
 use common::device::SELF;
@@ -18,11 +19,10 @@ use common::worker::Worker;
 use common::KTHREADD;
 use common::NO_TID;
 use gosched::uapi::GO_SCHED_TARGET_PIDFD;
-use nix::errno::Errno;
-use nix::sched::unshare;
-use nix::sched::CloneFlags;
-use nix::unistd::getpid;
-use nix::unistd::gettid;
+use rustix::io::Errno;
+use rustix::process::getpid;
+use rustix::thread::gettid;
+use rustix::thread::UnshareFlags;
 
 /// Checks that all three requests on a target fail with `error`.
 #[track_caller]
@@ -39,7 +39,7 @@ fn assert_no_target(device: &Device, target: i32, flags: u32, error: Errno) {
 fn target_0_is_the_calling_thread() {
     let (one, other) = (Worker::spawn(), Worker::spawn());
     let device = Device::open();
-    let main = gettid().as_raw();
+    let main = gettid().as_raw_pid();
 
     assert_unchanged(&device, main, || {
         assert_unchanged(&device, other.tid(), || {
@@ -96,7 +96,7 @@ fn a_pidfd_of_a_thread_names_that_thread() {
     let fd = pidfd(worker.tid(), libc::PIDFD_THREAD);
     let target = fd.as_raw_fd();
 
-    assert_unchanged(&device, getpid().as_raw(), || {
+    assert_unchanged(&device, getpid().as_raw_pid(), || {
         device.try_set(target, 22, GO_SCHED_TARGET_PIDFD).unwrap();
     });
     assert_eq!(device.prio(worker.tid()), Some(22));
@@ -109,15 +109,15 @@ fn a_pidfd_of_a_thread_names_that_thread() {
 #[test]
 fn a_thread_id_in_no_use_is_esrch() {
     let device = Device::open();
-    assert_no_target(&device, NO_TID, 0, Errno::ESRCH);
-    assert_no_target(&device, i32::MAX, 0, Errno::ESRCH);
+    assert_no_target(&device, NO_TID, 0, Errno::SRCH);
+    assert_no_target(&device, i32::MAX, 0, Errno::SRCH);
 }
 
 #[test]
 fn a_negative_thread_id_is_einval() {
     let device = Device::open();
-    for target in [-1, -getpid().as_raw(), i32::MIN] {
-        assert_no_target(&device, target, 0, Errno::EINVAL);
+    for target in [-1, -getpid().as_raw_pid(), i32::MIN] {
+        assert_no_target(&device, target, 0, Errno::INVAL);
     }
 }
 
@@ -132,11 +132,11 @@ fn a_thread_that_has_ended_is_esrch() {
 
     // A thread may be joined a moment before it is gone.
     eventually("the thread is gone", || {
-        device.try_get(tid, 0) == Err(Errno::ESRCH)
+        device.try_get(tid, 0) == Err(Errno::SRCH)
     });
-    assert_no_target(&device, tid, 0, Errno::ESRCH);
+    assert_no_target(&device, tid, 0, Errno::SRCH);
     let target = fd.as_raw_fd();
-    assert_no_target(&device, target, GO_SCHED_TARGET_PIDFD, Errno::ESRCH);
+    assert_no_target(&device, target, GO_SCHED_TARGET_PIDFD, Errno::SRCH);
 }
 
 #[test]
@@ -149,11 +149,11 @@ fn a_process_that_has_ended_is_esrch_before_and_after_it_is_waited_for() {
     device.set(pid, 30);
 
     child.kill();
-    assert_no_target(&device, pid, 0, Errno::ESRCH);
-    assert_no_target(&device, target, GO_SCHED_TARGET_PIDFD, Errno::ESRCH);
+    assert_no_target(&device, pid, 0, Errno::SRCH);
+    assert_no_target(&device, target, GO_SCHED_TARGET_PIDFD, Errno::SRCH);
     child.wait();
-    assert_no_target(&device, pid, 0, Errno::ESRCH);
-    assert_no_target(&device, target, GO_SCHED_TARGET_PIDFD, Errno::ESRCH);
+    assert_no_target(&device, pid, 0, Errno::SRCH);
+    assert_no_target(&device, target, GO_SCHED_TARGET_PIDFD, Errno::SRCH);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_descriptor_that_is_no_pidfd_is_ebadf() {
     let closed = file.try_clone().unwrap().as_raw_fd();
 
     for target in [file.as_raw_fd(), closed, 1 << 20, -1, i32::MIN] {
-        assert_no_target(&device, target, GO_SCHED_TARGET_PIDFD, Errno::EBADF);
+        assert_no_target(&device, target, GO_SCHED_TARGET_PIDFD, Errno::BADF);
     }
 }
 
@@ -171,11 +171,11 @@ fn a_descriptor_that_is_no_pidfd_is_ebadf() {
 fn a_kernel_thread_is_eperm_but_can_be_read() {
     let device = Device::open();
     for prio in common::SAMPLE {
-        assert_refused(&device, KTHREADD, Errno::EPERM, || {
+        assert_refused(&device, KTHREADD, Errno::PERM, || {
             device.try_set(KTHREADD, prio, 0)
         });
     }
-    assert_refused(&device, KTHREADD, Errno::EPERM, || {
+    assert_refused(&device, KTHREADD, Errno::PERM, || {
         device.try_clear(KTHREADD, 0)
     });
     assert_eq!(device.prio(KTHREADD), None);
@@ -184,14 +184,14 @@ fn a_kernel_thread_is_eperm_but_can_be_read() {
 #[test]
 fn a_thread_id_is_one_of_the_callers_pid_namespace() {
     in_child(|| {
-        unshare(CloneFlags::CLONE_NEWPID).unwrap();
-        let outside = getpid().as_raw();
+        unshare(UnshareFlags::NEWPID);
+        let outside = getpid().as_raw_pid();
         let first = Child::sleeping(|| {
-            assert_eq!(getpid().as_raw(), 1);
+            assert_eq!(getpid().as_raw_pid(), 1);
             let device = Device::open();
             device.set(1, 44);
             assert_eq!(device.prio(SELF), Some(44));
-            assert_no_target(&device, outside, 0, Errno::ESRCH);
+            assert_no_target(&device, outside, 0, Errno::SRCH);
         });
         let device = Device::open();
         assert_eq!(device.prio(first.pid()), Some(44));
@@ -207,7 +207,7 @@ fn a_pidfd_names_its_process_in_any_pid_namespace() {
     let target = fd.as_raw_fd();
 
     in_child(|| {
-        unshare(CloneFlags::CLONE_NEWPID).unwrap();
+        unshare(UnshareFlags::NEWPID);
         in_child(|| {
             Device::open()
                 .try_set(target, 45, GO_SCHED_TARGET_PIDFD)
@@ -220,12 +220,12 @@ fn a_pidfd_names_its_process_in_any_pid_namespace() {
 #[test]
 fn the_thread_that_opened_the_device_does_not_matter() {
     let device = Device::open();
-    let main = gettid().as_raw();
+    let main = gettid().as_raw_pid();
     let tid = in_thread(move || {
         device.set(SELF, 46);
         assert_eq!(device.prio(SELF), Some(46));
         assert_eq!(device.prio(main), None);
-        gettid().as_raw()
+        gettid().as_raw_pid()
     });
     assert_ne!(tid, main);
 }

@@ -25,7 +25,7 @@ use common::CONTESTED_CPU;
 use common::KTHREADD;
 use common::USER;
 use gosched::trace::EventKind;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 /// A priority as tests write it, where -1 is none.
 fn prio(number: i32) -> Option<u32> {
@@ -58,7 +58,7 @@ fn apply(
 fn reject(priority: i32, error: Errno, reason: &str) -> EventKind {
     EventKind::Reject {
         priority: prio(priority),
-        errno: error as i32,
+        errno: error.raw_os_error(),
         reason: reason.to_owned(),
     }
 }
@@ -243,7 +243,7 @@ fn a_hint_that_is_no_priority_is_traced_as_rejected() {
             page.slot(0).store(hint);
         });
         // The binding is still there when the thread goes to sleep.
-        let rejected = reject(hint.into(), Errno::EINVAL, "priority");
+        let rejected = reject(hint.into(), Errno::INVAL, "priority");
         eventually("the hint is seen", || {
             trace.events_of(tid).last() == Some(&rejected)
         });
@@ -252,8 +252,8 @@ fn a_hint_that_is_no_priority_is_traced_as_rejected() {
     assert_eq!(
         trace.events_of(tid),
         [
-            reject(64, Errno::EINVAL, "priority"),
-            reject(254, Errno::EINVAL, "priority"),
+            reject(64, Errno::INVAL, "priority"),
+            reject(254, Errno::INVAL, "priority"),
         ]
     );
 }
@@ -277,19 +277,19 @@ fn what_the_device_refuses_is_traced_with_the_error_and_the_reason() {
     assert_eq!(
         trace.events_of(tid),
         [
-            reject(64, Errno::EINVAL, "priority"),
-            reject(64, Errno::EINVAL, "ceiling"),
-            reject(20, Errno::EPERM, "permission"),
-            reject(-1, Errno::EPERM, "permission"),
-            reject(20, Errno::EPERM, "ceiling"),
-            reject(20, Errno::EBUSY, "deadline"),
+            reject(64, Errno::INVAL, "priority"),
+            reject(64, Errno::INVAL, "ceiling"),
+            reject(20, Errno::PERM, "permission"),
+            reject(-1, Errno::PERM, "permission"),
+            reject(20, Errno::PERM, "ceiling"),
+            reject(20, Errno::BUSY, "deadline"),
         ]
     );
 
     device.try_set(KTHREADD, 20, 0).unwrap_err();
     assert_eq!(
         trace.events_of(KTHREADD),
-        [reject(20, Errno::EPERM, "kernel thread")]
+        [reject(20, Errno::PERM, "kernel thread")]
     );
 
     let zombie = Child::sleeping(|| ());
@@ -297,7 +297,7 @@ fn what_the_device_refuses_is_traced_with_the_error_and_the_reason() {
     device.try_set(zombie.pid(), 20, 0).unwrap_err();
     assert_eq!(
         trace.events_of(zombie.pid()),
-        [reject(20, Errno::ESRCH, "exiting")]
+        [reject(20, Errno::SRCH, "exiting")]
     );
 }
 
@@ -317,8 +317,8 @@ fn a_refused_binding_is_traced() {
     assert_eq!(
         trace.events_of(tid),
         [
-            reject(-1, Errno::EBUSY, "thread bound"),
-            reject(-1, Errno::EBUSY, "slot bound"),
+            reject(-1, Errno::BUSY, "thread bound"),
+            reject(-1, Errno::BUSY, "slot bound"),
         ]
     );
 }
@@ -333,7 +333,7 @@ fn what_is_refused_without_a_mapping_is_traced() {
     set_schedprio(tid, 20, 0).unwrap_err();
     assert_eq!(
         trace.events_of(tid),
-        [reject(20, Errno::EOPNOTSUPP, "no mapping")]
+        [reject(20, Errno::OPNOTSUPP, "no mapping")]
     );
 }
 

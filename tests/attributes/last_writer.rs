@@ -23,7 +23,7 @@ use common::StopOnDrop;
 use common::CONTESTED_CPU;
 use common::SAMPLE;
 use go_sched_policy::TABLE;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 /// Gives a new thread a base and a priority, and runs `write` on the thread. Checks that
 /// the parameters that `write` sets are the new base and in force, for all bands.
@@ -210,13 +210,13 @@ fn a_refused_change_keeps_the_priority() {
             (libc::SCHED_FIFO, 100),
             (libc::SCHED_OTHER, 1),
         ] {
-            assert_refused(&device, tid, Errno::EINVAL, || {
+            assert_refused(&device, tid, Errno::INVAL, || {
                 setscheduler(tid, policy, priority)
             });
         }
         // A deadline thread must be free to run on any CPU.
         worker.run(|| pin(CONTESTED_CPU));
-        assert_refused(&device, tid, Errno::EPERM, || {
+        assert_refused(&device, tid, Errno::PERM, || {
             Attr::deadline().try_apply(tid)
         });
     }

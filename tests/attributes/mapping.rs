@@ -20,9 +20,9 @@ use common::worker::Worker;
 use common::CONTESTED_CPU;
 use common::SAMPLE;
 use go_sched_policy::TABLE;
-use nix::errno::Errno;
-use nix::unistd::gettid;
 use procfs::process::Process;
+use rustix::io::Errno;
+use rustix::thread::gettid;
 
 /// The bases a thread may have, as put in force and as the device reports them.
 fn bases() -> Vec<(Attr, Params)> {
@@ -122,7 +122,7 @@ impl OtherCalls {
         // They go with what is in force.
         (attr.0.util_min, attr.0.util_max) = (0, 0);
         let stat = Process::myself()
-            .and_then(|me| me.task_from_tid(gettid().as_raw()))
+            .and_then(|me| me.task_from_tid(gettid().as_raw_pid()))
             .and_then(|task| task.stat())
             .expect("a thread reads its own");
         Self {
@@ -240,9 +240,7 @@ fn a_deadline_thread_is_ebusy() {
         let device = Device::open();
         Attr::deadline().apply(SELF);
         for prio in SAMPLE {
-            assert_refused(&device, SELF, Errno::EBUSY, || {
-                device.try_set(SELF, prio, 0)
-            });
+            assert_refused(&device, SELF, Errno::BUSY, || device.try_set(SELF, prio, 0));
         }
         Attr::normal(0).apply(SELF);
         device.set(SELF, 40);

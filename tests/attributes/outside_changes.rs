@@ -28,19 +28,20 @@ use common::pin;
 use common::spinner::Spinner;
 use common::state::assert_refused;
 use common::state::State;
+use common::syscall::result_of;
 use common::CONTESTED_CPU;
 use common::OTHER_USER;
 use common::SAMPLE;
 use common::USER;
 use common::WATCHER_CPU;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
-use nix::errno::Errno;
-use nix::sched::sched_getaffinity;
-use nix::sched::sched_setaffinity;
-use nix::sched::CpuSet;
-use nix::unistd::setpgid;
-use nix::unistd::setsid;
-use nix::unistd::Pid;
+use rustix::io::Errno;
+use rustix::process::setpgid;
+use rustix::process::setsid;
+use rustix::process::Pid;
+use rustix::thread::sched_getaffinity;
+use rustix::thread::sched_setaffinity;
+use rustix::thread::CpuSet;
 
 /// A ceiling above all that the base of an ordinary thread allows.
 const GRANTED: u32 = 55;
@@ -129,7 +130,7 @@ fn its_affinity_leaves_a_priority_alone() {
         for tid in threads_of(process).map(Pid::from_raw) {
             for cpu in [WATCHER_CPU, CONTESTED_CPU] {
                 let mut set = CpuSet::new();
-                set.set(cpu).unwrap();
+                set.set(cpu);
                 sched_setaffinity(tid, &set).unwrap();
                 assert_eq!(sched_getaffinity(tid), Ok(set));
             }
@@ -148,8 +149,8 @@ fn its_cpuset_leaves_a_priority_alone() {
             assert_eq!(group.get("cpuset.cpus.effective"), cpu.to_string());
             for tid in threads_of(process) {
                 let set = sched_getaffinity(Pid::from_raw(tid)).unwrap();
-                assert_eq!(set.is_set(cpu), Ok(true));
-                assert_eq!(set.is_set(WATCHER_CPU + CONTESTED_CPU - cpu), Ok(false));
+                assert!(set.is_set(cpu));
+                assert!(!set.is_set(WATCHER_CPU + CONTESTED_CPU - cpu));
             }
         }
     });
@@ -189,7 +190,7 @@ fn the_quota_of_its_control_group_leaves_a_priority_alone() {
 /// `setpriority(2)` on a process group or on a user's processes.
 fn setpriority_of_many(which: libc::__priority_which_t, id: i32, nice: i32) -> Result<(), Errno> {
     // SAFETY: The call takes no pointer.
-    Errno::result(unsafe { libc::setpriority(which, id as libc::id_t, nice) }).map(drop)
+    result_of(unsafe { libc::setpriority(which, id as libc::id_t, nice) }.into()).map(drop)
 }
 
 const ORDINARY: Params = Params {
@@ -316,16 +317,16 @@ fn a_granted_ceiling_is_no_permission_for_other_calls() {
         become_user_with_ceiling(USER, &device, GRANTED);
         for prio in SAMPLE.into_iter().filter(|prio| *prio <= GRANTED) {
             device.set(SELF, prio);
-            assert_refused(&device, SELF, Errno::EACCES, || setpriority(SELF, -1));
+            assert_refused(&device, SELF, Errno::ACCESS, || setpriority(SELF, -1));
             for attr in [
                 Attr::normal(-1),
                 Attr::batch(-1),
                 Attr::rr(1),
                 Attr::fifo(1),
             ] {
-                assert_refused(&device, SELF, Errno::EPERM, || attr.try_apply(SELF));
+                assert_refused(&device, SELF, Errno::PERM, || attr.try_apply(SELF));
             }
-            assert_refused(&device, SELF, Errno::EPERM, || {
+            assert_refused(&device, SELF, Errno::PERM, || {
                 setscheduler(SELF, libc::SCHED_RR, 1)
             });
         }
@@ -337,7 +338,7 @@ fn setpriority_of_a_process_group_or_a_user_wins() {
     let device = Device::open();
     for prio in SAMPLE {
         let child = Child::sleeping(|| {
-            setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("a group of its own");
+            setpgid(None, None).expect("a group of its own");
             become_user(OTHER_USER);
         });
         let (group, user) = (child.pid(), OTHER_USER as i32);

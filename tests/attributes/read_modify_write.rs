@@ -21,11 +21,10 @@ use common::worker::Worker;
 use common::OTHER_USER;
 use common::SAMPLE;
 use common::USER;
-use nix::errno::Errno;
-use nix::unistd::setpgid;
-use nix::unistd::Pid;
 use procfs::process::Process;
 use procfs::process::Stat;
+use rustix::io::Errno;
+use rustix::process::setpgid;
 
 /// Priorities of each band, below and above the bases.
 const PRIOS: [u32; 6] = [8, 16, 24, 40, 47, 50];
@@ -240,7 +239,7 @@ fn a_user_who_adds_nothing_to_his_nice_value_gets_back_to_his_priority() {
 fn the_nice_value_of_a_group_or_a_user_is_that_of_the_bases() {
     let device = Device::open();
     let child = Child::sleeping(|| {
-        setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("a group of its own");
+        setpgid(None, None).expect("a group of its own");
         setpriority(SELF, 4).expect("it may be nice");
         become_user(OTHER_USER);
     });

@@ -14,6 +14,8 @@ use common::child::become_user_with_sys_nice_in_thread;
 use common::child::drop_sys_nice;
 use common::child::in_child;
 use common::child::pidfd;
+use common::child::set_limit;
+use common::child::unshare;
 use common::child::Child;
 use common::device::Device;
 use common::device::SELF;
@@ -32,11 +34,9 @@ use common::USER;
 use go_sched_policy::LEVELS;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
 use gosched::uapi::GO_SCHED_TARGET_PIDFD;
-use nix::errno::Errno;
-use nix::sched::unshare;
-use nix::sched::CloneFlags;
-use nix::sys::resource::setrlimit;
-use nix::sys::resource::Resource;
+use rustix::io::Errno;
+use rustix::process::Resource;
+use rustix::thread::UnshareFlags;
 
 /// A ceiling in each band above nice 0, their ends included.
 const GRANTED: [u32; 6] = [33, 40, 47, 48, 55, 63];
@@ -79,7 +79,7 @@ fn assert_allowed(device: &Device, tid: i32, allowed: RangeInclusive<u32>) {
             device.set(tid, prio);
             assert_eq!(device.prio(tid), Some(prio));
         } else {
-            assert_refused(device, tid, Errno::EPERM, || device.try_set(tid, prio, 0));
+            assert_refused(device, tid, Errno::PERM, || device.try_set(tid, prio, 0));
         }
     }
 }
@@ -129,15 +129,13 @@ fn a_granted_ceiling_allows_what_lies_between_owned_priorities() {
     let _unlimited = Reconfigured::unlimited();
     let device = Device::open();
     in_child(|| {
-        setrlimit(Resource::RLIMIT_RTPRIO, 1, 1).unwrap();
+        set_limit(Resource::Rtprio, 1);
         become_user_with_ceiling(USER, &device, 40);
         for prio in 0..LEVELS {
             if prio <= 40 || prio == 48 {
                 device.set(SELF, prio);
             } else {
-                assert_refused(&device, SELF, Errno::EPERM, || {
-                    device.try_set(SELF, prio, 0)
-                });
+                assert_refused(&device, SELF, Errno::PERM, || device.try_set(SELF, prio, 0));
             }
         }
     });
@@ -172,11 +170,11 @@ fn the_owner_lowers_a_ceiling_and_cannot_raise_it_again() {
             assert_ceiling(device, SELF, lower as u32, true);
             // It is a granted one still.
             device.set(SELF, lower as u32);
-            assert_refused(device, SELF, Errno::EPERM, || {
+            assert_refused(device, SELF, Errno::PERM, || {
                 device.try_ceiling(SELF, higher, 0)
             });
         }
-        assert_refused(device, SELF, Errno::EPERM, || {
+        assert_refused(device, SELF, Errno::PERM, || {
             device.try_ceiling(SELF, GO_SCHED_PRIO_NONE, 0)
         });
     });
@@ -189,7 +187,7 @@ fn the_owner_returns_from_a_granted_ceiling_to_his_own() {
             device.ceiling(SELF, GO_SCHED_PRIO_NONE);
             assert_ceiling(device, SELF, 32, false);
             device.ceiling(SELF, GO_SCHED_PRIO_NONE);
-            assert_refused(device, SELF, Errno::EPERM, || {
+            assert_refused(device, SELF, Errno::PERM, || {
                 device.try_ceiling(SELF, 33, 0)
             });
             assert_allowed(device, SELF, 0..=32);
@@ -222,15 +220,15 @@ fn cap_sys_nice_raises_a_ceiling_and_nothing_less_does() {
     });
     in_child(|| {
         drop_sys_nice();
-        assert_refused(&device, SELF, Errno::EPERM, || {
+        assert_refused(&device, SELF, Errno::PERM, || {
             device.try_ceiling(SELF, 33, 0)
         });
         device.ceiling(SELF, 31);
     });
     as_user(|device| {
-        unshare(CloneFlags::CLONE_NEWUSER).unwrap();
+        unshare(UnshareFlags::NEWUSER);
         for ceiling in 33..LEVELS as i32 {
-            assert_refused(device, SELF, Errno::EPERM, || {
+            assert_refused(device, SELF, Errno::PERM, || {
                 device.try_ceiling(SELF, ceiling, 0)
             });
         }
@@ -246,14 +244,14 @@ fn a_ceiling_is_nothing_to_another_user() {
         device.ceiling(target, 55);
         as_user(|device| {
             for prio in SAMPLE {
-                assert_refused(device, target, Errno::EPERM, || {
+                assert_refused(device, target, Errno::PERM, || {
                     device.try_set(target, prio, 0)
                 });
-                assert_refused(device, target, Errno::EPERM, || {
+                assert_refused(device, target, Errno::PERM, || {
                     device.try_ceiling(target, prio as i32, 0)
                 });
             }
-            assert_refused(device, target, Errno::EPERM, || {
+            assert_refused(device, target, Errno::PERM, || {
                 device.try_ceiling(target, GO_SCHED_PRIO_NONE, 0)
             });
         });
@@ -269,12 +267,10 @@ fn a_ceiling_is_nothing_to_a_thread_with_fewer_capabilities() {
     device.ceiling(tid, 55);
     in_child(|| {
         become_user(USER);
-        assert_refused(&device, tid, Errno::EPERM, || {
-            Attr::normal(5).try_apply(tid)
-        });
+        assert_refused(&device, tid, Errno::PERM, || Attr::normal(5).try_apply(tid));
         for prio in SAMPLE {
-            assert_refused(&device, tid, Errno::EPERM, || device.try_set(tid, prio, 0));
-            assert_refused(&device, tid, Errno::EPERM, || {
+            assert_refused(&device, tid, Errno::PERM, || device.try_set(tid, prio, 0));
+            assert_refused(&device, tid, Errno::PERM, || {
                 device.try_ceiling(tid, prio as i32, 0)
             });
         }
@@ -308,7 +304,7 @@ fn a_pidfd_names_the_thread_as_well() {
     for no_pidfd in [file.as_raw_fd(), 1 << 20, -1] {
         assert_eq!(
             device.try_ceiling(no_pidfd, 44, GO_SCHED_TARGET_PIDFD),
-            Err(Errno::EBADF)
+            Err(Errno::BADF)
         );
     }
 }
@@ -316,13 +312,13 @@ fn a_pidfd_names_the_thread_as_well() {
 #[test]
 fn no_thread_and_no_kernel_thread_has_a_ceiling_to_change() {
     let device = Device::open();
-    assert_eq!(device.try_ceiling(NO_TID, 40, 0), Err(Errno::ESRCH));
-    assert_eq!(device.try_ceiling(-1, 40, 0), Err(Errno::EINVAL));
+    assert_eq!(device.try_ceiling(NO_TID, 40, 0), Err(Errno::SRCH));
+    assert_eq!(device.try_ceiling(-1, 40, 0), Err(Errno::INVAL));
     let dead = Child::sleeping(|| ());
     dead.kill();
-    assert_eq!(device.try_ceiling(dead.pid(), 40, 0), Err(Errno::ESRCH));
+    assert_eq!(device.try_ceiling(dead.pid(), 40, 0), Err(Errno::SRCH));
     for ceiling in [GO_SCHED_PRIO_NONE, 0, 32, 63] {
-        assert_refused(&device, KTHREADD, Errno::EPERM, || {
+        assert_refused(&device, KTHREADD, Errno::PERM, || {
             device.try_ceiling(KTHREADD, ceiling, 0)
         });
     }
@@ -332,7 +328,7 @@ fn no_thread_and_no_kernel_thread_has_a_ceiling_to_change() {
 fn a_ceiling_other_than_none_and_0_to_63_is_einval() {
     let device = Device::open();
     for ceiling in [64, 65, 255, 256, i32::MAX, -2, -64, i32::MIN] {
-        assert_refused(&device, SELF, Errno::EINVAL, || {
+        assert_refused(&device, SELF, Errno::INVAL, || {
             device.try_ceiling(SELF, ceiling, 0)
         });
     }

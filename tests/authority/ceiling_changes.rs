@@ -6,6 +6,7 @@
 use common::attr::Attr;
 use common::child::become_user_with_ceiling;
 use common::child::in_child;
+use common::child::set_limit;
 use common::child::Child;
 use common::device::Device;
 use common::device::SELF;
@@ -24,9 +25,8 @@ use common::worker::Worker;
 use common::USER;
 use go_sched_policy::TABLE;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
-use nix::errno::Errno;
-use nix::sys::resource::setrlimit;
-use nix::sys::resource::Resource;
+use rustix::io::Errno;
+use rustix::process::Resource;
 
 /// A granted ceiling above all that the base of an ordinary thread allows.
 const GRANTED: u32 = 55;
@@ -64,7 +64,7 @@ fn a_granted_priority_falls_with_the_ceiling() {
             device.set(SELF, prio);
             device.ceiling(SELF, ceiling);
             assert_in_force(device, ceiling as u32);
-            assert_refused(device, SELF, Errno::EPERM, || device.try_set(SELF, prio, 0));
+            assert_refused(device, SELF, Errno::PERM, || device.try_set(SELF, prio, 0));
         });
     }
 }
@@ -87,7 +87,7 @@ fn without_a_ceiling_a_granted_priority_falls_to_the_next_that_is_owned() {
     let device = Device::open();
     for (prio, owned) in [(40, 32), (47, 32), (50, 48), (55, 48)] {
         in_child(|| {
-            setrlimit(Resource::RLIMIT_RTPRIO, 1, 1).unwrap();
+            set_limit(Resource::Rtprio, 1);
             become_user_with_ceiling(USER, &device, GRANTED);
             device.set(SELF, prio);
             device.ceiling(SELF, GO_SCHED_PRIO_NONE);

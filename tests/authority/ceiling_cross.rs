@@ -15,6 +15,8 @@ use common::attr::Attr;
 use common::child::become_user;
 use common::child::become_user_in_thread;
 use common::child::become_user_with_sys_nice_in_thread;
+use common::child::set_limit;
+use common::child::unshare;
 use common::child::Child;
 use common::device::Device;
 use common::device::SELF;
@@ -28,13 +30,12 @@ use common::USER;
 use go_sched_policy::Policy;
 use go_sched_policy::TABLE;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
-use nix::errno::Errno;
-use nix::sched::unshare;
-use nix::sched::CloneFlags;
-use nix::sys::prctl::set_dumpable;
-use nix::sys::resource::setrlimit;
-use nix::sys::resource::Resource;
-use nix::unistd::gettid;
+use rustix::io::Errno;
+use rustix::process::set_dumpable_behavior;
+use rustix::process::DumpableBehavior;
+use rustix::process::Resource;
+use rustix::thread::gettid;
+use rustix::thread::UnshareFlags;
 
 /// The caller of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -174,8 +175,8 @@ struct CallerProcess {
 impl CallerProcess {
     fn new(caller: Caller, nice: u64, rtprio: u64) -> Self {
         let limit = || {
-            setrlimit(Resource::RLIMIT_NICE, nice, nice).expect("root sets limits");
-            setrlimit(Resource::RLIMIT_RTPRIO, rtprio, rtprio).expect("root sets limits");
+            set_limit(Resource::Nice, nice);
+            set_limit(Resource::Rtprio, rtprio);
         };
         let requests = requests();
         let (mut socket, far) = UnixStream::pair().expect("a pair of sockets");
@@ -211,7 +212,7 @@ impl CallerProcess {
         send(&mut self.socket, tid);
         match receive(&mut self.socket).expect("an answer") {
             0 => Ok(()),
-            error => Err(Errno::from_raw(error)),
+            error => Err(Errno::from_raw_os_error(error)),
         }
     }
 }
@@ -232,9 +233,9 @@ fn serve(caller: Caller, requests: Vec<Request>, mut socket: UnixStream) {
     let device = Device::open();
     if caller == Caller::NamespaceRoot {
         become_user(USER);
-        unshare(CloneFlags::CLONE_NEWUSER).expect("a user namespace");
+        unshare(UnshareFlags::NEWUSER);
         // Without this, the files of a process that changed its user are root's.
-        set_dumpable(true).expect("anybody may");
+        set_dumpable_behavior(DumpableBehavior::Dumpable).expect("anybody may");
         fs::write("/proc/self/uid_map", format!("0 {USER} 1")).expect("a map of oneself");
     }
     let (own, thread) = (Worker::spawn(), Worker::spawn());
@@ -251,12 +252,13 @@ fn serve(caller: Caller, requests: Vec<Request>, mut socket: UnixStream) {
     send(&mut socket, thread.tid());
     own.start(move || {
         while let (Some(index), Some(tid)) = (receive(&mut socket), receive(&mut socket)) {
-            let tid = if tid == gettid().as_raw() { SELF } else { tid };
+            let tid = if tid == gettid().as_raw_pid() {
+                SELF
+            } else {
+                tid
+            };
             let result = requests[index as usize].issue(&device, tid);
-            send(
-                &mut socket,
-                result.map_or_else(|error| error as i32, |()| 0),
-            );
+            send(&mut socket, result.map_or_else(Errno::raw_os_error, |()| 0));
         }
     });
     // They live as long as the process.
@@ -280,7 +282,7 @@ fn is_allowed_outside(
 ) -> bool {
     let before = State::of(device, tid);
     let result = process.ask(Request::Setattr(wanted), tid);
-    assert!(matches!(result, Ok(()) | Err(Errno::EPERM)), "{result:?}");
+    assert!(matches!(result, Ok(()) | Err(Errno::PERM)), "{result:?}");
     rebase(tid, base);
     assert_eq!(State::of(device, tid), before);
     result.is_ok()
@@ -312,7 +314,7 @@ fn try_cell(
     };
     let is_right = match result {
         Ok(()) => allowed && end.record.prio == wanted && end.record.base == base.record.base,
-        Err(error) => !allowed && error == Errno::EPERM && end == start,
+        Err(error) => !allowed && error == Errno::PERM && end == start,
     };
     (!is_right).then(|| format!("{request:?}: {result:?}, {start:?} -> {end:?}"))
 }

@@ -9,6 +9,7 @@ use common::attr::setpriority;
 use common::attr::Attr;
 use common::child::become_user;
 use common::child::in_child;
+use common::child::set_limit;
 use common::child::Child;
 use common::device::Device;
 use common::device::SELF;
@@ -19,9 +20,8 @@ use common::SAMPLE;
 use common::USER;
 use go_sched_policy::LEVELS;
 use go_sched_policy::TABLE;
-use nix::errno::Errno;
-use nix::sys::resource::setrlimit;
-use nix::sys::resource::Resource;
+use rustix::io::Errno;
+use rustix::process::Resource;
 
 /// The lowest priority of the rt band.
 const RT: u32 = 48;
@@ -133,8 +133,8 @@ fn idle_ceiling() -> u32 {
 
 /// Sets `RLIMIT_NICE` and `RLIMIT_RTPRIO` of the calling process.
 fn limit(nice: u64, rtprio: u64) {
-    setrlimit(Resource::RLIMIT_NICE, nice, nice).expect("root sets limits");
-    setrlimit(Resource::RLIMIT_RTPRIO, rtprio, rtprio).expect("root sets limits");
+    set_limit(Resource::Nice, nice);
+    set_limit(Resource::Rtprio, rtprio);
 }
 
 /// Checks a thread's ceiling, and whether somebody set it.
@@ -156,7 +156,7 @@ fn assert_allowed(device: &Device, tid: i32, owned: impl Fn(u32) -> bool) {
             device.set(tid, prio);
             assert_eq!(device.prio(tid), Some(prio));
         } else {
-            assert_refused(device, tid, Errno::EPERM, || device.try_set(tid, prio, 0));
+            assert_refused(device, tid, Errno::PERM, || device.try_set(tid, prio, 0));
         }
     }
 }
@@ -303,14 +303,7 @@ fn a_ceiling_set_without_privilege_is_a_grant_once_root_sets_it() {
         in_child(|| {
             become_user(USER);
             let result = device.try_set(child.pid(), prio, 0);
-            assert_eq!(
-                result,
-                if prio <= 40 {
-                    Ok(())
-                } else {
-                    Err(Errno::EPERM)
-                }
-            );
+            assert_eq!(result, if prio <= 40 { Ok(()) } else { Err(Errno::PERM) });
         });
     };
     device.ceiling(child.pid(), 40);

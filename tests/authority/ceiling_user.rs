@@ -15,7 +15,9 @@ use common::child::become_user_with_ceiling;
 use common::child::become_user_with_sys_nice;
 use common::child::drop_sys_nice;
 use common::child::in_child;
+use common::child::set_limit;
 use common::child::setuid_program;
+use common::child::unshare;
 use common::child::with_program;
 use common::child::Child;
 use common::child::SETUID_ROLE;
@@ -30,22 +32,24 @@ use common::module::Reloaded;
 use common::state::assert_refused;
 use common::state::assert_unchanged;
 use common::state::State;
+use common::syscall::result_of;
 use common::worker::Worker;
 use common::OTHER_USER;
 use common::USER;
 use go_sched_policy::LEVELS;
 use go_sched_policy::TABLE;
-use nix::errno::Errno;
-use nix::sched::setns;
-use nix::sched::unshare;
-use nix::sched::CloneFlags;
-use nix::sys::prctl::set_dumpable;
-use nix::sys::resource::setrlimit;
-use nix::sys::resource::Resource;
 use nix::unistd::seteuid;
 use nix::unistd::Uid;
+use rustix::io::Errno;
+use rustix::process::set_dumpable_behavior;
+use rustix::process::DumpableBehavior;
+use rustix::process::Resource;
+use rustix::thread::move_into_link_name_space;
 use rustix::thread::set_capabilities_secure_bits;
 use rustix::thread::CapabilitiesSecureBits;
+use rustix::thread::LinkNameSpaceType;
+use rustix::thread::UnshareFlags;
+use std::os::fd::AsFd;
 
 const GRANTED: u32 = 55;
 
@@ -76,7 +80,7 @@ const CHANGES: [Change; 5] = [
 fn change((name, number, [first, second, third]): Change) {
     // SAFETY: The calls take no pointers.
     let result = unsafe { libc::syscall(number, first, second, third) };
-    assert_eq!(Errno::result(result), Ok(0), "{name}");
+    assert_eq!(result_of(result), Ok(0), "{name}");
 }
 
 /// Checks whether a thread still has its granted ceiling, or its own ceiling.
@@ -116,7 +120,7 @@ fn it_ends_with_a_change_of_the_user_that_leaves_no_cap_sys_nice() {
             assert_granted(device, SELF, false);
             device.set(SELF, 32);
             for prio in 33..LEVELS {
-                assert_refused(device, SELF, Errno::EPERM, || device.try_set(SELF, prio, 0));
+                assert_refused(device, SELF, Errno::PERM, || device.try_set(SELF, prio, 0));
             }
         });
     }
@@ -163,7 +167,7 @@ fn the_dropped_child_of_a_granted_daemon_has_none() {
         let child = Child::sleeping(|| {
             become_user(USER);
             for prio in 33..LEVELS {
-                assert_refused(device, SELF, Errno::EPERM, || device.try_set(SELF, prio, 0));
+                assert_refused(device, SELF, Errno::PERM, || device.try_set(SELF, prio, 0));
             }
         });
         assert_granted(device, child.pid(), false);
@@ -184,7 +188,7 @@ fn a_priority_that_it_alone_allowed_falls_at_once_to_what_is_owned() {
     ] {
         for way in CHANGES {
             as_granted_root(|device| {
-                setrlimit(Resource::RLIMIT_RTPRIO, rtprio, rtprio).unwrap();
+                set_limit(Resource::Rtprio, rtprio);
                 // Or it is privilege that sets the priority.
                 drop_sys_nice();
                 device.set_inherited(SELF, prio);
@@ -202,7 +206,7 @@ fn a_hint_falls_at_once_to_what_is_owned() {
     for (rtprio, wanted, owned) in [(0, 33, 32), (0, 50, 32), (1, 47, 32), (1, 50, 48)] {
         for way in CHANGES {
             as_granted_root(|device| {
-                setrlimit(Resource::RLIMIT_RTPRIO, rtprio, rtprio).unwrap();
+                set_limit(Resource::Rtprio, rtprio);
                 let page = HintPage::new(device, 1);
                 device.bind(0);
                 page.slot(0).take(wanted, wanted);
@@ -338,10 +342,10 @@ fn a_user_namespace_and_its_root_keep_it() {
     let device = Device::open();
     in_child(|| {
         become_user_with_ceiling(USER, &device, GRANTED);
-        unshare(CloneFlags::CLONE_NEWUSER).unwrap();
+        unshare(UnshareFlags::NEWUSER);
         assert_granted(&device, SELF, true);
         // Without this, the files of a process that changed its user are root's.
-        set_dumpable(true).unwrap();
+        set_dumpable_behavior(DumpableBehavior::Dumpable).unwrap();
         fs::write("/proc/self/uid_map", format!("0 {USER} 1")).unwrap();
         // Outside, it is the user that it was.
         change(("setuid", libc::SYS_setuid, [0; 3]));
@@ -355,7 +359,7 @@ fn it_ends_with_a_change_of_the_user_inside_a_user_namespace() {
     let device = Device::open();
     let inside = Child::sleeping(|| {
         become_user(USER);
-        unshare(CloneFlags::CLONE_NEWUSER).unwrap();
+        unshare(UnshareFlags::NEWUSER);
     });
     let proc = format!("/proc/{}", inside.pid());
     fs::write(
@@ -366,7 +370,7 @@ fn it_ends_with_a_change_of_the_user_inside_a_user_namespace() {
     let namespace = File::open(format!("{proc}/ns/user")).unwrap();
     in_child(|| {
         become_user_with_ceiling(USER, &device, GRANTED);
-        setns(&namespace, CloneFlags::CLONE_NEWUSER).unwrap();
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::User)).unwrap();
         assert_granted(&device, SELF, true);
         // All capabilities of the namespace are none outside.
         change((
@@ -375,7 +379,7 @@ fn it_ends_with_a_change_of_the_user_inside_a_user_namespace() {
             [KEEP, 1, KEEP],
         ));
         assert_granted(&device, SELF, false);
-        assert_refused(&device, SELF, Errno::EPERM, || device.try_set(SELF, 33, 0));
+        assert_refused(&device, SELF, Errno::PERM, || device.try_set(SELF, 33, 0));
     });
 }
 

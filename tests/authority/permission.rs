@@ -11,6 +11,8 @@ use common::child::become_user;
 use common::child::become_user_with_sys_nice;
 use common::child::drop_sys_nice;
 use common::child::in_child;
+use common::child::set_limit;
+use common::child::unshare;
 use common::child::Child;
 use common::device::Device;
 use common::device::PublicDevice;
@@ -25,12 +27,10 @@ use common::USER;
 use go_sched_policy::LEVELS;
 use go_sched_policy::TABLE;
 use gosched::uapi::GO_SCHED_INHERIT;
-use nix::errno::Errno;
-use nix::sched::unshare;
-use nix::sched::CloneFlags;
-use nix::sys::resource::setrlimit;
-use nix::sys::resource::Resource;
-use nix::unistd::gettid;
+use rustix::io::Errno;
+use rustix::process::Resource;
+use rustix::thread::gettid;
+use rustix::thread::UnshareFlags;
 
 /// Runs `job` as root and then `then` as a user, in one process.
 fn as_user(job: impl FnOnce(), then: impl FnOnce(&Device)) {
@@ -54,7 +54,7 @@ fn assert_allowed(device: &Device, allowed: &[RangeInclusive<u32>]) {
             device.set(SELF, prio);
             assert_eq!(device.prio(SELF), Some(prio));
             for refused in (0..LEVELS).filter(|prio| !may(prio)) {
-                assert_refused(device, SELF, Errno::EPERM, || {
+                assert_refused(device, SELF, Errno::PERM, || {
                     device.try_set(SELF, refused, 0)
                 });
             }
@@ -62,7 +62,7 @@ fn assert_allowed(device: &Device, allowed: &[RangeInclusive<u32>]) {
             let record = device.get(SELF);
             assert_eq!((record.prio, record.base), (None, base), "after {prio}");
         } else {
-            assert_refused(device, SELF, Errno::EPERM, || device.try_set(SELF, prio, 0));
+            assert_refused(device, SELF, Errno::PERM, || device.try_set(SELF, prio, 0));
         }
     }
 }
@@ -119,7 +119,7 @@ fn a_user_with_a_fifo_base_has_of_the_rt_band_what_rlimit_rtprio_lets_him_choose
     for (priority, limit) in [(4, 1), (1, 4)] {
         as_user(
             || {
-                setrlimit(Resource::RLIMIT_RTPRIO, limit, limit).unwrap();
+                set_limit(Resource::Rtprio, limit);
                 Attr::fifo(priority).apply(SELF);
             },
             |device| assert_allowed(device, &[0..=32, 48..=51]),
@@ -141,7 +141,7 @@ fn a_user_with_an_idle_base_stays_below_its_weight() {
 #[test]
 fn rlimit_nice_lets_a_user_raise_his_thread() {
     as_user(
-        || setrlimit(Resource::RLIMIT_NICE, 25, 25).unwrap(),
+        || set_limit(Resource::Nice, 25),
         |device| assert_allowed(device, &[0..=37]),
     );
 }
@@ -150,7 +150,7 @@ fn rlimit_nice_lets_a_user_raise_his_thread() {
 fn rlimit_nice_lets_a_user_leave_an_idle_base() {
     as_user(
         || {
-            setrlimit(Resource::RLIMIT_NICE, 20, 20).unwrap();
+            set_limit(Resource::Nice, 20);
             Attr::idle().apply(SELF);
         },
         |device| assert_allowed(device, &[0..=32]),
@@ -160,7 +160,7 @@ fn rlimit_nice_lets_a_user_leave_an_idle_base() {
 #[test]
 fn rlimit_rtprio_lets_a_user_raise_his_thread() {
     as_user(
-        || setrlimit(Resource::RLIMIT_RTPRIO, 4, 4).unwrap(),
+        || set_limit(Resource::Rtprio, 4),
         |device| assert_allowed(device, &[0..=32, 48..=51]),
     );
 }
@@ -194,7 +194,7 @@ fn root_of_a_user_namespace_is_a_user() {
     as_user(
         || (),
         |device| {
-            unshare(CloneFlags::CLONE_NEWUSER).unwrap();
+            unshare(UnshareFlags::NEWUSER);
             assert_allowed(device, &[0..=32]);
         },
     );
@@ -216,11 +216,11 @@ fn a_user_may_not_touch_the_thread_of_another() {
                 || (),
                 |device| {
                     for prio in SAMPLE {
-                        assert_refused(device, target, Errno::EPERM, || {
+                        assert_refused(device, target, Errno::PERM, || {
                             device.try_set(target, prio, 0)
                         });
                     }
-                    assert_refused(device, target, Errno::EPERM, || device.try_clear(target, 0));
+                    assert_refused(device, target, Errno::PERM, || device.try_clear(target, 0));
                     assert_eq!(device.prio(target), managed, "anybody may read");
                 },
             );
@@ -238,7 +238,7 @@ fn a_user_may_lower_his_other_threads_and_processes() {
             for target in [thread.tid(), process.pid()] {
                 device.set(target, 3);
                 device.set(target, 32);
-                assert_refused(device, target, Errno::EPERM, || {
+                assert_refused(device, target, Errno::PERM, || {
                     device.try_set(target, 33, 0)
                 });
                 device.clear(target);
@@ -254,14 +254,14 @@ fn a_user_may_give_back_what_root_gave_him_but_not_take_it_again() {
             || Device::open().set(SELF, raised),
             |device| {
                 for prio in 33..LEVELS {
-                    assert_refused(device, SELF, Errno::EPERM, || device.try_set(SELF, prio, 0));
+                    assert_refused(device, SELF, Errno::PERM, || device.try_set(SELF, prio, 0));
                 }
                 device.set(SELF, 32);
-                assert_refused(device, SELF, Errno::EPERM, || {
+                assert_refused(device, SELF, Errno::PERM, || {
                     device.try_set(SELF, raised, 0)
                 });
                 device.clear(SELF);
-                assert_refused(device, SELF, Errno::EPERM, || {
+                assert_refused(device, SELF, Errno::PERM, || {
                     device.try_set(SELF, raised, 0)
                 });
             },
@@ -307,7 +307,7 @@ fn a_user_may_clear_his_threads_whatever_their_policy() {
         });
         in_child(|| {
             become_user(OTHER_USER);
-            assert_refused(&device, child.pid(), Errno::EPERM, || {
+            assert_refused(&device, child.pid(), Errno::PERM, || {
                 device.try_clear(child.pid(), 0)
             });
         });
@@ -328,7 +328,7 @@ fn inheritance_takes_no_privilege_of_its_own() {
         || (),
         |device| {
             device.set_inherited(SELF, 20);
-            assert_refused(device, SELF, Errno::EPERM, || {
+            assert_refused(device, SELF, Errno::PERM, || {
                 device.try_set(SELF, 33, GO_SCHED_INHERIT)
             });
             device.set(SELF, 20);
@@ -349,13 +349,13 @@ fn the_device_is_roots_until_its_mode_is_changed() {
 #[test]
 fn an_open_device_carries_no_privilege() {
     let device = Device::open();
-    let root = gettid().as_raw();
+    let root = gettid().as_raw_pid();
     in_child(|| {
         become_user(USER);
         device.set(SELF, 32);
-        assert_refused(&device, SELF, Errno::EPERM, || device.try_set(SELF, 33, 0));
+        assert_refused(&device, SELF, Errno::PERM, || device.try_set(SELF, 33, 0));
         assert_unchanged(&device, root, || {
-            assert_eq!(device.try_set(root, 20, 0), Err(Errno::EPERM));
+            assert_eq!(device.try_set(root, 20, 0), Err(Errno::PERM));
         });
     });
 }

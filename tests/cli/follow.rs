@@ -36,9 +36,9 @@ use common::trace::TRACEFS;
 use common::worker::Worker;
 use common::StopOnDrop;
 use common::USER;
-use nix::sys::signal::kill;
-use nix::sys::signal::Signal;
-use nix::unistd::Pid;
+use rustix::process::kill_process;
+use rustix::process::Pid;
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// A command that runs.
@@ -77,7 +77,7 @@ impl Running {
     }
 
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.program.id() as i32), signal).expect("it runs");
+        kill_process(Pid::from_child(&self.program), signal).expect("it runs");
     }
 
     /// Waits for the command to end with `status`. Returns the lines that were not read
@@ -141,14 +141,14 @@ fn watch_ends_with_a_signal_and_finds_new_threads() {
         second.tid()
     );
     while !watch.line().contains(&changed) {}
-    watch.signal(Signal::SIGINT);
+    watch.signal(Signal::INT);
     assert_eq!(watch.end(0).1, "");
 }
 
 #[test]
 fn watch_ends_with_a_signal_however_long_its_interval_is() {
     let child = Child::sleeping(|| ());
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut watch = Running::start(&["watch", "-i", "3600", &child.pid().to_string()]);
         assert!(watch.line().contains(" found: "));
         watch.signal(signal);
@@ -175,7 +175,7 @@ fn watch_finds_new_threads_beside_as_many_as_it_has_descriptors_for() {
         let new = Worker::spawn();
         let found = format!(" pid {} found: ", new.tid());
         while !watch.line().contains(&found) {}
-        watch.signal(Signal::SIGINT);
+        watch.signal(Signal::INT);
         assert_eq!(watch.end(0).1, "", "{limit}");
     }
 }
@@ -259,7 +259,7 @@ fn trace_in_json_has_names_for_what_the_kernel_has_numbers_for() {
     device.set(worker.tid(), 50);
     worker.take(64, 50);
     worker.take(60, 32);
-    trace.signal(Signal::SIGTERM);
+    trace.signal(Signal::TERM);
     let events: Vec<Value> = std::iter::from_fn(|| trace.lines.next())
         .map(|line| described("trace", &line.expect("text")))
         .filter(|event: &Value| event["tid"] == worker.tid())
@@ -294,7 +294,7 @@ fn trace_passes_signals_on_and_goes_on_until_the_command_has_ended() {
                   while :; do sleep 1; done";
     let mut trace = tracing(&["--", "sh", "-c", script]);
     while !trace.line().contains("-> 40 SCHED_OTHER") {}
-    trace.signal(Signal::SIGTERM);
+    trace.signal(Signal::TERM);
     let (lines, stderr) = trace.end(7);
     let lowered = lines.iter().any(|line| line.contains("-> 20 SCHED_OTHER"));
     assert!(lowered, "{lines:?}");
@@ -333,7 +333,7 @@ fn trace_ends_with_a_signal_while_events_never_end() {
         });
         let mut trace = tracing(&[]);
         trace.line();
-        trace.signal(Signal::SIGINT);
+        trace.signal(Signal::INT);
         trace
             .lines
             .by_ref()
@@ -351,13 +351,13 @@ fn trace_is_loud_about_events_it_lost() {
     let worker = Worker::spawn();
     let trace = tracing(&["--buffer-kb", "4"]);
     // Meanwhile nobody reads.
-    trace.signal(Signal::SIGSTOP);
+    trace.signal(Signal::STOP);
     for _ in 0..5000 {
         device.set(worker.tid(), 20);
         device.set(worker.tid(), 30);
     }
-    trace.signal(Signal::SIGCONT);
-    trace.signal(Signal::SIGINT);
+    trace.signal(Signal::CONT);
+    trace.signal(Signal::INT);
     let (lines, stderr) = trace.end(1);
     assert!(!lines.is_empty(), "{stderr}");
     assert!(stderr.contains("LOST "), "{stderr}");

@@ -30,13 +30,17 @@ use common::hint::HintPage;
 use common::hint::HintedWorker;
 use common::pi_mutex::PiMutex;
 use common::worker::Worker;
-use nix::pty::openpty;
-use nix::pty::Winsize;
-use nix::sys::signal::kill;
-use nix::sys::signal::Signal;
-use nix::sys::termios::tcgetattr;
-use nix::sys::termios::LocalFlags;
-use nix::unistd::Pid;
+use rustix::process::kill_process;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::pty::ioctl_tiocgptpeer;
+use rustix::pty::openpt;
+use rustix::pty::unlockpt;
+use rustix::pty::OpenptFlags;
+use rustix::termios::tcgetattr;
+use rustix::termios::tcsetwinsize;
+use rustix::termios::LocalModes;
+use rustix::termios::Winsize;
 use serde_json::Value;
 
 /// Seconds between updates: long enough to measure something.
@@ -311,14 +315,18 @@ struct OnTerminal {
 
 impl OnTerminal {
     fn start(no_color: bool) -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let screen = openpt(flags).expect("the guest has ptys");
+        unlockpt(&screen).expect("a new pty");
+        let terminal = ioctl_tiocgptpeer(&screen, flags).expect("its other end");
         let size = Winsize {
             ws_row: 24,
             ws_col: 160,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        let pty = openpty(Some(&size), None).expect("the guest has ptys");
-        let end = || Stdio::from(pty.slave.try_clone().expect("a descriptor"));
+        tcsetwinsize(&terminal, size).expect("a terminal");
+        let end = || Stdio::from(terminal.try_clone().expect("a descriptor"));
         let mut command = gosched(&["top", "-i", "0.1"]);
         if no_color {
             command.env("NO_COLOR", "1");
@@ -331,14 +339,14 @@ impl OnTerminal {
             .expect("the guest has the command");
         Self {
             top,
-            screen: pty.master.into(),
-            terminal: pty.slave,
+            screen: screen.into(),
+            terminal,
         }
     }
 
     fn is_raw(&self) -> bool {
         let attributes = tcgetattr(&self.terminal).expect("a terminal");
-        !attributes.local_flags.contains(LocalFlags::ICANON)
+        !attributes.local_modes.contains(LocalModes::ICANON)
     }
 
     /// Reads what is drawn until that has `text`, a word. Blanks are not drawn.
@@ -361,7 +369,7 @@ const YELLOW: &str = "\u{1b}[38;5;3";
 
 #[test]
 fn the_terminal_is_given_back_as_it_was() {
-    for end in [None, Some(Signal::SIGTERM), Some(Signal::SIGHUP)] {
+    for end in [None, Some(Signal::TERM), Some(Signal::HUP)] {
         let mut on = OnTerminal::start(false);
         let drawn = on.read_until("MARKS:");
         assert!(drawn.contains(ENTER_SCREEN), "{drawn:?}");
@@ -369,7 +377,7 @@ fn the_terminal_is_given_back_as_it_was() {
         match end {
             None => on.screen.write_all(b"q").expect("a key"),
             Some(signal) => {
-                kill(Pid::from_raw(on.top.id() as i32), signal).expect("it runs");
+                kill_process(Pid::from_child(&on.top), signal).expect("it runs");
             }
         }
         on.read_until(LEAVE_SCREEN);

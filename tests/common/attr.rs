@@ -9,13 +9,18 @@ use go_sched_policy::Level;
 use go_sched_policy::Policy;
 use gosched::sched::SchedAttr;
 use gosched::sched::SchedPolicy;
-use nix::errno::Errno;
+use rustix::io::Errno;
+use rustix::process::getpriority_process;
+use rustix::process::setpriority_process;
+use rustix::process::Pid;
+use rustix::thread::current_timer_slack;
 
 use crate::device::errno;
 use crate::device::Device;
 use crate::device::Params;
 use crate::device::PATH;
 use crate::proc_sched::ProcSched;
+use crate::syscall::result_of;
 use crate::worker::in_thread;
 
 /// Default of the sysctl `sched_util_clamp_min_rt_default`: real-time threads
@@ -191,7 +196,7 @@ pub fn setscheduler(tid: i32, policy: libc::c_int, priority: i32) -> Result<(), 
         sched_priority: priority,
     };
     // SAFETY: `param` lives across the call, which only reads it.
-    Errno::result(unsafe { libc::sched_setscheduler(tid, policy, &raw const param) }).map(drop)
+    result_of(unsafe { libc::sched_setscheduler(tid, policy, &raw const param) }.into()).map(drop)
 }
 
 /// `sched_setparam(2)`.
@@ -200,20 +205,17 @@ pub fn setparam(tid: i32, priority: i32) -> Result<(), Errno> {
         sched_priority: priority,
     };
     // SAFETY: `param` lives across the call, which only reads it.
-    Errno::result(unsafe { libc::sched_setparam(tid, &raw const param) }).map(drop)
+    result_of(unsafe { libc::sched_setparam(tid, &raw const param) }.into()).map(drop)
 }
 
 /// `setpriority(2)` on one thread.
 pub fn setpriority(tid: i32, nice: i32) -> Result<(), Errno> {
-    // SAFETY: The call takes no pointer.
-    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, tid as libc::id_t, nice) };
-    Errno::result(result).map(drop)
+    setpriority_process(Pid::from_raw(tid), nice)
 }
 
 /// `getpriority(2)` of one thread: the nice value.
 pub fn getpriority(tid: i32) -> i32 {
-    // SAFETY: The call takes no pointer.
-    unsafe { libc::getpriority(libc::PRIO_PROCESS, tid as libc::id_t) }
+    getpriority_process(Pid::from_raw(tid)).expect("the thread lives")
 }
 
 /// `sched_getscheduler(2)`.
@@ -231,7 +233,6 @@ pub fn getparam(tid: i32) -> i32 {
 }
 
 /// The timer slack of the calling thread, in nanoseconds.
-pub fn timer_slack_ns() -> i32 {
-    // SAFETY: The request takes no pointer.
-    unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) }
+pub fn timer_slack_ns() -> u64 {
+    current_timer_slack().expect("it always succeeds")
 }

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use nix::time::clock_gettime;
-use nix::time::ClockId;
+use rustix::time::clock_gettime;
+use rustix::time::ClockId;
 
 use crate::child::become_user_in_thread;
 use crate::device::Device;
@@ -83,9 +83,8 @@ pub fn run_away<const N: usize>(device: &Device, spinners: [&Spinner; N]) {
 
 /// CPU time of the calling thread.
 pub fn own_time() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
-        .expect("its own clock")
-        .into()
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.try_into().expect("CPU time is not negative")
 }
 
 /// Uses the CPU for some time of the calling thread's own.

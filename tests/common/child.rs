@@ -17,29 +17,34 @@ use std::panic::AssertUnwindSafe;
 use std::process::Command;
 use std::process::Stdio;
 
-use nix::fcntl::OFlag;
-use nix::sys::signal::kill;
-use nix::sys::signal::Signal;
-use nix::sys::wait::WaitStatus;
 use nix::unistd::fork;
-use nix::unistd::pause;
-use nix::unistd::pipe2;
 use nix::unistd::setgroups;
 use nix::unistd::setresgid;
 use nix::unistd::setresuid;
 use nix::unistd::ForkResult;
 use nix::unistd::Gid;
-use nix::unistd::Pid;
 use nix::unistd::Uid;
+use rustix::event::pause;
+use rustix::pipe::pipe_with;
+use rustix::pipe::PipeFlags;
 use rustix::process::pidfd_open;
+use rustix::process::pidfd_send_signal;
+use rustix::process::setrlimit;
+use rustix::process::Pid;
 use rustix::process::PidfdFlags;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+use rustix::process::Signal;
+use rustix::process::WaitStatus;
 use rustix::thread::capabilities;
 use rustix::thread::set_capabilities;
 use rustix::thread::set_keep_capabilities;
 use rustix::thread::set_thread_groups;
 use rustix::thread::set_thread_res_gid;
 use rustix::thread::set_thread_res_uid;
+use rustix::thread::unshare_unsafe;
 use rustix::thread::CapabilitySet;
+use rustix::thread::UnshareFlags;
 
 use crate::deadline::await_child;
 use crate::deadline::await_program;
@@ -57,7 +62,7 @@ const DONE: &[u8] = b"done";
 /// A forked process; it is killed when dropped.
 #[derive(Debug)]
 pub struct Child {
-    pid: Pid,
+    pid: i32,
     alive: bool,
 }
 
@@ -75,13 +80,13 @@ impl Child {
 
     /// Returns the process id.
     pub fn pid(&self) -> i32 {
-        self.pid.as_raw()
+        self.pid
     }
 
     /// Kills the process and leaves it a zombie.
     pub fn kill(&self) {
-        let pidfd = pidfd(self.pid(), 0);
-        kill(self.pid, Signal::SIGKILL).expect("the child has not been waited for");
+        let pidfd = pidfd(self.pid, 0);
+        pidfd_send_signal(&pidfd, Signal::KILL).expect("the child has not been waited for");
         await_readable(&pidfd, "the child to die");
     }
 
@@ -94,13 +99,13 @@ impl Child {
     }
 
     fn spawn(job: impl FnOnce(), then: impl FnOnce()) -> (Self, File) {
-        let (report, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let (report, writer) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
         // SAFETY: Glibc lets the child of a threaded process use the heap, and
         // the child takes no other lock that a thread of the parent may hold.
         match unsafe { fork() }.expect("a process") {
             ForkResult::Parent { child } => {
                 let child = Self {
-                    pid: child,
+                    pid: child.as_raw(),
                     alive: true,
                 };
                 (child, report.into())
@@ -141,7 +146,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         if self.alive {
             // It may be dead already, which is as well.
-            let _ = kill(self.pid, Signal::SIGKILL);
+            let _ = pidfd_send_signal(pidfd(self.pid, 0), Signal::KILL);
             await_child(self.pid);
         }
     }
@@ -153,7 +158,7 @@ pub fn in_child(job: impl FnOnce()) {
     let (child, mut report) = Child::spawn(job, || ());
     child.await_report(&mut report);
     let status = child.wait();
-    assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
+    assert_eq!(status.exit_status(), Some(0), "{status:?}");
 }
 
 /// Runs `job` in a process of its own, which `job` may end. Returns how the process
@@ -246,10 +251,25 @@ pub fn drop_sys_nice() {
     limit_capabilities(|permitted| permitted - CapabilitySet::SYS_NICE);
 }
 
+/// Sets both limits of a resource for the calling process, as root may.
+pub fn set_limit(resource: Resource, limit: u64) {
+    let limit = Rlimit {
+        current: Some(limit),
+        maximum: Some(limit),
+    };
+    setrlimit(resource, limit).expect("root changes its limits");
+}
+
+/// Moves the calling thread to new namespaces.
+pub fn unshare(namespaces: UnshareFlags) {
+    // SAFETY: No table of file descriptors is unshared.
+    unsafe { unshare_unsafe(namespaces) }.expect("a new namespace");
+}
+
 /// Opens a pidfd that names a process or, with `PIDFD_THREAD`, a thread.
 #[track_caller]
 pub fn pidfd(tid: i32, flags: u32) -> OwnedFd {
-    let tid = rustix::process::Pid::from_raw(tid).expect("a thread id is positive");
+    let tid = Pid::from_raw(tid).expect("a thread id is positive");
     pidfd_open(tid, PidfdFlags::from_bits_retain(flags))
         .unwrap_or_else(|error| panic!("pidfd_open({tid}): {error}"))
 }

@@ -18,13 +18,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
-use nix::poll::poll;
-use nix::poll::PollFd;
-use nix::poll::PollFlags;
-use nix::poll::PollTimeout;
-use nix::sys::wait::waitpid;
-use nix::sys::wait::WaitStatus;
-use nix::unistd::Pid;
+use rustix::event::poll;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::process::waitpid;
+use rustix::process::Pid;
+use rustix::process::WaitOptions;
+use rustix::process::WaitStatus;
+use rustix::time::Timespec;
 
 use crate::child::pidfd;
 
@@ -57,10 +58,10 @@ fn comes_true(mut condition: impl FnMut() -> bool) -> bool {
 /// Waits until a descriptor can be read, or is at its end. Returns whether that was
 /// before `deadline`.
 pub(crate) fn is_readable_by(deadline: Instant, fd: &impl AsFd) -> bool {
-    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    let mut fds = [PollFd::new(fd, PollFlags::IN)];
     let left = deadline.saturating_duration_since(Instant::now());
-    let left = PollTimeout::try_from(left).expect("a deadline fits");
-    poll(&mut fds, left).expect("nobody signals") > 0
+    let left = Timespec::try_from(left).expect("a deadline fits");
+    poll(&mut fds, Some(&left)).expect("nobody signals") > 0
 }
 
 /// Waits until a descriptor can be read, or is at its end.
@@ -122,9 +123,14 @@ pub(crate) fn join_on_drop(thread: JoinHandle<()>) {
 
 /// Waits for a child process to end. Returns how it did.
 #[track_caller]
-pub fn await_child(pid: Pid) -> WaitStatus {
-    await_readable(&pidfd(pid.as_raw(), 0), "the child to end");
-    waitpid(pid, None).expect("the child has not been waited for")
+pub fn await_child(pid: i32) -> WaitStatus {
+    await_readable(&pidfd(pid, 0), "the child to end");
+    let ended = waitpid(Pid::from_raw(pid), WaitOptions::empty());
+    let (_, status) = ended
+        .ok()
+        .flatten()
+        .expect("the child has not been waited for");
+    status
 }
 
 /// Waits for a program to end. Returns its status.

@@ -15,7 +15,7 @@ use std::ptr;
 use gosched::raw::Argument;
 use gosched::sched::SchedPolicy;
 use gosched::uapi;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 /// The device's file.
 pub const PATH: &str = gosched::Device::PATH;
@@ -35,10 +35,8 @@ impl From<OwnedFd> for Device {
 
 /// Returns the error number of a refused request.
 pub(crate) fn errno(error: io::Error) -> Errno {
-    match error.raw_os_error() {
-        Some(number) => Errno::from_raw(number),
-        None => panic!("the kernel gives a number for an error: {error}"),
-    }
+    Errno::from_io_error(&error)
+        .unwrap_or_else(|| panic!("the kernel gives a number for an error: {error}"))
 }
 
 /// Scheduling parameters of a thread.

@@ -5,24 +5,24 @@
 use std::mem::forget;
 use std::mem::offset_of;
 use std::mem::replace;
-use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
+use std::ptr;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use gosched::raw::Mapping;
 use gosched::uapi;
-use nix::errno::Errno;
-use nix::sched::sched_yield;
-use nix::sys::mman::madvise;
-use nix::sys::mman::mmap;
-use nix::sys::mman::mmap_anonymous;
-use nix::sys::mman::mremap;
-use nix::sys::mman::MRemapFlags;
-use nix::sys::mman::MapFlags;
-use nix::sys::mman::MmapAdvise;
-use nix::sys::mman::ProtFlags;
+use rustix::io::Errno;
+use rustix::mm::madvise;
+use rustix::mm::mmap;
+use rustix::mm::mmap_anonymous;
+use rustix::mm::mremap_fixed;
+use rustix::mm::Advice;
+use rustix::mm::MapFlags;
+use rustix::mm::MremapFlags;
+use rustix::mm::ProtFlags;
+use rustix::thread::sched_yield;
 
 use crate::device::Device;
 use crate::eventually;
@@ -99,7 +99,7 @@ impl Slot<'_> {
 
 /// Lets the scheduler read the slot of the calling thread.
 pub fn be_scheduled() {
-    sched_yield().expect("it always succeeds");
+    sched_yield();
 }
 
 /// Slots of one open device, mapped; unmapped when dropped.
@@ -118,15 +118,16 @@ impl HintPage {
     pub fn try_new(
         file: &impl AsFd,
         slots: u32,
-        offset: i64,
+        offset: u64,
         access: ProtFlags,
         flags: MapFlags,
     ) -> Result<Self, Errno> {
-        let length = NonZeroUsize::new(slots as usize * SLOT_SIZE).ok_or(Errno::EINVAL)?;
+        let length = slots as usize * SLOT_SIZE;
         // SAFETY: A new mapping is in nobody's way.
-        let start = unsafe { mmap(None, length, access, flags, file, offset) }?;
+        let start = unsafe { mmap(ptr::null_mut(), length, access, flags, file, offset) }?;
+        let start = NonNull::new(start.cast()).expect("the kernel maps nothing at 0");
         // SAFETY: That many slots have just been mapped, for this value alone.
-        Ok(Self(unsafe { Mapping::from_raw(start.cast(), slots) }))
+        Ok(Self(unsafe { Mapping::from_raw(start, slots) }))
     }
 
     /// Returns one of the slots, counted from the first that is mapped here.
@@ -142,21 +143,15 @@ impl HintPage {
     /// it as it is.
     pub fn try_move(&mut self, slots: u32) -> Result<(), Errno> {
         let (from, length) = self.range();
-        let new_length = NonZeroUsize::new(slots as usize * SLOT_SIZE).ok_or(Errno::EINVAL)?;
+        let new_length = slots as usize * SLOT_SIZE;
+        let access = ProtFlags::empty();
         // SAFETY: A new mapping is in nobody's way.
-        let to = unsafe {
-            mmap_anonymous(
-                None,
-                new_length,
-                ProtFlags::PROT_NONE,
-                MapFlags::MAP_PRIVATE,
-            )
-        }?;
-        let flags = MRemapFlags::MREMAP_MAYMOVE | MRemapFlags::MREMAP_FIXED;
+        let to = unsafe { mmap_anonymous(ptr::null_mut(), new_length, access, MapFlags::PRIVATE) }?;
         // SAFETY: No slot is borrowed, and at `to` is the mapping just made.
-        unsafe { mremap(from, length, new_length.get(), flags, Some(to)) }?;
+        unsafe { mremap_fixed(from, length, new_length, MremapFlags::MAYMOVE, to) }?;
+        let start = NonNull::new(to.cast()).expect("the kernel maps nothing at 0");
         // SAFETY: The slots have just been moved there, for this value alone.
-        let moved = unsafe { Mapping::from_raw(to.cast(), slots) };
+        let moved = unsafe { Mapping::from_raw(start, slots) };
         // Nothing is left to unmap there.
         forget(replace(&mut self.0, moved));
         Ok(())
@@ -166,13 +161,13 @@ impl HintPage {
     pub fn keep_from_children(&self) -> Result<(), Errno> {
         let (start, length) = self.range();
         // SAFETY: This process keeps what it has.
-        unsafe { madvise(start, length, MmapAdvise::MADV_DONTFORK) }
+        unsafe { madvise(start, length, Advice::LinuxDontFork) }
     }
 
     /// Returns where the mapping starts, and its length in bytes.
-    pub fn range(&self) -> (NonNull<libc::c_void>, usize) {
+    pub fn range(&self) -> (*mut libc::c_void, usize) {
         let length = self.0.slots() as usize * SLOT_SIZE;
-        (self.0.as_ptr().cast(), length)
+        (self.0.as_ptr().as_ptr().cast(), length)
     }
 }
 

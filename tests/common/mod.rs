@@ -27,9 +27,8 @@ pub mod worker;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
-use nix::sched::sched_setaffinity;
-use nix::sched::CpuSet;
-use nix::unistd::Pid;
+use rustix::thread::sched_setaffinity;
+use rustix::thread::CpuSet;
 
 pub use crate::deadline::eventually;
 pub use crate::deadline::DEADLINE;
@@ -69,7 +68,7 @@ impl Drop for StopOnDrop<'_> {
 /// Ties the calling thread to one CPU.
 pub fn pin(cpu: usize) {
     let mut set = CpuSet::new();
-    set.set(cpu).expect("the CPU number is in range");
-    sched_setaffinity(Pid::from_raw(0), &set)
+    set.set(cpu);
+    sched_setaffinity(None, &set)
         .unwrap_or_else(|error| panic!("cannot run on CPU {cpu}, the tests need two: {error}"));
 }

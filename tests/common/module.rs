@@ -6,11 +6,10 @@ use std::ffi::CStr;
 use std::fs;
 use std::fs::File;
 
-use nix::errno::Errno;
-use nix::kmod::delete_module;
-use nix::kmod::finit_module;
-use nix::kmod::DeleteModuleFlags;
-use nix::kmod::ModuleInitFlags;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::system::delete_module;
+use rustix::system::finit_module;
 
 use crate::eventually;
 
@@ -40,7 +39,7 @@ fn load_with(parameters: &CStr) {
 #[track_caller]
 pub fn try_load_with(parameters: &CStr) -> Result<(), Errno> {
     let file = File::open(FILE).unwrap_or_else(|error| panic!("{FILE}: {error}"));
-    finit_module(&file, parameters, ModuleInitFlags::empty())
+    finit_module(&file, parameters, 0)
 }
 
 /// Unloads the module and leaves the mapping in force for the next one.
@@ -52,7 +51,7 @@ pub fn hand_over() {
 
 /// Unloads the module. Fails with `EWOULDBLOCK` while something uses it.
 pub fn try_unload() -> Result<(), Errno> {
-    delete_module(c"go_sched_class", DeleteModuleFlags::O_NONBLOCK)
+    delete_module(c"go_sched_class", OFlags::NONBLOCK.bits() as i32)
 }
 
 /// Unloads the module where that must succeed. A file that a thread has just
@@ -62,7 +61,7 @@ pub fn unload() {
     let mut result = Ok(());
     eventually("the module can be unloaded", || {
         result = try_unload();
-        result != Err(Errno::EWOULDBLOCK)
+        result != Err(Errno::WOULDBLOCK)
     });
     assert_eq!(result, Ok(()));
 }

@@ -12,9 +12,7 @@ use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::time::clock_gettime;
-use nix::time::ClockId;
-use nix::unistd::gettid;
+use rustix::thread::gettid;
 
 use crate::attr::Attr;
 use crate::deadline::join_on_drop;
@@ -52,7 +50,7 @@ impl Spinner {
                 pin(cpu);
                 setup();
                 sender
-                    .send(gettid().as_raw())
+                    .send(gettid().as_raw_pid())
                     .expect("the test waits for the thread id");
                 loop {
                     match state.load(Ordering::Relaxed) {
@@ -96,12 +94,17 @@ impl Spinner {
     pub fn cpu_time(&self) -> Duration {
         let thread = self.thread().as_pthread_t();
         let mut clock = 0;
-        // SAFETY: The thread has not been joined, and `clock` outlives the call.
-        let error = unsafe { libc::pthread_getcpuclockid(thread, &raw mut clock) };
-        assert_eq!(error, 0, "the CPU clock of a living thread");
-        clock_gettime(ClockId::from_raw(clock))
-            .expect("the CPU clock of a living thread")
-            .into()
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: The thread has not been joined, and what is written outlives the calls.
+        let is_read = unsafe {
+            libc::pthread_getcpuclockid(thread, &raw mut clock) == 0
+                && libc::clock_gettime(clock, &raw mut time) == 0
+        };
+        assert!(is_read, "the CPU clock of a living thread");
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
     }
 
     fn enter(&self, state: u8) {

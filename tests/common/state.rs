@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 use crate::attr::getpriority;
 use crate::attr::Attr;

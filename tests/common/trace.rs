@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering;
 use gosched::trace::Entry;
 use gosched::trace::Event;
 use gosched::trace::EventKind;
-use nix::mount::mount;
-use nix::mount::MsFlags;
+use rustix::mount::mount;
+use rustix::mount::MountFlags;
 
 /// Where it is.
 pub const TRACEFS: &str = "/sys/kernel/tracing";
@@ -100,14 +100,8 @@ pub fn mount_tracefs() {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
             panic!("{TRACEFS}: {error}: is the kernel built with CONFIG_FTRACE?")
         }
-        _ => mount(
-            Some("tracefs"),
-            TRACEFS,
-            Some("tracefs"),
-            MsFlags::empty(),
-            None::<&str>,
-        )
-        .unwrap_or_else(|error| panic!("mounting {TRACEFS}: {error}")),
+        _ => mount("tracefs", TRACEFS, "tracefs", MountFlags::empty(), None)
+            .unwrap_or_else(|error| panic!("mounting {TRACEFS}: {error}")),
     }
 }
 

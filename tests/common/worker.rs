@@ -11,7 +11,7 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::thread::JoinHandle;
 
-use nix::unistd::gettid;
+use rustix::thread::gettid;
 
 use crate::deadline::join_on_drop;
 use crate::deadline::TEST_DEADLINE;
@@ -37,7 +37,7 @@ impl Worker {
             jobs: Some(jobs),
             thread: Some(thread),
         };
-        worker.tid = worker.run(|| gettid().as_raw());
+        worker.tid = worker.run(|| gettid().as_raw_pid());
         worker
     }
 

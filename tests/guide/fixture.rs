@@ -36,9 +36,9 @@ use common::hint::HintPage;
 use common::module;
 use common::DEADLINE;
 use libtest_mimic::Failed;
-use nix::sys::signal::killpg;
-use nix::sys::signal::Signal;
-use nix::unistd::Pid;
+use rustix::process::kill_process_group;
+use rustix::process::Pid;
+use rustix::process::Signal;
 use snapbox::IntoData;
 
 use crate::pages::steps;
@@ -255,8 +255,8 @@ impl Shell {
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        let group = Pid::from_raw(self.process.id() as i32);
-        killpg(group, Signal::SIGKILL).expect("the shell has not been waited for");
+        let group = Pid::from_child(&self.process);
+        kill_process_group(group, Signal::KILL).expect("the shell has not been waited for");
         await_program(&mut self.process);
     }
 }

@@ -22,7 +22,7 @@ use gosched::uapi::GO_SCHED_BIND;
 use gosched::uapi::GO_SCHED_BIND_SIZE_VER0;
 use gosched::uapi::GO_SCHED_HINT_MAX_SIZE;
 use gosched::uapi::GO_SCHED_SLOT_SIZE;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 /// Slots that one open device can have.
 const SLOTS: u32 = GO_SCHED_HINT_MAX_SIZE / GO_SCHED_SLOT_SIZE;
@@ -149,7 +149,7 @@ fn a_slot_that_is_taken_is_ebusy() {
     assert_unchanged(&device, one.tid(), || {
         let device = Arc::clone(&device);
         Worker::spawn().run(move || {
-            assert_refused(&device, SELF, Errno::EBUSY, || device.try_bind(0));
+            assert_refused(&device, SELF, Errno::BUSY, || device.try_bind(0));
         });
     });
     assert_eq!((one.slot().wanted(), one.slot().applied()), (10, 10));
@@ -162,11 +162,11 @@ fn a_thread_that_is_bound_is_ebusy() {
         device.bind(0);
         page.slot(0).take(10, 10);
         for slot in [0, 1] {
-            assert_refused(device, SELF, Errno::EBUSY, || device.try_bind(slot));
+            assert_refused(device, SELF, Errno::BUSY, || device.try_bind(slot));
         }
         let second = Device::open();
         let _page = HintPage::new(&second, 1);
-        assert_refused(device, SELF, Errno::EBUSY, || second.try_bind(0));
+        assert_refused(device, SELF, Errno::BUSY, || second.try_bind(0));
         page.slot(0).take(11, 11);
     });
 }
@@ -175,7 +175,7 @@ fn a_thread_that_is_bound_is_ebusy() {
 fn a_deadline_thread_is_ebusy() {
     with_page(|device, page| {
         Attr::deadline().apply(SELF);
-        assert_refused(device, SELF, Errno::EBUSY, || device.try_bind(0));
+        assert_refused(device, SELF, Errno::BUSY, || device.try_bind(0));
         Attr::normal(0).apply(SELF);
         device.bind(0);
         page.slot(0).take(10, 10);
@@ -204,9 +204,9 @@ fn a_slot_that_nobody_has_mapped_can_be_bound() {
 fn the_first_slot_behind_the_last_is_einval() {
     with_page(|device, _| {
         for slot in [SLOTS, SLOTS + 1] {
-            assert_refused(device, SELF, Errno::EINVAL, || device.try_bind(slot));
+            assert_refused(device, SELF, Errno::INVAL, || device.try_bind(slot));
             let unmapped = Device::open();
-            assert_refused(device, SELF, Errno::EINVAL, || unmapped.try_bind(slot));
+            assert_refused(device, SELF, Errno::INVAL, || unmapped.try_bind(slot));
         }
     });
 }
@@ -217,10 +217,10 @@ fn a_slot_far_beyond_the_last_is_einval() {
         for bit in SLOTS.ilog2()..u32::BITS {
             // Its offset in bytes may be that of a mapped slot, in 32 bits.
             for slot in [1 << bit, (1 << bit) + 1] {
-                assert_refused(device, SELF, Errno::EINVAL, || device.try_bind(slot));
+                assert_refused(device, SELF, Errno::INVAL, || device.try_bind(slot));
             }
         }
-        assert_refused(device, SELF, Errno::EINVAL, || device.try_bind(u32::MAX));
+        assert_refused(device, SELF, Errno::INVAL, || device.try_bind(u32::MAX));
     });
 }
 
@@ -239,7 +239,7 @@ fn an_unknown_flag_is_einval() {
     with_page(|device, _| {
         for bit in 0..u32::BITS {
             let mut words = words(GO_SCHED_BIND_SIZE_VER0, 1 << bit);
-            assert_refused(device, SELF, Errno::EINVAL, || {
+            assert_refused(device, SELF, Errno::INVAL, || {
                 device.request_on(GO_SCHED_BIND, &mut words)
             });
         }
@@ -254,7 +254,7 @@ fn the_structure_grows_by_the_rule_of_all() {
         assert!(size_of::<go_sched_bind>() >= 12);
 
         for size in [0, 4, ver0 - 4, ver0 - 1] {
-            assert_refused(device, SELF, Errno::EINVAL, || {
+            assert_refused(device, SELF, Errno::INVAL, || {
                 device.request_on(GO_SCHED_BIND, &mut words(size, 0))
             });
         }
@@ -266,11 +266,11 @@ fn the_structure_grows_by_the_rule_of_all() {
         for (size, odd) in [(ver0 + 4, ver0), (4096, 4092)] {
             let mut words = words(size, 0);
             words[odd as usize / 4] = 1;
-            assert_refused(device, SELF, Errno::E2BIG, || {
+            assert_refused(device, SELF, Errno::TOOBIG, || {
                 device.request_on(GO_SCHED_BIND, &mut words)
             });
         }
-        assert_refused(device, SELF, Errno::E2BIG, || {
+        assert_refused(device, SELF, Errno::TOOBIG, || {
             device.request_on(GO_SCHED_BIND, &mut words(4097, 0))
         });
     });
@@ -280,7 +280,7 @@ fn the_structure_grows_by_the_rule_of_all() {
 fn a_pointer_to_nowhere_is_efault() {
     with_page(|device, _| {
         for address in [0, 0x7fff_ffff_f000, 0xffff_8880_0000_0000] {
-            assert_refused(device, SELF, Errno::EFAULT, || {
+            assert_refused(device, SELF, Errno::FAULT, || {
                 // SAFETY: No memory of this process is there.
                 unsafe { device.request(GO_SCHED_BIND, address) }
             });

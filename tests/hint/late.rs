@@ -23,8 +23,8 @@ use common::pin;
 use common::CONTESTED_CPU;
 use common::USER;
 use common::WATCHER_CPU;
-use nix::sched::sched_getaffinity;
-use nix::unistd::Pid;
+use rustix::process::Pid;
+use rustix::thread::sched_getaffinity;
 
 /// The hints of a thread, one after the other.
 const OLD: u8 = 16;

@@ -33,10 +33,10 @@ use common::state::assert_unchanged;
 use common::state::State;
 use common::worker::in_thread;
 use common::worker::Worker;
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::unistd::execv;
-use nix::unistd::pipe2;
+use rustix::io::Errno;
+use rustix::pipe::pipe_with;
+use rustix::pipe::PipeFlags;
 
 /// A device with two slots, to be shared with threads and processes.
 fn shared_page() -> (Arc<Device>, Arc<HintPage>) {
@@ -78,7 +78,7 @@ fn a_slot_is_free_when_its_process_was_killed() {
         device.bind(0);
         page.slot(0).take(10, 10);
     });
-    assert_eq!(device.try_bind(0), Err(Errno::EBUSY));
+    assert_eq!(device.try_bind(0), Err(Errno::BUSY));
     assert_eq!(page.slot(0).applied(), 10);
     // And not only when it has been waited for.
     child.kill();
@@ -182,8 +182,8 @@ fn exec_ends_the_binding_and_the_hint() {
 #[test]
 fn exec_by_another_thread_ends_the_binding_of_each() {
     let (device, page) = shared_page();
-    let (stdin, to_program) = pipe2(OFlag::O_CLOEXEC).unwrap();
-    let (from_program, stdout) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let (stdin, to_program) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let (from_program, stdout) = pipe_with(PipeFlags::CLOEXEC).unwrap();
     let child = Child::sleeping(|| {
         device.bind(0);
         page.slot(0).take(10, 10);
@@ -214,7 +214,10 @@ fn an_exec_that_fails_ends_nothing() {
         device.bind(0);
         page.slot(0).take(10, 10);
         assert_unchanged(&device, SELF, || {
-            assert_eq!(execv(c"/nowhere", &[c"nowhere"]), Err(Errno::ENOENT));
+            assert_eq!(
+                execv(c"/nowhere", &[c"nowhere"]),
+                Err(nix::errno::Errno::ENOENT)
+            );
         });
         page.slot(0).take(20, 20);
     });
@@ -249,7 +252,7 @@ fn a_process_can_be_bound_to_a_slot_of_its_parents_file() {
     let hinted = HintedWorker::spawn(&device, &page, 0);
     hinted.take(10, 10);
     in_child(|| {
-        assert_eq!(device.try_bind(0), Err(Errno::EBUSY));
+        assert_eq!(device.try_bind(0), Err(Errno::BUSY));
         device.bind(1);
         assert_unchanged(&device, hinted.tid(), || page.slot(1).take(21, 21));
         assert_eq!(device.prio(SELF), Some(21));
@@ -266,10 +269,10 @@ fn the_module_stays_while_a_page_is_mapped() {
     let _reloaded = Reloaded;
     let device = Device::open();
     let page = HintPage::new(&device, 1);
-    assert_eq!(try_unload(), Err(Errno::EWOULDBLOCK));
+    assert_eq!(try_unload(), Err(Errno::WOULDBLOCK));
     drop(device);
     for _ in 0..20 {
-        assert_eq!(try_unload(), Err(Errno::EWOULDBLOCK));
+        assert_eq!(try_unload(), Err(Errno::WOULDBLOCK));
     }
     page.slot(0).store(1);
     assert_eq!(page.slot(0).wanted(), 1);
@@ -351,7 +354,7 @@ fn hundreds_of_bindings_come_and_go() {
                             let mut result = Ok(());
                             eventually("the slot is free", || {
                                 result = device.try_bind(slot);
-                                result != Err(Errno::EBUSY)
+                                result != Err(Errno::BUSY)
                             });
                             assert_eq!(result, Ok(()));
                             page.slot(slot).take(prio, prio);

@@ -15,25 +15,31 @@ use common::hint::SLOTS_PER_PAGE;
 use common::worker::Worker;
 use gosched::uapi::GO_SCHED_HINT_MAX_SIZE;
 use gosched::uapi::GO_SCHED_SLOT_SIZE;
-use nix::errno::Errno;
-use nix::sys::mman::madvise;
-use nix::sys::mman::mprotect;
-use nix::sys::mman::msync;
-use nix::sys::mman::MapFlags;
-use nix::sys::mman::MmapAdvise;
-use nix::sys::mman::MsFlags;
-use nix::sys::mman::ProtFlags;
+use rustix::io::Errno;
+use rustix::mm::madvise;
+use rustix::mm::mprotect;
+use rustix::mm::msync;
+use rustix::mm::Advice;
+use rustix::mm::MapFlags;
+use rustix::mm::MprotectFlags;
+use rustix::mm::MsyncFlags;
+use rustix::mm::ProtFlags;
 
 /// Slots that one open device can have.
 const SLOTS: u32 = GO_SCHED_HINT_MAX_SIZE / GO_SCHED_SLOT_SIZE;
 
-const READ: ProtFlags = ProtFlags::PROT_READ;
-const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
+const READ: ProtFlags = ProtFlags::READ;
+const READ_WRITE: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
 
 /// Maps `slots` from slot `first` on, shared, to be read and written.
 fn try_map(device: &Device, first: u32, slots: u32) -> Result<HintPage, Errno> {
-    let offset = i64::from(first * GO_SCHED_SLOT_SIZE);
-    HintPage::try_new(device, slots, offset, READ_WRITE, MapFlags::MAP_SHARED)
+    let offset = u64::from(first * GO_SCHED_SLOT_SIZE);
+    HintPage::try_new(device, slots, offset, READ_WRITE, MapFlags::SHARED)
+}
+
+/// Returns the same access for `mprotect(2)`.
+fn changed_to(access: ProtFlags) -> MprotectFlags {
+    MprotectFlags::from_bits_retain(access.bits())
 }
 
 #[track_caller]
@@ -52,37 +58,37 @@ fn bound_page() -> (Arc<Device>, Arc<HintPage>, HintedWorker) {
 #[test]
 fn a_private_mapping_is_einval() {
     let device = Device::open();
-    for access in [READ, READ_WRITE, ProtFlags::PROT_NONE] {
-        let private = HintPage::try_new(&device, 1, 0, access, MapFlags::MAP_PRIVATE);
-        assert_refused(Errno::EINVAL, private);
+    for access in [READ, READ_WRITE, ProtFlags::empty()] {
+        let private = HintPage::try_new(&device, 1, 0, access, MapFlags::PRIVATE);
+        assert_refused(Errno::INVAL, private);
     }
 }
 
 #[test]
 fn an_executable_mapping_is_refused() {
     let device = Device::open();
-    let access = READ_WRITE | ProtFlags::PROT_EXEC;
-    let executable = HintPage::try_new(&device, 1, 0, access, MapFlags::MAP_SHARED);
+    let access = READ_WRITE | ProtFlags::EXEC;
+    let executable = HintPage::try_new(&device, 1, 0, access, MapFlags::SHARED);
     assert!(executable.is_err());
 
     let page = HintPage::new(&device, 1);
     let (start, length) = page.range();
     // SAFETY: The mapping stays as readable and writable as it was.
-    let result = unsafe { mprotect(start, length, access) };
-    assert_eq!(result, Err(Errno::EACCES));
+    let result = unsafe { mprotect(start, length, changed_to(access)) };
+    assert_eq!(result, Err(Errno::ACCESS));
 }
 
 #[test]
 fn a_file_open_for_reading_cannot_be_mapped_for_writing() {
     let device = File::open(PATH).unwrap();
-    let writable = HintPage::try_new(&device, 1, 0, READ_WRITE, MapFlags::MAP_SHARED);
-    assert_refused(Errno::EACCES, writable);
+    let writable = HintPage::try_new(&device, 1, 0, READ_WRITE, MapFlags::SHARED);
+    assert_refused(Errno::ACCESS, writable);
 
-    let page = HintPage::try_new(&device, 1, 0, READ, MapFlags::MAP_SHARED).unwrap();
+    let page = HintPage::try_new(&device, 1, 0, READ, MapFlags::SHARED).unwrap();
     let (start, length) = page.range();
     // SAFETY: The mapping becomes more than it was, or stays.
-    let result = unsafe { mprotect(start, length, READ_WRITE) };
-    assert_eq!(result, Err(Errno::EACCES));
+    let result = unsafe { mprotect(start, length, changed_to(READ_WRITE)) };
+    assert_eq!(result, Err(Errno::ACCESS));
     page.slot(0).applied();
 }
 
@@ -101,11 +107,11 @@ fn one_mebibyte_can_be_mapped_and_no_more() {
         (SLOTS_PER_PAGE, SLOTS),
         (0, 2 * SLOTS),
     ] {
-        assert_refused(Errno::EINVAL, try_map(&device, first, slots));
+        assert_refused(Errno::INVAL, try_map(&device, first, slots));
     }
     // So far out that the sum of offset and length is small again.
-    let offset = i64::MAX - (PAGE_SIZE as i64 - 1);
-    let far = HintPage::try_new(&device, 1, offset, READ_WRITE, MapFlags::MAP_SHARED);
+    let offset = i64::MAX as u64 - (PAGE_SIZE as u64 - 1);
+    let far = HintPage::try_new(&device, 1, offset, READ_WRITE, MapFlags::SHARED);
     assert!(far.is_err());
 }
 
@@ -193,10 +199,10 @@ fn a_mapping_without_access_changes_nothing_for_the_kernel() {
     let (start, length) = page.range();
     let protect = |access| {
         // SAFETY: Nobody uses the slot while it is out of reach.
-        unsafe { mprotect(start, length, access) }.unwrap();
+        unsafe { mprotect(start, length, changed_to(access)) }.unwrap();
     };
     hinted.take(10, 10);
-    protect(ProtFlags::PROT_NONE);
+    protect(ProtFlags::empty());
     hinted.device().set(hinted.tid(), 20);
     hinted.worker().run(|| ());
     protect(READ);
@@ -231,7 +237,7 @@ fn a_mapping_cannot_grow() {
     let device = Device::open();
     let mut page = HintPage::new(&device, SLOTS_PER_PAGE);
     let larger = page.try_move(2 * SLOTS_PER_PAGE);
-    assert_eq!(larger, Err(Errno::EFAULT));
+    assert_eq!(larger, Err(Errno::FAULT));
     page.slot(0).store(1);
 }
 
@@ -241,7 +247,7 @@ fn a_mapping_can_be_dropped_from_memory_and_read_again() {
     hinted.take(10, 10);
     let (start, length) = page.range();
     // SAFETY: The next access finds the kernel's page again.
-    unsafe { madvise(start, length, MmapAdvise::MADV_DONTNEED) }.unwrap();
+    unsafe { madvise(start, length, Advice::LinuxDontNeed) }.unwrap();
     assert_eq!((page.slot(0).wanted(), page.slot(0).applied()), (10, 10));
     hinted.take(20, 20);
 }
@@ -251,8 +257,8 @@ fn a_mapping_cannot_be_wiped_on_fork() {
     let (_, page, hinted) = bound_page();
     let (start, length) = page.range();
     // SAFETY: This process keeps what it has in any case.
-    let result = unsafe { madvise(start, length, MmapAdvise::MADV_WIPEONFORK) };
-    assert_eq!(result, Err(Errno::EINVAL));
+    let result = unsafe { madvise(start, length, Advice::LinuxWipeOnFork) };
+    assert_eq!(result, Err(Errno::INVAL));
     in_child(|| page.slot(0).store(10));
     hinted.take(10, 10);
 }
@@ -263,8 +269,8 @@ fn a_mapping_need_not_be_inherited() {
     let (start, length) = page.range();
     let is_mapped = || {
         // SAFETY: The call reads and writes nothing of this process.
-        let result = unsafe { msync(start, length, MsFlags::MS_ASYNC) };
-        result != Err(Errno::ENOMEM)
+        let result = unsafe { msync(start, length, MsyncFlags::ASYNC) };
+        result != Err(Errno::NOMEM)
     };
     in_child(|| assert!(is_mapped()));
     page.keep_from_children().unwrap();

@@ -10,6 +10,7 @@ use common::cgroup::Cgroup;
 use common::child::become_user;
 use common::child::end_of_child;
 use common::child::in_child;
+use common::child::set_limit;
 use common::child::Child;
 use common::device::Device;
 use common::device::PublicDevice;
@@ -23,11 +24,8 @@ use common::worker::Worker;
 use common::OTHER_USER;
 use common::USER;
 use gosched::uapi::GO_SCHED_HINT_MAX_SIZE;
-use nix::errno::Errno;
-use nix::sys::resource::setrlimit;
-use nix::sys::resource::Resource;
-use nix::sys::signal::Signal;
-use nix::sys::wait::WaitStatus;
+use rustix::io::Errno;
+use rustix::process::Resource;
 
 /// Pages that one open device can have.
 const PAGES: u32 = GO_SCHED_HINT_MAX_SIZE / PAGE_SIZE as u32;
@@ -44,7 +42,7 @@ const FILES: usize = 300;
 /// Makes the calling process a user's, with a limit of locked pages.
 fn become_user_with_limit(uid: u32, pages: u32) {
     let bytes = u64::from(pages) * PAGE_SIZE as u64;
-    setrlimit(Resource::RLIMIT_MEMLOCK, bytes, bytes).expect("root lowers a limit");
+    set_limit(Resource::Memlock, bytes);
     become_user(uid);
 }
 
@@ -78,7 +76,7 @@ fn assert_room_for(device: &Device, count: u32) {
         assert_eq!(try_make(device, page), Ok(()), "page {page} of {count}");
     }
     let bind = || device.try_bind(count * SLOTS_PER_PAGE);
-    assert_refused(device, SELF, Errno::ENOMEM, bind);
+    assert_refused(device, SELF, Errno::NOMEM, bind);
 }
 
 /// Waits until `count` pages can be allocated, and checks that one more is refused.
@@ -115,11 +113,11 @@ fn to_bind_beyond_the_limit_is_enomem() {
         }
         for page in [LIMIT, PAGES - 1] {
             let bind = || device.try_bind(page * SLOTS_PER_PAGE);
-            assert_refused(&device, SELF, Errno::ENOMEM, bind);
+            assert_refused(&device, SELF, Errno::NOMEM, bind);
         }
         // Other files are no way out.
         let other = Device::open();
-        assert_refused(&device, SELF, Errno::ENOMEM, || other.try_bind(0));
+        assert_refused(&device, SELF, Errno::NOMEM, || other.try_bind(0));
     });
 }
 
@@ -131,14 +129,13 @@ fn to_touch_beyond_the_limit_is_a_bus_error() {
         touch(&all, 0..LIMIT);
         for page in [LIMIT, PAGES - 1] {
             let end = end_of_child(|| touch(&all, page..=page));
-            let killed = matches!(end, WaitStatus::Signaled(_, Signal::SIGBUS, _));
-            assert!(killed, "{end:?}");
+            assert_eq!(end.terminating_signal(), Some(libc::SIGBUS), "{end:?}");
         }
         // What was there is there still, in a new process as well.
         in_child(|| touch(&all, 0..LIMIT));
         touch(&all, 0..LIMIT);
         let bind = || device.try_bind(LIMIT * SLOTS_PER_PAGE);
-        assert_refused(&device, SELF, Errno::ENOMEM, bind);
+        assert_refused(&device, SELF, Errno::NOMEM, bind);
         device.bind(0);
         all.slot(0).take(10, 10);
     });
@@ -151,17 +148,16 @@ fn a_limit_of_0_allows_none() {
         become_user_with_limit(USER, 0);
         let device = Device::open();
         let all = HintPage::new(&device, SLOTS);
-        assert_refused(&device, SELF, Errno::ENOMEM, || device.try_bind(0));
+        assert_refused(&device, SELF, Errno::NOMEM, || device.try_bind(0));
         let end = end_of_child(|| touch(&all, 0..1));
-        let killed = matches!(end, WaitStatus::Signaled(_, Signal::SIGBUS, _));
-        assert!(killed, "{end:?}");
+        assert_eq!(end.terminating_signal(), Some(libc::SIGBUS), "{end:?}");
     });
 }
 
 #[test]
 fn who_may_lock_memory_has_no_limit() {
     in_child(|| {
-        setrlimit(Resource::RLIMIT_MEMLOCK, 0, 0).unwrap();
+        set_limit(Resource::Memlock, 0);
         let device = Device::open();
         let all = HintPage::new(&device, SLOTS);
         touch(&all, 0..PAGES);
@@ -200,7 +196,7 @@ fn a_page_lasts_as_long_as_its_file_its_mappings_and_who_is_bound_to_it() {
         let all = HintPage::new(&device, SLOTS);
         touch(&all, 0..LIMIT);
         let other = Device::open();
-        let is_full = || assert_refused(&other, SELF, Errno::ENOMEM, || other.try_bind(0));
+        let is_full = || assert_refused(&other, SELF, Errno::NOMEM, || other.try_bind(0));
         is_full();
         drop(device);
         is_full();
@@ -213,7 +209,7 @@ fn a_page_lasts_as_long_as_its_file_its_mappings_and_who_is_bound_to_it() {
         let all = HintPage::new(&device, SLOTS);
         drop(all);
         let bind = || device.try_bind(LIMIT * SLOTS_PER_PAGE);
-        assert_refused(&device, SELF, Errno::ENOMEM, bind);
+        assert_refused(&device, SELF, Errno::NOMEM, bind);
     });
 }
 

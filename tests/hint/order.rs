@@ -32,10 +32,10 @@ use common::worker::Worker;
 use common::CONTESTED_CPU;
 use common::DEADLINE;
 use common::WATCHER_CPU;
-use nix::time::clock_gettime;
-use nix::time::clock_nanosleep;
-use nix::time::ClockId;
-use nix::time::ClockNanosleepFlags;
+use rustix::thread::clock_nanosleep_absolute;
+use rustix::time::clock_gettime;
+use rustix::time::ClockId;
+use rustix::time::Timespec;
 
 /// The level of an ordinary thread.
 const ORDINARY: u32 = 32;
@@ -353,10 +353,8 @@ fn a_competitor_that_wakes_need_not_wait_for_the_tick() {
     const SLEEP_NS: u64 = 3_300_000;
 
     fn now_ns() -> u64 {
-        let now: Duration = clock_gettime(ClockId::CLOCK_MONOTONIC)
-            .expect("the clock is there")
-            .into();
-        now.as_nanos() as u64
+        let now = Duration::try_from(clock_gettime(ClockId::Monotonic));
+        now.expect("after boot").as_nanos() as u64
     }
 
     watch(|| {
@@ -387,9 +385,8 @@ fn a_competitor_that_wakes_need_not_wait_for_the_tick() {
             for (round, wakeup) in (1..).zip(wakeups.iter()) {
                 let at = now_ns() + SLEEP_NS;
                 wakeup.store(at, Ordering::SeqCst);
-                let at = Duration::from_nanos(at).into();
-                let absolute = ClockNanosleepFlags::TIMER_ABSTIME;
-                clock_nanosleep(ClockId::CLOCK_MONOTONIC, absolute, &at).expect("nobody signals");
+                let at = Timespec::try_from(Duration::from_nanos(at)).expect("soon");
+                clock_nanosleep_absolute(ClockId::Monotonic, &at).expect("nobody signals");
                 awake.reach(round);
             }
         });

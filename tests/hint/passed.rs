@@ -5,9 +5,8 @@
 
 use std::io::IoSlice;
 use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
-use std::os::fd::AsRawFd;
-use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
 
 use common::child::become_user;
@@ -21,49 +20,50 @@ use common::state::assert_refused;
 use common::state::assert_unchanged;
 use common::worker::in_thread;
 use common::USER;
-use nix::cmsg_space;
-use nix::errno::Errno;
-use nix::sys::socket::recvmsg;
-use nix::sys::socket::sendmsg;
-use nix::sys::socket::socketpair;
-use nix::sys::socket::AddressFamily;
-use nix::sys::socket::ControlMessage;
-use nix::sys::socket::ControlMessageOwned;
-use nix::sys::socket::MsgFlags;
-use nix::sys::socket::SockFlag;
-use nix::sys::socket::SockType;
-use nix::unistd::gettid;
+use rustix::io::Errno;
+use rustix::net::recvmsg;
+use rustix::net::sendmsg;
+use rustix::net::socketpair;
+use rustix::net::AddressFamily;
+use rustix::net::RecvAncillaryBuffer;
+use rustix::net::RecvAncillaryMessage;
+use rustix::net::RecvFlags;
+use rustix::net::SendAncillaryBuffer;
+use rustix::net::SendAncillaryMessage;
+use rustix::net::SendFlags;
+use rustix::net::SocketFlags;
+use rustix::net::SocketType;
+use rustix::thread::gettid;
 
 fn socket_pair() -> (OwnedFd, OwnedFd) {
-    let flags = SockFlag::SOCK_CLOEXEC;
-    socketpair(AddressFamily::Unix, SockType::Datagram, None, flags).expect("sockets")
+    let flags = SocketFlags::CLOEXEC;
+    socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None).expect("sockets")
 }
 
 fn pass(socket: &OwnedFd, device: &Device) {
-    let fds = [device.as_fd().as_raw_fd()];
-    let rights = [ControlMessage::ScmRights(&fds)];
+    let fds = [device.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut rights = SendAncillaryBuffer::new(&mut space);
+    assert!(rights.push(SendAncillaryMessage::ScmRights(&fds)));
     let data = [IoSlice::new(b".")];
-    sendmsg::<()>(socket.as_raw_fd(), &data, &rights, MsgFlags::empty(), None)
-        .expect("the other end is open");
+    sendmsg(socket, &data, &mut rights, SendFlags::empty()).expect("the other end is open");
 }
 
 fn receive(socket: &OwnedFd) -> Device {
-    let (mut byte, mut space) = ([0], cmsg_space!(i32));
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut rights = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
     let mut data = [IoSliceMut::new(&mut byte)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message =
-        recvmsg::<()>(socket.as_raw_fd(), &mut data, Some(&mut space), flags).expect("a message");
-    let rights = message.cmsgs().expect("it fits").next();
-    let Some(ControlMessageOwned::ScmRights(fds)) = rights else {
+    recvmsg(socket, &mut data, &mut rights, RecvFlags::CMSG_CLOEXEC).expect("a message");
+    let Some(RecvAncillaryMessage::ScmRights(mut fds)) = rights.drain().next() else {
         panic!("no file descriptor came with the message");
     };
-    // SAFETY: recvmsg(2) has made the descriptor, for nobody else.
-    Device::from(unsafe { OwnedFd::from_raw_fd(fds[0]) })
+    Device::from(fds.next().expect("there is one"))
 }
 
 #[test]
 fn a_passed_device_carries_no_privilege() {
-    let root = gettid().as_raw();
+    let root = gettid().as_raw_pid();
     let (ours, theirs) = socket_pair();
     let device = Device::open();
     pass(&ours, &device);
@@ -72,9 +72,9 @@ fn a_passed_device_carries_no_privilege() {
         become_user(USER);
         let device = receive(&theirs);
         device.set(SELF, 32);
-        assert_refused(&device, SELF, Errno::EPERM, || device.try_set(SELF, 33, 0));
+        assert_refused(&device, SELF, Errno::PERM, || device.try_set(SELF, 33, 0));
         assert_unchanged(&device, root, || {
-            assert_eq!(device.try_set(root, 20, 0), Err(Errno::EPERM));
+            assert_eq!(device.try_set(root, 20, 0), Err(Errno::PERM));
         });
 
         let page = HintPage::new(&device, 1);
@@ -99,7 +99,7 @@ fn slots_of_a_passed_device_are_shared() {
     });
     assert_eq!((page.slot(0).wanted(), page.slot(0).applied()), (10, 10));
     in_thread(move || {
-        assert_eq!(device.try_bind(0), Err(Errno::EBUSY));
+        assert_eq!(device.try_bind(0), Err(Errno::BUSY));
         device.bind(1);
         page.slot(1).take(20, 20);
         assert_eq!(page.slot(0).applied(), 10);

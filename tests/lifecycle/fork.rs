@@ -27,10 +27,10 @@ use common::StopOnDrop;
 use common::SAMPLE;
 use go_sched_policy::TABLE;
 use gosched::uapi::GO_SCHED_INHERIT;
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::unistd::gettid;
-use nix::unistd::pipe2;
+use rustix::io::Errno;
+use rustix::pipe::pipe_with;
+use rustix::pipe::PipeFlags;
+use rustix::thread::gettid;
 
 use crate::inherit::child_of_caller;
 use crate::inherit::start_of;
@@ -65,7 +65,7 @@ fn with_inherit_the_childrens_children_start_at_the_priority_too() {
             let device = Device::open();
             for prio in SAMPLE {
                 device.set_inherited(SELF, prio);
-                let expected = start_of(gettid().as_raw(), None);
+                let expected = start_of(gettid().as_raw_pid(), None);
                 in_child(|| {
                     in_thread(move || assert_eq!(child_of_caller(creation, None), expected));
                 });
@@ -117,8 +117,8 @@ fn a_priority_survives_exec_with_and_without_inherit() {
 #[test]
 fn the_thread_that_calls_exec_brings_its_own_priority() {
     let device = Device::open();
-    let (stdin, to_program) = pipe2(OFlag::O_CLOEXEC).unwrap();
-    let (from_program, stdout) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let (stdin, to_program) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let (from_program, stdout) = pipe_with(PipeFlags::CLOEXEC).unwrap();
     let child = Child::sleeping(|| {
         Device::open().set(SELF, 50);
         thread::spawn(move || {
@@ -198,7 +198,7 @@ fn a_thread_may_end_while_it_is_being_changed() {
             for prio in SAMPLE {
                 match device.try_set(tid, prio, 0) {
                     Ok(()) => (),
-                    Err(Errno::ESRCH) => ended += 1,
+                    Err(Errno::SRCH) => ended += 1,
                     Err(error) => panic!("SET of {tid}: {error}"),
                 }
             }
@@ -207,7 +207,7 @@ fn a_thread_may_end_while_it_is_being_changed() {
     });
     for _ in 0..THREADS {
         let sender = sender.clone();
-        in_thread(move || sender.send(gettid().as_raw()).unwrap());
+        in_thread(move || sender.send(gettid().as_raw_pid()).unwrap());
     }
     drop(sender);
     assert!(join(changer) > 0, "no thread ended meanwhile");

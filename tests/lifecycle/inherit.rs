@@ -29,12 +29,12 @@ use common::worker::in_thread;
 use common::worker::Worker;
 use common::USER;
 use go_sched_policy::TABLE;
-use nix::errno::Errno;
 use nix::sched::clone;
 use nix::sched::CloneFlags;
-use nix::sys::prctl::set_timerslack;
-use nix::sys::wait::WaitStatus;
-use nix::unistd::gettid;
+use rustix::io::Errno;
+use rustix::thread::gettid;
+use rustix::thread::set_current_timer_slack;
+use std::num::NonZero;
 
 /// A thread's scheduling, and its timer slack in nanoseconds.
 pub(crate) type Start = (State, u64);
@@ -88,7 +88,7 @@ fn bases() -> [Attr; 6] {
 fn prepare(base: Attr) {
     base.apply(SELF);
     Attr::utilization_only(100, 900).apply(SELF);
-    set_timerslack(70_000).expect("the slack is not 0");
+    set_current_timer_slack(NonZero::new(70_000)).expect("it always succeeds");
 }
 
 /// Returns the state of a new child, after giving it `prio` if there is one.
@@ -108,7 +108,7 @@ pub(crate) fn child_of_caller(creation: Creation, prio: Option<u32>) -> Start {
     match creation {
         Creation::Thread => start_of(Worker::spawn().tid(), prio),
         Creation::Fork => start_of(Child::sleeping(|| ()).pid(), prio),
-        Creation::Vfork => in_vfork(|| start_of(gettid().as_raw(), prio)),
+        Creation::Vfork => in_vfork(|| start_of(gettid().as_raw_pid(), prio)),
         Creation::Exec => with_program(&mut Command::new("cat"), |pid| start_of(pid, prio)),
         Creation::SetuidExec => with_program(&mut setuid_program(), |pid| start_of(pid, prio)),
     }
@@ -127,8 +127,8 @@ fn in_vfork<R>(job: impl FnOnce() -> R) -> R {
     // SAFETY: The stack is far larger than a job needs, and until the child has
     // ended, the calling thread does not run.
     let child = unsafe { clone(run, &mut stack, flags, Some(libc::SIGCHLD)) }.expect("a process");
-    let status = await_child(child);
-    assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
+    let status = await_child(child.as_raw());
+    assert_eq!(status.exit_status(), Some(0), "{status:?}");
     result.expect("the job has run")
 }
 
@@ -304,13 +304,13 @@ fn a_setuid_program_is_out_of_its_users_reach() {
         with_program(&mut program, |pid| {
             assert_eq!(device.get(pid).ceiling, GRANTED);
             for prio in SAMPLE {
-                assert_refused(&device, pid, Errno::EPERM, || device.try_set(pid, prio, 0));
+                assert_refused(&device, pid, Errno::PERM, || device.try_set(pid, prio, 0));
             }
-            assert_refused(&device, pid, Errno::EPERM, || {
+            assert_refused(&device, pid, Errno::PERM, || {
                 Attr::normal(19).try_apply(pid)
             });
-            assert_refused(&device, pid, Errno::EPERM, || device.try_ceiling(pid, 0, 0));
-            assert_refused(&device, pid, Errno::EPERM, || device.try_clear(pid, 0));
+            assert_refused(&device, pid, Errno::PERM, || device.try_ceiling(pid, 0, 0));
+            assert_refused(&device, pid, Errno::PERM, || device.try_clear(pid, 0));
         });
     });
 }

@@ -31,13 +31,13 @@ use common::StopOnDrop;
 use common::CONTESTED_CPU;
 use common::SAMPLE;
 use common::WATCHER_CPU;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 #[test]
 fn the_module_stays_while_its_device_is_open() {
     let _reloaded = Reloaded;
     let device = Device::open();
-    assert_eq!(try_unload(), Err(Errno::EWOULDBLOCK));
+    assert_eq!(try_unload(), Err(Errno::WOULDBLOCK));
     device.set(SELF, 32);
     device.clear(SELF);
     drop(device);
@@ -56,7 +56,7 @@ fn the_module_goes_when_the_process_that_had_the_device_open_dies() {
         // Stays open for as long as the process lives.
         mem::forget(device);
     });
-    assert_eq!(try_unload(), Err(Errno::EWOULDBLOCK));
+    assert_eq!(try_unload(), Err(Errno::WOULDBLOCK));
     child.kill();
     unload();
 }

@@ -45,7 +45,7 @@ use go_sched_policy::LEVELS;
 use go_sched_policy::TABLE;
 use go_sched_policy::VERSION;
 use gosched::trace::EventKind;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 /// Has a worker store a hint of `prio`, and leaves the hint in effect. The device is
 /// closed then, so that the module can be unloaded.
@@ -248,11 +248,11 @@ fn the_system_call_works_while_handed_over() {
         assert_in_force(tid, base, 63 - prio);
     }
     let last = 63 - SAMPLE[SAMPLE.len() - 1];
-    assert_eq!(set_schedprio(tid, LEVELS, 0), Err(Errno::EINVAL));
+    assert_eq!(set_schedprio(tid, LEVELS, 0), Err(Errno::INVAL));
     in_child(|| {
         become_user(USER);
-        assert_eq!(set_schedprio(tid, 20, 0), Err(Errno::EPERM));
-        assert_eq!(set_schedprio(SELF, 33, 0), Err(Errno::EPERM));
+        assert_eq!(set_schedprio(tid, 20, 0), Err(Errno::PERM));
+        assert_eq!(set_schedprio(SELF, 33, 0), Err(Errno::PERM));
         set_schedprio(SELF, 32, 0).unwrap();
     });
     assert_in_force(tid, base, last);
@@ -323,7 +323,7 @@ fn threads_and_processes_may_end_while_handed_over() {
         load();
         assert_eq!(
             Device::open().try_get(child.pid(), 0).err(),
-            Some(Errno::ESRCH)
+            Some(Errno::SRCH)
         );
         drop(child);
     }
@@ -344,7 +344,7 @@ fn the_module_that_took_over_reverts_when_it_is_unloaded() {
     unload();
     assert_at_base(set.tid(), base);
     assert_at_base(hinting.tid(), base);
-    assert_eq!(set_schedprio(set.tid(), 40, 0), Err(Errno::EOPNOTSUPP));
+    assert_eq!(set_schedprio(set.tid(), 40, 0), Err(Errno::OPNOTSUPP));
     load();
     assert_in_force(set.tid(), base, 50);
     assert_at_base(hinting.tid(), base);

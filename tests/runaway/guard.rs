@@ -29,6 +29,7 @@ use common::child::become_user;
 use common::child::become_user_in_thread;
 use common::child::become_user_with_ceiling;
 use common::child::in_child;
+use common::child::set_limit;
 use common::command::described;
 use common::device::Device;
 use common::device::SELF;
@@ -49,9 +50,8 @@ use common::WATCHER_CPU;
 use gosched::trace::EventKind;
 use gosched::uapi::GO_SCHED_CAUSE_RUNAWAY;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
-use nix::sched::sched_yield;
-use nix::sys::resource::setrlimit;
-use nix::sys::resource::Resource;
+use rustix::process::Resource;
+use rustix::thread::sched_yield;
 
 /// Lets a thread spin far longer than the budget, which must change nothing.
 #[track_caller]
@@ -243,7 +243,7 @@ fn to_yield_is_not_to_sleep() {
         move || {
             set_schedprio(SELF, URGENT, 0).expect("it is not above the ceiling");
             while !over.load(Ordering::Relaxed) {
-                sched_yield().expect("it always succeeds");
+                sched_yield();
                 yields.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -336,8 +336,8 @@ fn a_thread_whose_limits_allow_the_priority_is_trusted() {
     for (granted, prio) in [(false, URGENT), (true, URGENT), (true, 47)] {
         in_child(|| {
             // As getrlimit(2) has it, 20 less a nice value.
-            setrlimit(Resource::RLIMIT_NICE, 40, 40).unwrap();
-            setrlimit(Resource::RLIMIT_RTPRIO, 16, 16).unwrap();
+            set_limit(Resource::Nice, 40);
+            set_limit(Resource::Rtprio, 16);
             let device = Device::open();
             match granted {
                 true => become_user_with_ceiling(USER, &device, URGENT),

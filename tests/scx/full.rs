@@ -26,7 +26,7 @@ use common::syscall::set_schedprio;
 use common::worker::Worker;
 use common::SAMPLE;
 use go_sched_policy::TABLE;
-use nix::errno::Errno;
+use rustix::io::Errno;
 use scx::state;
 use scx::Scheduler;
 
@@ -51,7 +51,7 @@ fn set_is_ebusy_and_changes_nothing() {
     let _scheduler = Scheduler::full("set");
     for prio in SAMPLE {
         for tid in [SELF, plain.tid(), managed.tid()] {
-            assert_refused(&device, tid, Errno::EBUSY, || device.try_set(tid, prio, 0));
+            assert_refused(&device, tid, Errno::BUSY, || device.try_set(tid, prio, 0));
         }
     }
 }
@@ -64,7 +64,7 @@ fn the_system_call_is_ebusy_and_changes_nothing() {
     let _scheduler = Scheduler::full("syscall");
     for prio in SAMPLE {
         for tid in [SELF, plain.tid(), managed.tid()] {
-            assert_refused(&device, tid, Errno::EBUSY, || set_schedprio(tid, prio, 0));
+            assert_refused(&device, tid, Errno::BUSY, || set_schedprio(tid, prio, 0));
         }
     }
 }
@@ -78,7 +78,7 @@ fn bind_is_ebusy_and_changes_nothing() {
         let slot = page.slot(0);
         slot.store(20);
         let applied = slot.applied();
-        assert_refused(&device, SELF, Errno::EBUSY, || device.try_bind(0));
+        assert_refused(&device, SELF, Errno::BUSY, || device.try_bind(0));
         assert_eq!((slot.wanted(), slot.applied()), (20, applied));
     });
 }
@@ -141,7 +141,7 @@ fn the_module_can_be_reloaded_beside_the_scheduler() {
     }
     load();
     let device = Device::open();
-    assert_refused(&device, SELF, Errno::EBUSY, || device.try_set(SELF, 32, 0));
+    assert_refused(&device, SELF, Errno::BUSY, || device.try_set(SELF, 32, 0));
     drop(scheduler);
     for (worker, before) in &threads {
         assert_eq!(State::of(&device, worker.tid()), *before);

@@ -18,7 +18,8 @@ use btf_rs::Btf;
 use btf_rs::BtfType;
 use btf_rs::Struct;
 use btf_rs::Type;
-use nix::errno::Errno;
+use common::syscall::result_of;
+use rustix::io::Errno;
 
 const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 const STATE: &str = "/sys/kernel/sched_ext/state";
@@ -216,7 +217,7 @@ unsafe fn bpf<T>(command: libc::c_int, attr: &T) -> Result<libc::c_int, Errno> {
             size_of::<T>(),
         )
     };
-    Errno::result(result).map(|result| result as libc::c_int)
+    result_of(result).map(|result| result as libc::c_int)
 }
 
 /// Returns a structure of the kernel and its type id.

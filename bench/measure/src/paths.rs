@@ -19,11 +19,11 @@ use go_sched_bench_data::Subject;
 use gosched::Children;
 use nix::sched::clone;
 use nix::sched::CloneFlags;
-use nix::sys::wait::waitpid;
-use nix::sys::wait::WaitStatus;
 use nix::unistd::fork;
 use nix::unistd::ForkResult;
-use nix::unistd::Pid;
+use rustix::process::waitpid;
+use rustix::process::Pid;
+use rustix::process::WaitOptions;
 use strum::VariantArray;
 
 use crate::output;
@@ -176,7 +176,7 @@ fn fork_exit(state: State, effort: Effort) -> Result<f64> {
                 // SAFETY: It is the end of the process, in which nothing is dropped.
                 unsafe { libc::_exit(0) }
             }
-            ForkResult::Parent { child } => reap(child),
+            ForkResult::Parent { child } => reap(child.as_raw()),
         }
     })
 }
@@ -191,14 +191,15 @@ fn vfork_exit(state: State, effort: Effort) -> Result<f64> {
         // SAFETY: The child, on a stack of its own, does nothing but end, while this
         // thread waits.
         let child = unsafe { clone(Box::new(|| 0), &mut stack, flags, Some(libc::SIGCHLD)) };
-        reap(child.context("clone(2)")?)
+        reap(child.context("clone(2)")?.as_raw())
     })
 }
 
 /// Waits for a process that ends at once.
-fn reap(child: Pid) -> Result<()> {
-    let status = waitpid(child, None).context("waitpid(2)")?;
-    ensure!(status == WaitStatus::Exited(child, 0), "{status:?}");
+fn reap(child: i32) -> Result<()> {
+    let ended = waitpid(Pid::from_raw(child), WaitOptions::empty()).context("waitpid(2)")?;
+    let status = ended.and_then(|(_, status)| status.exit_status());
+    ensure!(status == Some(0), "{status:?}");
     Ok(())
 }
 

@@ -14,8 +14,8 @@ use anyhow::Context;
 use anyhow::Result;
 use go_sched_bench_data::State;
 use gosched::Children;
-use nix::unistd::pipe;
 use rustix::io::Errno;
+use rustix::pipe::pipe;
 use rustix::thread::futex;
 
 use crate::sample::per_operation;

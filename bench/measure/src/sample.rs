@@ -13,9 +13,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
-use nix::sched::sched_setaffinity;
-use nix::sched::CpuSet;
-use nix::unistd::Pid;
+use rustix::thread::sched_setaffinity;
+use rustix::thread::CpuSet;
 
 /// Samples that tell what taking a sample costs.
 const EMPTY_SAMPLES: usize = 101;
@@ -67,8 +66,8 @@ impl Effort {
 /// another path.
 pub(crate) fn pin() -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(0)?;
-    sched_setaffinity(Pid::from_raw(0), &set).context("running on CPU 0 alone")
+    set.set(0);
+    sched_setaffinity(None, &set).context("running on CPU 0 alone")
 }
 
 /// Runs `job` in a thread that nobody has changed before, and ends it.

@@ -25,9 +25,8 @@ use go_sched_bench_data::State;
 use go_sched_bench_data::Subject;
 use go_sched_bench_data::ORDINARY;
 use gosched::Children;
-use nix::errno::Errno;
-use nix::kmod::finit_module;
-use nix::kmod::ModuleInitFlags;
+use rustix::io::Errno;
+use rustix::system::finit_module;
 
 use crate::memory::Account;
 use crate::output;
@@ -195,7 +194,7 @@ fn unregister() -> Result<f64> {
         match result {
             Ok(()) => return Ok(nanoseconds(time)),
             // A file that was closed may be released a moment later.
-            Err(Errno::EWOULDBLOCK) if start < deadline => {
+            Err(Errno::WOULDBLOCK) if start < deadline => {
                 thread::sleep(Duration::from_millis(1));
             }
             Err(error) => return Err(error).context("delete_module(2)"),
@@ -207,6 +206,6 @@ fn unregister() -> Result<f64> {
 fn register() -> Result<f64> {
     let file = File::open(FILE).context(FILE)?;
     let start = Instant::now();
-    finit_module(&file, c"", ModuleInitFlags::empty()).context("finit_module(2)")?;
+    finit_module(&file, c"", 0).context("finit_module(2)")?;
     Ok(nanoseconds(start.elapsed()))
 }

@@ -12,7 +12,7 @@ use anyhow::Context;
 use anyhow::Result;
 use common::device::Device;
 use go_sched_bench_data::ORDINARY;
-use nix::unistd::gettid;
+use rustix::thread::gettid;
 
 /// Bytes of a stack. The default, 2 MiB, is a lot of address space for thousands.
 const STACK: usize = 64 << 10;
@@ -56,7 +56,7 @@ impl Sleepers {
             let sender = sender.clone();
             spawn_small(move || {
                 // Nobody listens any more once this has failed elsewhere.
-                let _ = sender.send(gettid().as_raw());
+                let _ = sender.send(gettid().as_raw_pid());
                 drop(sender);
                 loop {
                     thread::park();

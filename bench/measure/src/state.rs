@@ -21,7 +21,7 @@ use go_sched_bench_data::State;
 use go_sched_bench_data::ORDINARY;
 use gosched::uapi::GO_SCHED_INHERIT;
 use gosched::Children;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 /// How often a thread yields until its hint must be in force: the scheduler puts it
 /// off now and then.
@@ -33,8 +33,8 @@ pub(crate) fn check(state: State) -> Result<()> {
         State::Unmanaged
     } else {
         match set_schedprio(SELF, ORDINARY, 0) {
-            Err(Errno::ENOSYS) => State::Unpatched,
-            Err(Errno::EOPNOTSUPP) => State::Patched,
+            Err(Errno::NOSYS) => State::Unpatched,
+            Err(Errno::OPNOTSUPP) => State::Patched,
             Err(error) => bail!("go_set_schedprio: {error}: this kernel is in no known state"),
             Ok(()) => bail!("a mapping is in force without the module: was it handed over?"),
         }

@@ -5,17 +5,17 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd;
+use std::ptr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-use nix::errno::Errno;
-use nix::request_code_none;
-use nix::request_code_read;
-use nix::sys::mman::mmap;
-use nix::sys::mman::MapFlags;
-use nix::sys::mman::ProtFlags;
+use common::syscall::result_of;
+use rustix::io::Errno;
+use rustix::ioctl::opcode;
+use rustix::mm::mmap;
+use rustix::mm::MapFlags;
+use rustix::mm::ProtFlags;
 
 const PATH: &str = "/sys/kernel/debug/kcov";
 
@@ -23,8 +23,8 @@ const PATH: &str = "/sys/kernel/debug/kcov";
 /// whole pages only.
 const WORDS: usize = 64 << 10;
 
-const INIT_TRACE: libc::Ioctl = request_code_read!(b'c', 1, size_of::<usize>());
-const ENABLE: libc::Ioctl = request_code_none!(b'c', 100);
+const INIT_TRACE: libc::Ioctl = opcode::read::<usize>(b'c', 1) as libc::Ioctl;
+const ENABLE: libc::Ioctl = opcode::none(b'c', 100) as libc::Ioctl;
 const TRACE_PC: usize = 0;
 
 /// Trace of the code that one thread executes in the kernel. Forked processes share the
@@ -44,14 +44,14 @@ impl Coverage {
             file => file.unwrap_or_else(|error| panic!("{PATH}: {error}")),
         };
         request(&file, INIT_TRACE, WORDS).expect("a new trace has no size yet");
-        let length = NonZeroUsize::new(WORDS * size_of::<u64>()).expect("words have a size");
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let length = WORDS * size_of::<u64>();
+        let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: The kernel places a new mapping where no other is.
-        let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &file, 0) };
+        let start = unsafe { mmap(ptr::null_mut(), length, access, MapFlags::SHARED, &file, 0) };
         let start = start.expect("memory").cast::<AtomicU64>();
         // SAFETY: `mmap` has returned a mapping of this length, which is never unmapped, and
         // all bytes are valid atomics.
-        let words = unsafe { std::slice::from_raw_parts(start.as_ptr(), WORDS) };
+        let words = unsafe { std::slice::from_raw_parts(start, WORDS) };
         Some(Self { file, words })
     }
 
@@ -77,5 +77,5 @@ impl Coverage {
 
 fn request(file: &File, request: libc::Ioctl, argument: usize) -> Result<(), Errno> {
     // SAFETY: The requests of this file take numbers, not pointers.
-    Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), request, argument) }).map(drop)
+    result_of(unsafe { libc::ioctl(file.as_raw_fd(), request, argument) }.into()).map(drop)
 }

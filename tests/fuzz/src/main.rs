@@ -32,8 +32,8 @@ use common::device::PublicDevice;
 use common::state::State;
 use common::OTHER_USER;
 use common::USER;
-use nix::unistd::getpid;
 use rustc_demangle::demangle;
+use rustix::process::getpid;
 
 use crate::corpus::Corpus;
 use crate::coverage::Coverage;
@@ -174,7 +174,13 @@ impl Bystanders {
         device.set(other.pid(), 20);
         let zombie = Child::sleeping(|| ());
         zombie.kill();
-        let living = [root.pid(), other.pid(), INIT, KTHREADD, getpid().as_raw()];
+        let living = [
+            root.pid(),
+            other.pid(),
+            INIT,
+            KTHREADD,
+            getpid().as_raw_pid(),
+        ];
         Self {
             before: living.map(|pid| describe(&device, pid)).to_vec(),
             pids: living.into_iter().chain([zombie.pid()]).collect(),

@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use common::hint::PAGE_SIZE;
 use common::hint::SLOT_SIZE;
 use gosched::uapi;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 use crate::memory::length;
 use crate::memory::AREA_SIZE;

@@ -4,18 +4,18 @@
 //! reserved again at once, so that no other mapping gets there.
 
 use std::fs::File;
-use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::ptr;
 
 use common::hint::PAGE_SIZE;
-use nix::sys::memfd::memfd_create;
-use nix::sys::memfd::MFdFlags;
-use nix::sys::mman::mmap;
-use nix::sys::mman::mmap_anonymous;
-use nix::sys::mman::MapFlags;
-use nix::sys::mman::ProtFlags;
+use rustix::fs::memfd_create;
+use rustix::fs::MemfdFlags;
+use rustix::mm::mmap;
+use rustix::mm::mmap_anonymous;
+use rustix::mm::MapFlags;
+use rustix::mm::ProtFlags;
 
 use crate::op::Area;
 use crate::op::Pages;
@@ -46,31 +46,30 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new() -> Self {
-        let file = File::from(memfd_create(c"fuzz", MFdFlags::MFD_CLOEXEC).expect("a file"));
+        let file = File::from(memfd_create(c"fuzz", MemfdFlags::CLOEXEC).expect("a file"));
         let bytes: Vec<_> = (0..=u8::MAX).collect();
         file.write_all_at(&bytes, 0).expect("memory");
         file.set_len(3 * PAGE_SIZE as u64).expect("memory");
 
         let length = AREAS * AREA_SIZE + STRUCTURE_PAGES * PAGE_SIZE;
-        let length = NonZeroUsize::new(length).expect("there are areas");
+        let (access, flags) = (ProtFlags::empty(), MapFlags::PRIVATE);
         // SAFETY: The kernel places a new mapping where no other is.
-        let start =
-            unsafe { mmap_anonymous(None, length, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) };
+        let start = unsafe { mmap_anonymous(ptr::null_mut(), length, access, flags) };
         let memory = Self {
-            start: start.expect("address space").addr().get(),
+            start: start.expect("address space").expose_provenance(),
             file,
         };
-        let writable = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        for (page, access) in [(0, writable), (2, ProtFlags::PROT_READ)] {
+        let writable = ProtFlags::READ | ProtFlags::WRITE;
+        for (page, access) in [(0, writable), (2, ProtFlags::READ)] {
             // SAFETY: The range is part of the mapping that was made above.
             unsafe {
                 mmap(
-                    NonZeroUsize::new(memory.structure() + page * PAGE_SIZE),
-                    NonZeroUsize::new(PAGE_SIZE).expect("a page has a size"),
+                    ptr::with_exposed_provenance_mut(memory.structure() + page * PAGE_SIZE),
+                    PAGE_SIZE,
                     access,
-                    MapFlags::MAP_SHARED | MapFlags::MAP_FIXED,
+                    MapFlags::SHARED | MapFlags::FIXED,
                     memory.file.as_fd(),
-                    (STRUCTURE * PAGE_SIZE) as i64,
+                    (STRUCTURE * PAGE_SIZE) as u64,
                 )
             }
             .expect("memory");
@@ -92,20 +91,14 @@ impl Memory {
 
     /// Replaces what is mapped in a range of the areas by inaccessible memory.
     pub(crate) fn reserve(&self, start: usize, length: usize) {
-        let Some(length) = NonZeroUsize::new(length.next_multiple_of(PAGE_SIZE)) else {
+        if length == 0 {
             return;
-        };
-        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED;
-        // SAFETY: The callers pass ranges of the areas, to which there are no references.
-        unsafe {
-            mmap_anonymous(
-                NonZeroUsize::new(start),
-                length,
-                ProtFlags::PROT_NONE,
-                flags,
-            )
         }
-        .expect("address space");
+        let start = ptr::with_exposed_provenance_mut(start);
+        let length = length.next_multiple_of(PAGE_SIZE);
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+        // SAFETY: The callers pass ranges of the areas, to which there are no references.
+        unsafe { mmap_anonymous(start, length, ProtFlags::empty(), flags) }.expect("address space");
     }
 
     /// Writes a structure of `size` bytes, and the rest of its page. Returns the address of the
@@ -129,7 +122,7 @@ impl Memory {
                 unsafe {
                     libc::pread(
                         self.file.as_raw_fd(),
-                        std::ptr::with_exposed_provenance_mut(start),
+                        ptr::with_exposed_provenance_mut(start),
                         size,
                         (STRUCTURE * PAGE_SIZE) as i64,
                     )

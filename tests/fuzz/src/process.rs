@@ -4,7 +4,6 @@
 
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
-use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::thread;
@@ -15,17 +14,21 @@ use common::attr::Attr;
 use common::device::Device;
 use common::hint::PAGE_SIZE;
 use common::state::State;
+use common::syscall::result_of;
 use common::worker::in_thread;
 use common::worker::Worker;
 use gosched::sched::SchedPolicy;
 use gosched::uapi;
-use nix::errno::Errno;
-use nix::sched::sched_yield;
-use nix::sys::signal::kill;
-use nix::sys::signal::Signal;
-use nix::sys::wait::waitpid;
-use nix::unistd::getpid;
-use nix::unistd::Pid;
+use rustix::io::Errno;
+use rustix::process::getpid;
+use rustix::process::kill_process;
+use rustix::process::pidfd_open;
+use rustix::process::waitpid;
+use rustix::process::Pid;
+use rustix::process::PidfdFlags;
+use rustix::process::Signal;
+use rustix::process::WaitOptions;
+use rustix::thread::sched_yield;
 
 use crate::coverage::Coverage;
 use crate::memory::Memory;
@@ -176,7 +179,7 @@ impl Process<'_> {
         let result = self.on_thread(by, move || {
             let [a, b, c, d, e, f] = all;
             // SAFETY: The callers pass addresses in `Memory`, to which there are no references.
-            Errno::result(unsafe { libc::syscall(number, a, b, c, d, e, f) })
+            result_of(unsafe { libc::syscall(number, a, b, c, d, e, f) })
         });
         let result = result.map(|value| value as usize);
         self.context.tally.count(kind, result);
@@ -255,10 +258,10 @@ impl Process<'_> {
             // SAFETY: The child makes system calls and nothing else.
             match unsafe { libc::fork() } {
                 0 => run_child(action),
-                pid => Errno::result(pid),
+                pid => result_of(pid.into()),
             }
         })?;
-        self.children.push(child);
+        self.children.push(child as i32);
         Ok(0)
     }
 
@@ -266,7 +269,7 @@ impl Process<'_> {
     fn tid(&self, thread: TargetThread) -> i32 {
         match thread {
             TargetThread::Caller => 0,
-            TargetThread::Leader => getpid().as_raw(),
+            TargetThread::Leader => getpid().as_raw_pid(),
             TargetThread::Second => self.second.tid(),
             TargetThread::Sleeper => self.sleeper.tid(),
             TargetThread::Child => self.children.last().copied().unwrap_or(i32::MAX),
@@ -288,16 +291,14 @@ impl Process<'_> {
             };
         }
         let pidfd_flags = match target.thread {
-            TargetThread::Second | TargetThread::Sleeper => libc::PIDFD_THREAD,
-            _ => 0,
+            TargetThread::Second | TargetThread::Sleeper => {
+                PidfdFlags::from_bits_retain(libc::PIDFD_THREAD)
+            }
+            _ => PidfdFlags::empty(),
         };
         let pidfd = match target.thread {
             TargetThread::Any(_) => None,
-            // SAFETY: The system call takes no pointer.
-            _ => Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, tid, pidfd_flags) })
-                // SAFETY: The system call has returned a new file descriptor.
-                .map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
-                .ok(),
+            _ => Pid::from_raw(tid).and_then(|tid| pidfd_open(tid, pidfd_flags).ok()),
         };
         ResolvedTarget {
             number: pidfd.as_ref().map_or(tid, AsRawFd::as_raw_fd),
@@ -312,7 +313,7 @@ impl Process<'_> {
 
     /// Checks that no thread has, or may have, a priority above that of the role.
     fn assert_max_prio(&self, op: &Op) {
-        let own = [getpid().as_raw(), self.second.tid(), self.sleeper.tid()];
+        let own = [getpid().as_raw_pid(), self.second.tid(), self.sleeper.tid()];
         for tid in own {
             let state = State::of(&self.observer, tid);
             let record = state.record;
@@ -336,10 +337,10 @@ impl Process<'_> {
 
 impl Drop for Process<'_> {
     fn drop(&mut self) {
-        for child in self.children.drain(..).map(Pid::from_raw) {
+        for child in self.children.drain(..).filter_map(Pid::from_raw) {
             // The child may have ended by itself.
-            let _ = kill(child, Signal::SIGKILL);
-            let _ = waitpid(child, None);
+            let _ = kill_process(child, Signal::KILL);
+            let _ = waitpid(Some(child), WaitOptions::empty());
         }
     }
 }
@@ -373,12 +374,12 @@ fn bind(file: RawFd, slot: Slot) -> Result<usize, Errno> {
     let request = libc::Ioctl::from(uapi::GO_SCHED_BIND);
     // SAFETY: `bind` lives across the call.
     let result = unsafe { libc::ioctl(file, request, &raw mut bind) };
-    Errno::result(result).map(|_| 0)
+    result_of(result.into()).map(|_| 0)
 }
 
 fn wait(pause: Pause) {
     match pause {
-        Pause::Yield => sched_yield().expect("it always succeeds"),
+        Pause::Yield => sched_yield(),
         Pause::Sleep => thread::sleep(Duration::from_micros(100)),
         Pause::Spin => {
             let start = Instant::now();

@@ -4,11 +4,11 @@
 
 use common::child::become_user;
 use common::child::become_user_with_ceiling;
+use common::child::set_limit;
+use common::child::unshare;
 use common::device::Device;
-use nix::sched::unshare;
-use nix::sched::CloneFlags;
-use nix::sys::resource::setrlimit;
-use nix::sys::resource::Resource;
+use rustix::process::Resource;
+use rustix::thread::UnshareFlags;
 
 use crate::op::Role;
 
@@ -35,11 +35,8 @@ impl Role {
             Self::Limits => (NICE_LIMIT, RT_PRIORITY_LIMIT),
             _ => (0, 0),
         };
-        for (resource, limit) in [
-            (Resource::RLIMIT_NICE, nice),
-            (Resource::RLIMIT_RTPRIO, rt_priority),
-        ] {
-            setrlimit(resource, limit, limit).expect("root changes its limits");
+        for (resource, limit) in [(Resource::Nice, nice), (Resource::Rtprio, rt_priority)] {
+            set_limit(resource, limit);
         }
         match self {
             Self::Granted => become_user_with_ceiling(user, &Device::open(), GRANTED),
@@ -47,7 +44,7 @@ impl Role {
             _ => become_user(user),
         }
         if let Self::Namespace = self {
-            unshare(CloneFlags::CLONE_NEWUSER).expect("every user may have a namespace");
+            unshare(UnshareFlags::NEWUSER);
         }
         match self {
             Self::Plain | Self::Lowered | Self::Namespace => ORDINARY,

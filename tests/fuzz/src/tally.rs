@@ -3,15 +3,16 @@
 //! Kinds of calls, their documented errors, and the number of each result.
 
 use std::fmt;
-use std::num::NonZeroUsize;
+use std::io;
+use std::ptr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use gosched::uapi;
-use nix::errno::Errno;
-use nix::sys::mman::mmap_anonymous;
-use nix::sys::mman::MapFlags;
-use nix::sys::mman::ProtFlags;
+use rustix::io::Errno;
+use rustix::mm::mmap_anonymous;
+use rustix::mm::MapFlags;
+use rustix::mm::ProtFlags;
 
 /// Above the largest error number of Linux, `EHWPOISON`.
 const ERRNOS: usize = 134;
@@ -87,8 +88,8 @@ impl Kind {
 
     /// Returns the errors that `uapi/go_sched.h` and the manual pages document; `None` allows
     /// every error.
-    fn documented(self) -> Option<&'static [Errno]> {
-        use Errno::*;
+    fn documented(self) -> Option<&'static [i32]> {
+        use libc::*;
         Some(match self {
             Version | Unbind => &[],
             Set => &[
@@ -121,17 +122,19 @@ pub(crate) struct Tally([[AtomicU64; ERRNOS]; KINDS.len()]);
 
 impl Tally {
     pub(crate) fn new() -> &'static Self {
-        let length = NonZeroUsize::new(size_of::<Self>()).expect("there are kinds of calls");
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let length = size_of::<Self>();
+        let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: The kernel places a new mapping where no other is.
-        let start = unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_SHARED) };
+        let start = unsafe { mmap_anonymous(ptr::null_mut(), length, access, MapFlags::SHARED) };
         // SAFETY: `mmap` has returned a zeroed mapping of this size, which is never unmapped.
-        unsafe { start.expect("memory").cast().as_ref() }
+        unsafe { &*start.expect("memory").cast() }
     }
 
     /// Counts a result. Panics if the error is not documented.
     pub(crate) fn count(&self, kind: Kind, result: Result<usize, Errno>) {
-        let number = result.err().map_or(0, |error| error as usize);
+        let number = result
+            .err()
+            .map_or(0, |error| error.raw_os_error() as usize);
         let counts = &self.0[kind as usize];
         let count = counts
             .get(number)
@@ -139,7 +142,7 @@ impl Tally {
         count.fetch_add(1, Ordering::Relaxed);
         if let (Err(error), Some(documented)) = (result, kind.documented()) {
             assert!(
-                documented.contains(&error),
+                documented.contains(&error.raw_os_error()),
                 "{kind:?}: undocumented {error}"
             );
         }
@@ -170,7 +173,10 @@ impl fmt::Display for Tally {
                 match (number, count.load(Ordering::Relaxed)) {
                     (_, 0) => {}
                     (0, count) => write!(f, " ok {count}")?,
-                    (_, count) => write!(f, " {:?} {count}", Errno::from_raw(number as i32))?,
+                    (_, count) => {
+                        let error = io::Error::from_raw_os_error(number as i32);
+                        write!(f, ", {error} {count}")?;
+                    }
                 }
             }
         }

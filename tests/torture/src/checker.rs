@@ -46,7 +46,7 @@ impl Control {
     }
 
     fn check(&self, context: &Context) {
-        let tid = self.worker.run(|| nix::unistd::gettid().as_raw());
+        let tid = self.worker.run(|| rustix::thread::gettid().as_raw_pid());
         assert_eq!(Attr::base_of(tid), self.attr, "nobody changed thread {tid}");
         let record = session(&context.read_session()).device.get(tid);
         assert_eq!(record, self.record, "nobody changed thread {tid}");

@@ -21,7 +21,7 @@ use go_sched_policy::TABLE;
 use gosched::uapi::go_sched_stats;
 use gosched::uapi::GO_SCHED_INHERIT;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 use crate::in_force;
 use crate::session::Session;
@@ -196,11 +196,11 @@ impl ModeledThread {
             session.device.try_set(tid, prio, flags)
         };
         let expected = if prio >= LEVELS {
-            Err(Errno::EINVAL)
+            Err(Errno::INVAL)
         } else if session.privileged || self.may_have(prio) {
             Ok(())
         } else {
-            Err(Errno::EPERM)
+            Err(Errno::PERM)
         };
         assert_eq!(result, expected, "SET of thread {tid} to {prio}, {self:?}");
         if result.is_ok() {
@@ -235,7 +235,7 @@ impl ModeledThread {
         let expected = if session.privileged || new <= self.effective_ceiling() {
             Ok(())
         } else {
-            Err(Errno::EPERM)
+            Err(Errno::PERM)
         };
         // A ceiling that lends nothing may be above all that the thread owns now. The
         // contract then does not say which of the two limits the new ceiling.
@@ -266,7 +266,7 @@ impl ModeledThread {
             }
         });
         if bind && self.bound {
-            assert_eq!(result, Err(Errno::EBUSY), "BIND of the bound {self:?}");
+            assert_eq!(result, Err(Errno::BUSY), "BIND of the bound {self:?}");
             return;
         }
         assert_eq!(result, Ok(()), "{self:?}");
@@ -359,7 +359,7 @@ impl ModeledThread {
         let expected = if session.privileged || nice >= self.base.nice {
             Ok(())
         } else {
-            Err(Errno::EACCES)
+            Err(Errno::ACCESS)
         };
         assert_eq!(result, expected, "setpriority to {nice}, {self:?}");
         if result.is_ok() {

@@ -16,8 +16,8 @@ use common::hint::HintPage;
 use common::hint::SLOTS_PER_PAGE;
 use common::syscall::set_schedprio;
 use fastrand::Rng;
-use nix::errno::Errno;
-use nix::unistd::gettid;
+use rustix::io::Errno;
+use rustix::thread::gettid;
 
 use crate::context::session;
 use crate::context::Context;
@@ -53,7 +53,7 @@ pub(crate) fn respawn(context: &Context, index: usize, mut rng: Rng) {
 /// least urgent thread, and would block the others while it holds the allocator's lock.
 fn run(context: &Context, index: usize, mut rng: Rng) {
     let tid = &context.victims[index];
-    tid.store(gettid().as_raw(), Ordering::Relaxed);
+    tid.store(gettid().as_raw_pid(), Ordering::Relaxed);
     let operations = OPERATIONS.each_ref();
     for _ in 0..rng.u32(..2000) {
         if context.is_over() {
@@ -99,7 +99,7 @@ fn bind(context: &Context, rng: &mut Rng) {
     let slot = rng.u32(context.modeled_count()..SLOTS);
     let result = session(&context.read_session()).device.try_bind(slot);
     assert!(
-        matches!(result, Ok(()) | Err(Errno::EBUSY)),
+        matches!(result, Ok(()) | Err(Errno::BUSY)),
         "BIND: {result:?}"
     );
 }
@@ -117,7 +117,7 @@ fn set(context: &Context, rng: &mut Rng) {
     } else {
         // The module may be unloaded.
         let result = set_schedprio(SELF, prio, flags);
-        let may_be = matches!(result, Ok(()) | Err(Errno::EOPNOTSUPP));
+        let may_be = matches!(result, Ok(()) | Err(Errno::OPNOTSUPP));
         assert!(may_be, "go_set_schedprio of itself to {prio}: {result:?}");
     }
 }

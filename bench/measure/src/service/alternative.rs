@@ -19,7 +19,7 @@ use gosched::thread::Threads;
 use gosched::Children;
 use gosched::Device;
 use gosched::Target;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 /// Real-time priority of the load generator.
 pub(super) const LOAD_PRIORITY: i32 = 90;
@@ -36,7 +36,7 @@ const FULL_SPEED: u32 = 1024;
 pub(super) fn obstacle(alternative: Alternative) -> Result<Option<&'static str>> {
     match alternative {
         Alternative::Uclamp => match Attr::utilization_only(0, FULL_SPEED).try_apply(0) {
-            Err(Errno::EOPNOTSUPP) => Ok(Some("the kernel is built without UCLAMP_TASK")),
+            Err(Errno::OPNOTSUPP) => Ok(Some("the kernel is built without UCLAMP_TASK")),
             other => other.map(|()| None).context("sched_setattr of this thread"),
         },
         Alternative::GoSchedIoctl | Alternative::GoSchedHint if !common::module::is_loaded() => {

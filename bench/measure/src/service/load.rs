@@ -20,7 +20,7 @@ use std::time::Instant;
 use anyhow::bail;
 use anyhow::Context;
 use anyhow::Result;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 use super::alternative::LOAD_PRIORITY;
 

@@ -7,10 +7,10 @@ use common::device::Device;
 use common::syscall::set_schedprio;
 use fastrand::Rng;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
-use nix::errno::Errno;
-use nix::sched::sched_setaffinity;
-use nix::sched::CpuSet;
-use nix::unistd::Pid;
+use rustix::io::Errno;
+use rustix::process::Pid;
+use rustix::thread::sched_setaffinity;
+use rustix::thread::CpuSet;
 
 use crate::context::session;
 use crate::context::Context;
@@ -50,7 +50,7 @@ pub(super) static OPERATIONS: [Operation; 10] = [
         without_device(context, rng, |tid, rng| {
             match set_schedprio(tid, random::prio(rng), random::inherit(rng)) {
                 // The module is unloaded.
-                Err(Errno::EOPNOTSUPP) => Ok(()),
+                Err(Errno::OPNOTSUPP) => Ok(()),
                 result => result,
             }
         });
@@ -95,7 +95,7 @@ fn without_device(
 /// Checks that an operation succeeded, or failed because its victim has ended.
 fn accept(tid: i32, result: Result<(), Errno>) {
     assert!(
-        matches!(result, Ok(()) | Err(Errno::ESRCH)),
+        matches!(result, Ok(()) | Err(Errno::SRCH)),
         "on victim {tid}: {result:?}"
     );
 }
@@ -114,11 +114,11 @@ fn set_affinity(tid: i32, rng: &mut Rng) -> Result<(), Errno> {
     let mut cpus = CpuSet::new();
     let mask = rng.u32(1..256);
     for cpu in (0..8).filter(|cpu| mask & (1 << cpu) != 0) {
-        cpus.set(cpu)?;
+        cpus.set(cpu);
     }
     match sched_setaffinity(Pid::from_raw(tid), &cpus) {
         // None of these CPUs is online, or allowed, at this moment.
-        Err(Errno::EINVAL) => Ok(()),
+        Err(Errno::INVAL) => Ok(()),
         result => result,
     }
 }
@@ -136,8 +136,8 @@ fn open() {
             );
         }
         Err(error) => {
-            let error = error.raw_os_error().map(Errno::from_raw);
-            let is_unloaded = matches!(error, Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO));
+            let error = Errno::from_io_error(&error);
+            let is_unloaded = matches!(error, Some(Errno::NOENT | Errno::NODEV | Errno::NXIO));
             assert!(is_unloaded, "open: {error:?}");
         }
     }

@@ -10,7 +10,7 @@ use fastrand::Rng;
 use go_sched_policy::LEVELS;
 use gosched::uapi::GO_SCHED_HINT_MAX_SIZE;
 use gosched::uapi::GO_SCHED_SLOT_SIZE;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 use crate::context::session;
 use crate::context::Context;
@@ -85,31 +85,28 @@ pub(super) fn with_modeled(
 /// Makes requests that must fail for every caller.
 fn refuse(thread: &ModeledThread, session: &Session) {
     let (device, tid) = (&session.device, thread.tid());
-    assert_eq!(device.try_set(tid, LEVELS, 0), Err(Errno::EINVAL));
-    assert_eq!(device.try_set(tid, 32, 1 << 31), Err(Errno::EINVAL));
-    assert_eq!(device.try_set(-1, 32, 0), Err(Errno::EINVAL));
-    assert_eq!(
-        device.try_ceiling(tid, LEVELS as i32, 0),
-        Err(Errno::EINVAL)
-    );
+    assert_eq!(device.try_set(tid, LEVELS, 0), Err(Errno::INVAL));
+    assert_eq!(device.try_set(tid, 32, 1 << 31), Err(Errno::INVAL));
+    assert_eq!(device.try_set(-1, 32, 0), Err(Errno::INVAL));
+    assert_eq!(device.try_ceiling(tid, LEVELS as i32, 0), Err(Errno::INVAL));
     assert_eq!(
         device.try_bind(GO_SCHED_HINT_MAX_SIZE / GO_SCHED_SLOT_SIZE),
-        Err(Errno::EINVAL),
+        Err(Errno::INVAL),
         "a slot beyond the end"
     );
     if session.privileged {
         // A kernel thread: kthreadd.
-        assert_eq!(device.try_set(2, 32, 0), Err(Errno::EPERM));
-        assert_eq!(device.try_ceiling(2, 32, 0), Err(Errno::EPERM));
+        assert_eq!(device.try_set(2, 32, 0), Err(Errno::PERM));
+        assert_eq!(device.try_ceiling(2, 32, 0), Err(Errno::PERM));
     } else {
         // A process of root: init.
-        assert_eq!(device.try_set(1, 0, 0), Err(Errno::EPERM));
-        assert_eq!(device.try_clear(1, 0), Err(Errno::EPERM));
-        assert_eq!(device.try_ceiling(1, 0, 0), Err(Errno::EPERM));
+        assert_eq!(device.try_set(1, 0, 0), Err(Errno::PERM));
+        assert_eq!(device.try_clear(1, 0), Err(Errno::PERM));
+        assert_eq!(device.try_ceiling(1, 0, 0), Err(Errno::PERM));
     }
     if thread.is_bound() {
         // The slot is taken, so that no other thread can bind to it.
         assert_eq!(device.get(SELF).slot, None);
-        assert_eq!(device.try_bind(thread.slot()), Err(Errno::EBUSY));
+        assert_eq!(device.try_bind(thread.slot()), Err(Errno::BUSY));
     }
 }
