@@ -12,7 +12,6 @@ use common::attr::setpriority;
 use common::attr::setscheduler;
 use common::attr::Attr;
 use common::device::Device;
-use common::device::Params;
 use common::device::SELF;
 use common::pin;
 use common::spinner::Spinner;
@@ -23,6 +22,8 @@ use common::StopOnDrop;
 use common::CONTESTED_CPU;
 use common::SAMPLE;
 use go_sched_policy::TABLE;
+use gosched::sched::Params;
+use gosched::sched::SchedPolicy;
 use rustix::io::Errno;
 
 /// Gives a new thread a base and a priority, and runs `write` on the thread. Checks that
@@ -46,7 +47,7 @@ fn assert_wins(base: Attr, expected: Params, write: fn()) {
             assert_eq!(state.record.prio, None, "after {prio}");
             assert!(!state.record.inherit, "after {prio}");
             assert_eq!(state.record.base, expected, "after {prio}");
-            assert_eq!(state.attr.policy(), expected.policy, "after {prio}");
+            assert_eq!(state.attr.0.policy, expected.policy, "after {prio}");
             assert_eq!(state.nice, expected.nice, "after {prio}");
             assert_eq!(state.attr.0.rt_priority, expected.rt_priority);
 
@@ -60,7 +61,7 @@ fn assert_wins(base: Attr, expected: Params, write: fn()) {
 }
 
 const ORDINARY: Params = Params {
-    policy: libc::SCHED_OTHER,
+    policy: SchedPolicy::OTHER,
     nice: 0,
     rt_priority: 0,
     slice_ns: 0,
@@ -71,7 +72,7 @@ fn sched_setattr_wins() {
     let base = ORDINARY;
     assert_wins(Attr::normal(0), base, || Attr::normal(0).apply(SELF));
     let base = Params {
-        policy: libc::SCHED_BATCH,
+        policy: SchedPolicy::BATCH,
         nice: 3,
         slice_ns: 5_000_000,
         ..ORDINARY
@@ -80,7 +81,7 @@ fn sched_setattr_wins() {
         Attr::batch(3).slice_ns(5_000_000).apply(SELF);
     });
     let base = Params {
-        policy: libc::SCHED_FIFO,
+        policy: SchedPolicy::FIFO,
         rt_priority: 7,
         ..ORDINARY
     };
@@ -97,10 +98,10 @@ fn sched_setattr_to_what_is_in_force_wins_as_well() {
         in_force.apply(worker.tid());
         let record = device.get(worker.tid());
         assert_eq!(record.prio, None, "after {prio}");
-        assert_eq!(record.base.policy, in_force.policy(), "after {prio}");
+        assert_eq!(record.base.policy, in_force.0.policy, "after {prio}");
         // The other policies do not use the nice value, and leave it alone.
-        let nice = match in_force.policy() {
-            libc::SCHED_OTHER => in_force.0.nice,
+        let nice = match in_force.0.policy {
+            SchedPolicy::OTHER => in_force.0.nice,
             _ => 0,
         };
         assert_eq!(record.base.nice, nice, "after {prio}");
@@ -110,7 +111,7 @@ fn sched_setattr_to_what_is_in_force_wins_as_well() {
 #[test]
 fn sched_setscheduler_wins() {
     let base = Params {
-        policy: libc::SCHED_RR,
+        policy: SchedPolicy::RR,
         rt_priority: 3,
         ..ORDINARY
     };
@@ -118,7 +119,7 @@ fn sched_setscheduler_wins() {
         setscheduler(SELF, libc::SCHED_RR, 3).unwrap();
     });
     let base = Params {
-        policy: libc::SCHED_IDLE,
+        policy: SchedPolicy::IDLE,
         ..ORDINARY
     };
     assert_wins(Attr::normal(0), base, || {
@@ -129,7 +130,7 @@ fn sched_setscheduler_wins() {
 #[test]
 fn sched_setparam_wins_and_keeps_the_policy_of_the_base() {
     let base = Params {
-        policy: libc::SCHED_FIFO,
+        policy: SchedPolicy::FIFO,
         rt_priority: 8,
         ..ORDINARY
     };
@@ -145,14 +146,14 @@ fn setpriority_wins_and_keeps_the_policy_of_the_base() {
     };
     assert_wins(Attr::normal(2), base, || setpriority(SELF, -4).unwrap());
     let base = Params {
-        policy: libc::SCHED_RR,
+        policy: SchedPolicy::RR,
         nice: 6,
         rt_priority: 12,
         ..ORDINARY
     };
     assert_wins(Attr::rr(12), base, || setpriority(SELF, 6).unwrap());
     let base = Params {
-        policy: libc::SCHED_BATCH,
+        policy: SchedPolicy::BATCH,
         nice: 6,
         slice_ns: 5_000_000,
         ..ORDINARY
@@ -171,7 +172,7 @@ fn sched_setattr_to_deadline_wins() {
         Attr::deadline().apply(worker.tid());
         let record = device.get(worker.tid());
         assert_eq!(record.prio, None, "after {prio}");
-        assert_eq!(record.base.policy, libc::SCHED_DEADLINE, "after {prio}");
+        assert_eq!(record.base.policy, SchedPolicy::DEADLINE, "after {prio}");
         Attr::normal(0).apply(worker.tid());
     }
 }

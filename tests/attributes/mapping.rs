@@ -9,7 +9,6 @@ use common::attr::getscheduler;
 use common::attr::setpriority;
 use common::attr::Attr;
 use common::device::Device;
-use common::device::Params;
 use common::device::SELF;
 use common::proc_sched::ProcSched;
 use common::spinner::Spinner;
@@ -20,6 +19,8 @@ use common::worker::Worker;
 use common::CONTESTED_CPU;
 use common::SAMPLE;
 use go_sched_policy::TABLE;
+use gosched::sched::Params;
+use gosched::sched::SchedPolicy;
 use procfs::process::Process;
 use rustix::io::Errno;
 use rustix::thread::gettid;
@@ -34,23 +35,23 @@ fn bases() -> Vec<(Attr, Params)> {
     };
     const SLICE: u64 = 10_000_000;
     let mut bases = vec![
-        (Attr::idle(), base(libc::SCHED_IDLE, 0, 0, 0)),
-        (Attr::fifo(1), base(libc::SCHED_FIFO, 0, 1, 0)),
-        (Attr::fifo(99), base(libc::SCHED_FIFO, 0, 99, 0)),
-        (Attr::rr(1), base(libc::SCHED_RR, 0, 1, 0)),
-        (Attr::rr(50), base(libc::SCHED_RR, 0, 50, 0)),
+        (Attr::idle(), base(SchedPolicy::IDLE, 0, 0, 0)),
+        (Attr::fifo(1), base(SchedPolicy::FIFO, 0, 1, 0)),
+        (Attr::fifo(99), base(SchedPolicy::FIFO, 0, 99, 0)),
+        (Attr::rr(1), base(SchedPolicy::RR, 0, 1, 0)),
+        (Attr::rr(50), base(SchedPolicy::RR, 0, 50, 0)),
         (
             Attr::normal(3).slice_ns(SLICE),
-            base(libc::SCHED_OTHER, 3, 0, SLICE),
+            base(SchedPolicy::OTHER, 3, 0, SLICE),
         ),
         (
             Attr::batch(-3).slice_ns(SLICE),
-            base(libc::SCHED_BATCH, -3, 0, SLICE),
+            base(SchedPolicy::BATCH, -3, 0, SLICE),
         ),
     ];
     for nice in [-20, -7, 0, 7, 19] {
-        bases.push((Attr::normal(nice), base(libc::SCHED_OTHER, nice, 0, 0)));
-        bases.push((Attr::batch(nice), base(libc::SCHED_BATCH, nice, 0, 0)));
+        bases.push((Attr::normal(nice), base(SchedPolicy::OTHER, nice, 0, 0)));
+        bases.push((Attr::batch(nice), base(SchedPolicy::BATCH, nice, 0, 0)));
     }
     bases
 }
@@ -89,12 +90,15 @@ fn what_get_tells_is_what_the_scheduler_goes_by_and_other_calls_tell_the_base() 
             let device = Device::open();
             attr.apply(SELF);
             let before = OtherCalls::tell();
-            assert_eq!(before.policy, base.policy);
+            assert_eq!(before.policy, base.policy.number() as i32);
             for prio in 0..64 {
                 device.set(SELF, prio);
                 let current = device.get(SELF).current;
-                let expected = ProcSched::new(current.policy, current.nice, current.rt_priority);
-                assert_eq!(ProcSched::of(SELF), expected, "{attr:?} at {prio}");
+                assert_eq!(
+                    ProcSched::of(SELF),
+                    ProcSched::new(&current),
+                    "{attr:?} at {prio}"
+                );
                 assert_eq!(OtherCalls::tell(), before, "{attr:?} at {prio}");
             }
         });

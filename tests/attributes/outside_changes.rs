@@ -19,7 +19,6 @@ use common::child::become_user_with_ceiling;
 use common::child::in_child;
 use common::child::Child;
 use common::device::Device;
-use common::device::Params;
 use common::device::SELF;
 use common::hint::HintedWorker;
 use common::hint::NONE;
@@ -34,6 +33,8 @@ use common::OTHER_USER;
 use common::SAMPLE;
 use common::USER;
 use common::WATCHER_CPU;
+use gosched::sched::Params;
+use gosched::sched::SchedPolicy;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
 use rustix::io::Errno;
 use rustix::process::setpgid;
@@ -194,7 +195,7 @@ fn setpriority_of_many(which: libc::__priority_which_t, id: i32, nice: i32) -> R
 }
 
 const ORDINARY: Params = Params {
-    policy: libc::SCHED_OTHER,
+    policy: SchedPolicy::OTHER,
     nice: 0,
     rt_priority: 0,
     slice_ns: 0,
@@ -214,7 +215,7 @@ fn writers() -> [Writer; 6] {
             "sched_setattr",
             |tid| Attr::batch(3).slice_ns(5_000_000).apply(tid),
             Params {
-                policy: libc::SCHED_BATCH,
+                policy: SchedPolicy::BATCH,
                 nice: 3,
                 slice_ns: 5_000_000,
                 ..ORDINARY
@@ -224,7 +225,7 @@ fn writers() -> [Writer; 6] {
             "sched_setscheduler",
             |tid| setscheduler(tid, libc::SCHED_RR, 3).expect("root may"),
             Params {
-                policy: libc::SCHED_RR,
+                policy: SchedPolicy::RR,
                 rt_priority: 3,
                 ..ORDINARY
             },
@@ -233,7 +234,7 @@ fn writers() -> [Writer; 6] {
             "sched_setscheduler to SCHED_IDLE",
             |tid| setscheduler(tid, libc::SCHED_IDLE, 0).expect("root may"),
             Params {
-                policy: libc::SCHED_IDLE,
+                policy: SchedPolicy::IDLE,
                 ..ORDINARY
             },
         ),
@@ -259,7 +260,7 @@ fn assert_base(device: &Device, tid: i32, base: Params, context: &str) {
     let State { attr, nice, record } = State::of(device, tid);
     assert_eq!((record.prio, record.applied), (None, None), "{context}");
     assert_eq!(record.base, base, "{context}");
-    assert_eq!(attr.policy(), base.policy, "{context}");
+    assert_eq!(attr.0.policy, base.policy, "{context}");
     assert_eq!(attr.0.rt_priority, base.rt_priority, "{context}");
     assert_eq!(nice, base.nice, "{context}");
 }

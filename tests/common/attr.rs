@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use go_sched_policy::Level;
 use go_sched_policy::Policy;
+use gosched::sched::Params;
 use gosched::sched::SchedAttr;
 use gosched::sched::SchedPolicy;
 use rustix::io::Errno;
@@ -17,7 +18,6 @@ use rustix::thread::current_timer_slack;
 
 use crate::device::errno;
 use crate::device::Device;
-use crate::device::Params;
 use crate::device::PATH;
 use crate::proc_sched::ProcSched;
 use crate::syscall::result_of;
@@ -142,11 +142,11 @@ impl Attr {
 
     /// Puts in what the device tells.
     pub fn with(mut self, params: &Params) -> Self {
-        self.0.policy = SchedPolicy::from_number(params.policy as u32);
+        self.0.policy = params.policy;
         self.0.nice = params.nice;
         self.0.rt_priority = params.rt_priority;
         // It is the budget of a deadline thread, which the device does not tell.
-        if params.policy != libc::SCHED_DEADLINE {
+        if !params.policy.is_deadline() {
             self.0.runtime_ns = params.slice_ns;
         }
         self
@@ -161,7 +161,17 @@ impl Attr {
 
     /// What `/proc/PID/sched` must show while these are in force.
     pub fn proc_sched(&self) -> ProcSched {
-        ProcSched::new(self.policy(), self.0.nice, self.0.rt_priority)
+        ProcSched::new(&self.params())
+    }
+
+    /// Returns policy, nice value, real-time priority and slice.
+    pub fn params(&self) -> Params {
+        Params {
+            policy: self.0.policy,
+            nice: self.0.nice,
+            rt_priority: self.0.rt_priority,
+            slice_ns: self.0.runtime_ns,
+        }
     }
 
     /// Puts the attributes in force with `sched_setattr(2)`.

@@ -13,8 +13,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::ptr;
 
 use gosched::raw::Argument;
-use gosched::sched::SchedPolicy;
+use gosched::sched::Params;
 use gosched::uapi;
+use gosched::Status;
 use rustix::io::Errno;
 
 /// The device's file.
@@ -39,27 +40,14 @@ pub(crate) fn errno(error: io::Error) -> Errno {
         .unwrap_or_else(|| panic!("the kernel gives a number for an error: {error}"))
 }
 
-/// Scheduling parameters of a thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Params {
-    /// The scheduling policy.
-    pub policy: i32,
-    /// Nice value, -20 to 19.
-    pub nice: i32,
-    /// Real-time priority, 1 to 99; 0 for other policies.
-    pub rt_priority: u32,
-    /// The slice in nanoseconds; of a base, the one asked for, and 0 is the default.
-    pub slice_ns: u64,
-}
-
-/// The answer of `GO_SCHED_GET`.
+/// The answer of `GO_SCHED_GET`, with the numbers that the library checks or leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The priority, 0 to 63, if the thread has one.
     pub prio: Option<u32>,
     /// Whether the thread's children start at it.
     pub inherit: bool,
-    /// What the thread has without it.
+    /// What the thread has without it. The slice is the one asked for, and 0 is the default.
     pub base: Params,
     /// What is in force. The nice value is 0 where it has no effect.
     pub current: Params,
@@ -71,11 +59,6 @@ pub struct Record {
     pub ceiling_granted: bool,
     /// The slot of the hint page the thread is bound to.
     pub slot: Option<u32>,
-}
-
-/// Whether a policy is a real-time one.
-pub fn is_rt(policy: i32) -> bool {
-    SchedPolicy::from_number(policy as u32).is_rt()
 }
 
 /// Reads a number that an answer has in place of an absent one.
@@ -158,25 +141,17 @@ impl Device {
             target,
             ..Default::default()
         })?;
+        let Status {
+            base, mut current, ..
+        } = Status::from(get);
+        if current.policy.is_rt() {
+            current.nice = 0;
+        }
         Ok(Record {
             prio: number_or_none(get.prio),
             inherit: get.flags & uapi::GO_SCHED_INHERIT != 0,
-            base: Params {
-                policy: get.base_policy as i32,
-                nice: get.base_nice,
-                rt_priority: get.base_rt_priority,
-                slice_ns: get.base_slice_ns,
-            },
-            current: Params {
-                policy: get.policy as i32,
-                nice: if is_rt(get.policy as i32) {
-                    0
-                } else {
-                    get.nice
-                },
-                rt_priority: get.rt_priority,
-                slice_ns: get.slice_ns,
-            },
+            base,
+            current,
             applied: number_or_none(get.applied),
             ceiling: get.ceiling.try_into().expect("GET answers a ceiling"),
             ceiling_granted: get.ceiling_granted != 0,

@@ -4,14 +4,16 @@
 
 use std::fs;
 
-use crate::device::is_rt;
+use gosched::sched::Params;
+use gosched::sched::SchedPolicy;
+
 use crate::device::SELF;
 
 /// What the scheduler goes by, as `/proc/PID/sched` shows it, with a device or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcSched {
     /// The scheduling policy.
-    pub policy: i32,
+    pub policy: SchedPolicy,
     /// The kernel's own priority, lower = more urgent: 0 to 98 for real-time policies,
     /// 100 to 139 for fair ones. A lock lends its holder that of a more urgent waiter.
     pub prio: i32,
@@ -19,13 +21,16 @@ pub struct ProcSched {
 
 impl ProcSched {
     /// Returns what `/proc` must show for a thread with these parameters and no boost.
-    pub fn new(policy: i32, nice: i32, rt_priority: u32) -> Self {
-        let prio = if is_rt(policy) {
-            99 - rt_priority as i32
+    pub fn new(params: &Params) -> Self {
+        let prio = if params.policy.is_rt() {
+            99 - params.rt_priority as i32
         } else {
-            120 + nice
+            120 + params.nice
         };
-        Self { policy, prio }
+        Self {
+            policy: params.policy,
+            prio,
+        }
     }
 
     /// Reads the values of a thread; 0 is the calling one.
@@ -44,7 +49,7 @@ impl ProcSched {
                 .unwrap_or_else(|| panic!("{path} has no {name}:\n{text}"))
         };
         Self {
-            policy: field("policy"),
+            policy: SchedPolicy::from_number(field("policy") as u32),
             prio: field("prio"),
         }
     }

@@ -72,7 +72,10 @@ fn a_thread_of_the_scheduler_is_its_thread_again_without_its_priority() {
     let base = Attr::of(worker.tid());
     for prio in SAMPLE {
         device.set(worker.tid(), prio);
-        assert_eq!(device.get(worker.tid()).base.policy, SCHED_EXT);
+        assert_eq!(
+            device.get(worker.tid()).base.policy.number() as i32,
+            SCHED_EXT
+        );
         let attr = worker.run(|| Attr::of(SELF));
         assert_eq!(attr, base.mapped(&TABLE[prio as usize]));
         device.clear(worker.tid());

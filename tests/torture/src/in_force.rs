@@ -4,15 +4,15 @@
 
 use common::attr::default_slice_ns;
 use common::attr::Attr;
-use common::device::is_rt;
 use common::device::Device;
-use common::device::Params;
 use common::device::Record;
 use common::eventually;
 use common::proc_sched::ProcSched;
 use go_sched_policy::Level;
 use go_sched_policy::Policy;
 use go_sched_policy::TABLE;
+use gosched::sched::Params;
+use gosched::sched::SchedPolicy;
 
 /// Returns the parameters that must be in force according to the other fields of `record`.
 pub(crate) fn expected(record: &Record) -> Params {
@@ -24,7 +24,7 @@ pub(crate) fn expected(record: &Record) -> Params {
 
 /// Returns the parameters in force for a thread at its base.
 pub(crate) fn of_base(base: &Params) -> Params {
-    let rt = is_rt(base.policy);
+    let rt = base.policy.is_rt();
     Params {
         nice: if rt { 0 } else { base.nice },
         slice_ns: match (rt, base.slice_ns) {
@@ -39,7 +39,7 @@ pub(crate) fn of_base(base: &Params) -> Params {
 /// Returns the parameters in force for a thread at a level of the mapping.
 pub(crate) fn of_level(level: &Level) -> Params {
     Params {
-        policy: level.policy.number() as i32,
+        policy: level.policy.into(),
         nice: level.nice,
         rt_priority: level.rt_priority,
         slice_ns: match level.policy {
@@ -54,13 +54,7 @@ pub(crate) fn of_level(level: &Level) -> Params {
 /// force.
 #[track_caller]
 pub(crate) fn reported_base(tid: i32) -> Params {
-    let attr = Attr::base_of(tid);
-    Params {
-        policy: attr.policy(),
-        nice: attr.0.nice,
-        rt_priority: attr.0.rt_priority,
-        slice_ns: attr.0.runtime_ns,
-    }
+    Attr::base_of(tid).params()
 }
 
 /// Returns whether the scheduler uses one of these parameters for a thread. A lock with
@@ -69,10 +63,10 @@ pub(crate) fn reported_base(tid: i32) -> Params {
 pub(crate) fn scheduler_uses(tid: i32, params: &[Params]) -> bool {
     let found = ProcSched::of(tid);
     params.iter().any(|params| {
-        let expected = ProcSched::new(params.policy, params.nice, params.rt_priority);
+        let expected = ProcSched::new(params);
         // For SCHED_IDLE, the kernel's priority comes from the nice value of the last
         // sched_setattr(2) and has no effect.
-        let is_idle = expected.policy == libc::SCHED_IDLE;
+        let is_idle = expected.policy == SchedPolicy::IDLE;
         found.policy == expected.policy && (is_idle || found.prio <= expected.prio)
     })
 }

@@ -9,7 +9,6 @@ use std::thread;
 use common::attr::setpriority;
 use common::attr::setscheduler;
 use common::attr::Attr;
-use common::device::Params;
 use common::device::Record;
 use common::device::SELF;
 use common::hint;
@@ -18,6 +17,8 @@ use common::worker::Worker;
 use go_sched_policy::Policy;
 use go_sched_policy::LEVELS;
 use go_sched_policy::TABLE;
+use gosched::sched::Params;
+use gosched::sched::SchedPolicy;
 use gosched::uapi::go_sched_stats;
 use gosched::uapi::GO_SCHED_INHERIT;
 use gosched::uapi::GO_SCHED_PRIO_NONE;
@@ -319,10 +320,10 @@ impl ModeledThread {
     #[track_caller]
     pub(crate) fn set_attr(&mut self, attr: &Attr) {
         attr.apply(self.tid());
-        self.base.policy = attr.policy();
+        self.base.policy = attr.0.policy;
         self.base.rt_priority = attr.0.rt_priority;
         // The other policies do not use these two values, and keep them.
-        if matches!(attr.policy(), libc::SCHED_OTHER | libc::SCHED_BATCH) {
+        if matches!(attr.0.policy, SchedPolicy::OTHER | SchedPolicy::BATCH) {
             self.base.nice = attr.0.nice;
             self.base.slice_ns = attr.0.runtime_ns;
         }
@@ -333,8 +334,8 @@ impl ModeledThread {
     /// Changes policy and real-time priority by `sched_setscheduler(2)`.
     #[track_caller]
     pub(crate) fn set_scheduler(&mut self, attr: &Attr) {
-        let (policy, priority) = (attr.policy(), attr.0.rt_priority);
-        let result = setscheduler(self.tid(), policy, priority as i32);
+        let (policy, priority) = (attr.0.policy, attr.0.rt_priority);
+        let result = setscheduler(self.tid(), attr.policy(), priority as i32);
         assert_eq!(
             result,
             Ok(()),
@@ -441,12 +442,12 @@ fn highest_owned(base: &Params, prio: u32) -> u32 {
 fn owns(base: &Params, prio: u32) -> bool {
     let level = &TABLE[prio as usize];
     match (base.policy, level.policy) {
-        (libc::SCHED_IDLE, Policy::Idle) => level.weight <= WEIGHT_IDLEPRIO,
-        (libc::SCHED_IDLE, _) => false,
+        (SchedPolicy::IDLE, Policy::Idle) => level.weight <= WEIGHT_IDLEPRIO,
+        (SchedPolicy::IDLE, _) => false,
         (_, Policy::Idle) => true,
         (_, Policy::Normal) => level.nice >= base.nice,
         (policy, Policy::RoundRobin) => {
-            policy == libc::SCHED_RR && level.rt_priority <= base.rt_priority
+            policy == SchedPolicy::RR && level.rt_priority <= base.rt_priority
         }
     }
 }
