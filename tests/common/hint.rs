@@ -3,11 +3,11 @@
 //! The hint page, mapped in all the ways that a program may, and workers bound to it.
 
 use std::mem::forget;
-use std::mem::offset_of;
 use std::mem::replace;
 use std::os::fd::AsFd;
 use std::ptr;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
@@ -41,47 +41,49 @@ pub const SLOTS_PER_PAGE: u32 = (PAGE_SIZE / SLOT_SIZE) as u32;
 /// In the bytes of a slot: no priority.
 pub const NONE: u8 = uapi::GO_SCHED_HINT_NONE as u8;
 
-const WANTED: usize = offset_of!(uapi::go_sched_slot, wanted);
-const APPLIED: usize = offset_of!(uapi::go_sched_slot, applied);
-const RESERVED: usize = offset_of!(uapi::go_sched_slot, reserved);
-
 /// A slot by its bytes, so that a test stores what is no priority as well.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot<'page>(&'page gosched::hint::Slot);
 
-impl Slot<'_> {
+impl<'page> Slot<'page> {
     /// Asks for a priority.
     #[inline]
     pub fn store(&self, wanted: u8) {
-        self.0.bytes()[WANTED].store(wanted, Ordering::Relaxed);
+        self.fields().0.store(wanted, Ordering::Relaxed);
     }
 
     /// Reads the priority asked for.
     pub fn wanted(&self) -> u8 {
-        self.0.bytes()[WANTED].load(Ordering::Relaxed)
+        self.fields().0.load(Ordering::Relaxed)
     }
 
     /// Reads the priority in force, as the kernel wrote it.
     pub fn applied(&self) -> u8 {
-        self.0.bytes()[APPLIED].load(Ordering::Relaxed)
+        self.fields().1.load(Ordering::Relaxed)
     }
 
     /// Writes to the byte that is the kernel's.
     pub fn forge_applied(&self, applied: u8) {
-        self.0.bytes()[APPLIED].store(applied, Ordering::Relaxed);
+        self.fields().1.store(applied, Ordering::Relaxed);
     }
 
     /// Writes to the bytes that mean nothing yet.
     pub fn fill_reserved(&self, value: u8) {
-        for byte in &self.0.bytes()[RESERVED..] {
+        for byte in self.fields().2 {
             byte.store(value, Ordering::Relaxed);
         }
     }
 
     /// Reads the bytes that mean nothing yet.
     pub fn reserved(&self) -> Vec<u8> {
-        let bytes = self.0.bytes()[RESERVED..].iter();
+        let bytes = self.fields().2.iter();
         bytes.map(|byte| byte.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Returns what is asked for, what is in force, and the rest.
+    fn fields(&self) -> (&'page AtomicU8, &'page AtomicU8, &'page [AtomicU8]) {
+        let [wanted, applied, reserved @ ..] = self.0.bytes();
+        (wanted, applied, reserved)
     }
 
     /// Has the calling thread, which is bound to the slot, ask for a priority and
