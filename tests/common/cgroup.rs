@@ -6,13 +6,22 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process;
 
 use crate::eventually;
 
 /// The root of all groups.
 pub const ROOT: &str = "/sys/fs/cgroup";
 
-/// A control group; removed when dropped.
+/// Moves the calling process out of all groups.
+pub fn leave() -> io::Result<()> {
+    fs::write(
+        Path::new(ROOT).join("cgroup.procs"),
+        process::id().to_string(),
+    )
+}
+
+/// A control group; removed when dropped, once its last process is gone.
 #[derive(Debug)]
 pub struct Cgroup(PathBuf);
 
@@ -40,10 +49,16 @@ impl Cgroup {
         &self.0
     }
 
+    /// Moves a process into the group.
+    pub fn try_add(&self, pid: u32) -> io::Result<()> {
+        self.try_set("cgroup.procs", &pid.to_string())
+    }
+
     /// Moves a process into the group where that must succeed.
     #[track_caller]
     pub fn add(&self, pid: u32) {
-        self.set("cgroup.procs", &pid.to_string());
+        self.try_add(pid)
+            .unwrap_or_else(|error| panic!("{pid} to {}: {error}", self.0.display()));
     }
 
     /// Writes one of the group's files.

@@ -7,8 +7,6 @@
 //! pointer by which it finds the cgroup again. Services run like that. The kernel's
 //! /proc/slabinfo needs CONFIG_SLUB_DEBUG, which changes paths that are measured.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::process;
 use std::thread;
@@ -17,6 +15,9 @@ use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
+use common::cgroup;
+use common::cgroup::Cgroup;
+use common::cgroup::ROOT;
 use common::hint::be_scheduled;
 
 /// Longer than the 2 s after which the kernel adds up what each CPU has counted.
@@ -25,29 +26,16 @@ const FLUSH: Duration = Duration::from_millis(2500);
 /// Longer than a few ticks.
 const BUSY: Duration = Duration::from_millis(20);
 
-const ROOT: &str = "/sys/fs/cgroup";
-
 /// A cgroup that this process is in.
 #[derive(Debug)]
-pub(crate) struct Account(());
+pub(crate) struct Account(Cgroup);
 
 impl Account {
-    const DIRECTORY: &str = "/sys/fs/cgroup/go_sched_bench";
-
-    /// Moves this process to a cgroup of its own. That is left behind: it cannot be
-    /// removed while this process lives.
+    /// Moves this process to a cgroup of its own.
     pub(crate) fn open() -> Result<Self> {
-        let root = Path::new(ROOT);
-        write(&root.join("cgroup.subtree_control"), "+memory")?;
-        match fs::create_dir(Self::DIRECTORY) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(error).context(Self::DIRECTORY);
-            }
-            _ => (),
-        }
-        let members = Path::new(Self::DIRECTORY).join("cgroup.procs");
-        write(&members, &process::id().to_string())?;
-        Ok(Self(()))
+        let group = Cgroup::try_new(Path::new(ROOT), "go_sched_bench", "+memory").context(ROOT)?;
+        group.try_add(process::id()).context(ROOT)?;
+        Ok(Self(group))
     }
 
     /// Bytes of slab memory in use that cannot be reclaimed, but for less than a page
@@ -59,16 +47,17 @@ impl Account {
         while start.elapsed() < BUSY {
             be_scheduled();
         }
-        let path = Path::new(Self::DIRECTORY).join("memory.stat");
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let value = text
+        let value = self
+            .0
+            .get("memory.stat")
             .lines()
-            .find_map(|line| line.strip_prefix("slab_unreclaimable "));
-        let value = value.with_context(|| format!("{}: no slab memory", path.display()))?;
-        value.parse().with_context(|| path.display().to_string())
+            .find_map(|line| line.strip_prefix("slab_unreclaimable ")?.parse().ok());
+        value.context("memory.stat: no slab memory")
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| path.display().to_string())
+impl Drop for Account {
+    fn drop(&mut self) {
+        cgroup::leave().expect("root leaves the group");
+    }
 }

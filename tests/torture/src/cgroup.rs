@@ -2,38 +2,35 @@
 
 //! Threaded cgroups, between which single threads are moved.
 
-use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::path::PathBuf;
 use std::process;
 use std::sync::Mutex;
 
+use common::cgroup::leave;
+use common::cgroup::Cgroup;
+use common::cgroup::ROOT;
 use common::eventually;
 
-/// Of cgroup v2.
-const ROOT: &str = "/sys/fs/cgroup";
-
-/// The domain of this process, and the groups in it.
+/// The groups, which are removed before the one that they are in.
 #[derive(Debug)]
 pub(crate) struct Cgroups {
-    domain: PathBuf,
-    /// Where nothing is limited.
-    pub(crate) home: Group,
     /// Each of these is limited now and then.
     pub(crate) groups: [Group; 2],
     /// This one is frozen now and then, by one actor at a time.
     pub(crate) freezer: Mutex<Group>,
+    /// The group that this process and the others are in, where nothing is limited.
+    pub(crate) home: Group,
 }
 
 /// One group. Its files are kept open, so that using them takes no memory: a frozen
 /// thread may hold the allocator's lock.
 #[derive(Debug)]
 pub(crate) struct Group {
-    path: PathBuf,
+    group: Cgroup,
     threads: File,
     freeze: File,
     events: File,
@@ -46,50 +43,42 @@ impl Cgroups {
     }
 
     fn try_new() -> io::Result<Self> {
-        let root = Path::new(ROOT);
-        let domain = root.join("torture");
-        fs::write(root.join("cgroup.subtree_control"), "+cpu +cpuset")?;
-        fs::create_dir(&domain)?;
-        fs::write(domain.join("cgroup.procs"), process::id().to_string())?;
+        let controllers = "+cpu +cpuset";
+        let domain = Cgroup::try_new(Path::new(ROOT), "torture", controllers)?;
         let groups = [Group::new(&domain, "a")?, Group::new(&domain, "b")?];
         let freezer = Mutex::new(Group::new(&domain, "freezer")?);
-        fs::write(domain.join("cgroup.subtree_control"), "+cpu +cpuset")?;
-        Ok(Self {
-            home: Group::open(domain.clone())?,
-            domain,
+        domain.try_set("cgroup.subtree_control", controllers)?;
+        let new = Self {
+            home: Group::open(domain)?,
             groups,
             freezer,
-        })
+        };
+        new.home.group.try_add(process::id())?;
+        Ok(new)
     }
+}
 
-    /// Removes what `new` made, once no thread is in the groups.
-    pub(crate) fn remove(&self) -> io::Result<()> {
-        fs::write(
-            Path::new(ROOT).join("cgroup.procs"),
-            process::id().to_string(),
-        )?;
-        for name in ["a", "b", "freezer"] {
-            fs::remove_dir(self.domain.join(name))?;
-        }
-        fs::remove_dir(&self.domain)
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        leave().expect("root moves its own process");
     }
 }
 
 impl Group {
-    fn new(domain: &Path, name: &str) -> io::Result<Self> {
-        let path = domain.join(name);
-        fs::create_dir(&path)?;
-        fs::write(path.join("cgroup.type"), "threaded")?;
-        Self::open(path)
+    fn new(domain: &Cgroup, name: &str) -> io::Result<Self> {
+        let group = Cgroup::try_new(domain.path(), name, "")?;
+        group.try_set("cgroup.type", "threaded")?;
+        Self::open(group)
     }
 
-    fn open(path: PathBuf) -> io::Result<Self> {
+    fn open(group: Cgroup) -> io::Result<Self> {
+        let path = group.path();
         let writable = |name| File::options().write(true).open(path.join(name));
         Ok(Self {
             threads: writable("cgroup.threads")?,
             freeze: writable("cgroup.freeze")?,
             events: File::open(path.join("cgroup.events"))?,
-            path,
+            group,
         })
     }
 
@@ -100,7 +89,7 @@ impl Group {
 
     /// Writes one of the group's files.
     pub(crate) fn set(&self, file: &str, value: &str) -> io::Result<()> {
-        fs::write(self.path.join(file), value)
+        self.group.try_set(file, value)
     }
 
     /// Freezes the threads of the group for as long as `action` runs, which must not
