@@ -12,7 +12,6 @@ use common::child::become_user_with_ceiling;
 use common::child::become_user_with_sys_nice;
 use common::child::in_child;
 use common::child::pidfd;
-use common::child::unshare;
 use common::child::Child;
 use common::device::Device;
 use common::device::PublicDevice;
@@ -32,6 +31,7 @@ use common::syscall::set_schedprio;
 use common::worker::in_thread;
 use common::worker::Worker;
 use common::KTHREADD;
+use common::NO_PRIO;
 use common::NO_TID;
 use common::OTHER_USER;
 use common::SAMPLE;
@@ -41,7 +41,8 @@ use gosched::uapi::GO_SCHED_INHERIT;
 use gosched::uapi::GO_SCHED_TARGET_PIDFD;
 use rustix::io::Errno;
 use rustix::process::getpid;
-use rustix::thread::UnshareFlags;
+
+use crate::targets::assert_in_pid_namespace;
 
 /// Bases that differ in what a priority has to save.
 fn bases() -> [Attr; 5] {
@@ -101,17 +102,9 @@ fn it_reaches_other_threads_and_processes() {
 
 #[test]
 fn a_thread_id_is_one_of_the_callers_pid_namespace() {
-    in_child(|| {
-        unshare(UnshareFlags::NEWPID);
-        let outside = getpid().as_raw_pid();
-        let first = Child::sleeping(|| {
-            assert_eq!(getpid().as_raw_pid(), 1);
-            set_schedprio(1, 44, 0).unwrap();
-            assert_eq!(set_schedprio(outside, 44, 0), Err(Errno::SRCH));
-        });
-        let device = Device::open();
-        assert_eq!(device.prio(first.pid()), Some(44));
-        assert_eq!(device.prio(1), None, "the guest's own first process");
+    assert_in_pid_namespace(|outside| {
+        set_schedprio(1, 44, 0).unwrap();
+        assert_eq!(set_schedprio(outside, 44, 0), Err(Errno::SRCH));
     });
 }
 
@@ -152,16 +145,7 @@ fn with_the_inherit_flag_a_child_starts_as_its_parent_is() {
 #[test]
 fn a_priority_above_63_is_einval() {
     let device = Device::open();
-    for prio in [
-        64,
-        65,
-        255,
-        256,
-        1 << 16,
-        i32::MAX as u32,
-        1 << 31,
-        u32::MAX,
-    ] {
+    for prio in NO_PRIO {
         assert_refused(&device, SELF, Errno::INVAL, || set_schedprio(SELF, prio, 0));
     }
 }

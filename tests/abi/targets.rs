@@ -181,21 +181,29 @@ fn a_kernel_thread_is_eperm_but_can_be_read() {
     assert_eq!(device.prio(KTHREADD), None);
 }
 
-#[test]
-fn a_thread_id_is_one_of_the_callers_pid_namespace() {
+/// Runs `job` in the first process of a pid namespace, with the id that a process
+/// outside has there. Checks that the process has the priority 44 then.
+pub(crate) fn assert_in_pid_namespace(job: impl FnOnce(i32)) {
     in_child(|| {
         unshare(UnshareFlags::NEWPID);
         let outside = getpid().as_raw_pid();
         let first = Child::sleeping(|| {
             assert_eq!(getpid().as_raw_pid(), 1);
-            let device = Device::open();
-            device.set(1, 44);
-            assert_eq!(device.prio(SELF), Some(44));
-            assert_no_target(&device, outside, 0, Errno::SRCH);
+            job(outside);
         });
         let device = Device::open();
         assert_eq!(device.prio(first.pid()), Some(44));
         assert_eq!(device.prio(1), None, "the guest's own first process");
+    });
+}
+
+#[test]
+fn a_thread_id_is_one_of_the_callers_pid_namespace() {
+    assert_in_pid_namespace(|outside| {
+        let device = Device::open();
+        device.set(1, 44);
+        assert_eq!(device.prio(SELF), Some(44));
+        assert_no_target(&device, outside, 0, Errno::SRCH);
     });
 }
 

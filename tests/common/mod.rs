@@ -54,6 +54,19 @@ pub const OTHER_USER: u32 = 1001;
 /// Priorities of each band: its ends, and one between them in the two lower bands.
 pub const SAMPLE: [u32; 8] = [0, 7, 15, 16, 32, 47, 48, 63];
 
+/// Numbers that are no priority. The last is what a caller that took -1 for "none" would
+/// pass.
+pub const NO_PRIO: [u32; 8] = [
+    64,
+    65,
+    255,
+    256,
+    1 << 16,
+    i32::MAX as u32,
+    1 << 31,
+    u32::MAX,
+];
+
 /// A flag that tells helper threads to stop, set on drop. So it is set after a failure
 /// too, where `thread::scope` would wait for the helpers for ever.
 #[derive(Debug)]

@@ -43,4 +43,13 @@ mod tests {
         assert_eq!(GO_SCHED_STATS, opcode::none(0xbc, 7));
         assert_eq!(GO_SCHED_CLASS_INFO, opcode::none(0xbc, 8));
     }
+
+    #[test]
+    fn other_numbers_are_fixed() {
+        assert_eq!(GO_SCHED_NR_SET_SCHEDPRIO, 400);
+        assert_eq!(GO_SCHED_LEVELS, 64);
+        assert_eq!(GO_SCHED_PRIO_NONE, -1);
+        assert_eq!(GO_SCHED_TARGET_PIDFD, 1);
+        assert_eq!(GO_SCHED_INHERIT, 2);
+    }
 }
