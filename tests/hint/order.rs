@@ -147,9 +147,7 @@ fn competitor(prio: u32) -> Worker {
 /// A guard that switches off the fair server of the contested CPU. That would run fair
 /// threads before those of the rt band for 5 % of the time, after a second in which no
 /// fair thread could run.
-struct NoFairServer {
-    runtime_ns: String,
-}
+struct NoFairServer(String);
 
 impl NoFairServer {
     fn new() -> Self {
@@ -157,7 +155,7 @@ impl NoFairServer {
         let runtime_ns =
             fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
         fs::write(&file, "0").expect("root may switch it off");
-        Self { runtime_ns }
+        Self(runtime_ns)
     }
 
     fn file() -> String {
@@ -167,7 +165,7 @@ impl NoFairServer {
 
 impl Drop for NoFairServer {
     fn drop(&mut self) {
-        fs::write(Self::file(), &self.runtime_ns).expect("root may switch it on");
+        fs::write(Self::file(), &self.0).expect("root may switch it on");
     }
 }
 
@@ -182,6 +180,18 @@ fn watch(test: impl FnOnce() + Send + 'static) {
 
 fn thread_of(worker: &Worker) -> Thread {
     worker.run(thread::current)
+}
+
+/// Counts the rounds in which the calling thread, woken, runs before `other` has gone on.
+fn count_overtakes(rounds: u32, [woken, gone_on, done]: [&Round; 3], other: &Thread) -> usize {
+    let overtakes = |round| {
+        woken.await_parked(round);
+        let overtakes = !gone_on.is_reached(round);
+        done.reach(round);
+        other.unpark();
+        overtakes
+    };
+    (1..=rounds).filter(|round| overtakes(*round)).count()
 }
 
 /// Has a thread raise itself and then wake an ordinary one, over and over. Checks that
@@ -212,14 +222,7 @@ fn assert_raise_lets_nobody_through(busy: Busy) {
     });
     let overtaken = competitor.start(move || {
         let [woken, gone_on, done] = &*rounds;
-        let overtakes = |round| {
-            woken.await_parked(round);
-            let overtakes = !gone_on.is_reached(round);
-            done.reach(round);
-            threads[0].unpark();
-            overtakes
-        };
-        (1..=ROUNDS).filter(|round| overtakes(*round)).count()
+        count_overtakes(ROUNDS, [woken, gone_on, done], &threads[0])
     });
     assert_eq!(overtaken.wait(), 0, "of {ROUNDS} times");
     running.wait();
@@ -264,14 +267,7 @@ fn assert_being_raised_lets_nobody_through(busy: Busy) {
         let ([hinted, _], rounds) = (threads.clone(), Arc::clone(&rounds));
         move || {
             let [_, woken, _, gone_on, done] = &*rounds;
-            let overtakes = |round| {
-                woken.await_parked(round);
-                let overtakes = !gone_on.is_reached(round);
-                done.reach(round);
-                hinted.unpark();
-                overtakes
-            };
-            (1..=ROUNDS).filter(|round| overtakes(*round)).count()
+            count_overtakes(ROUNDS, [woken, gone_on, done], &hinted)
         }
     });
     let [ready, woken, released, ..] = &*rounds;
