@@ -3,5 +3,6 @@
 //! The command `gosched`, on the threads of a real kernel.
 
 mod follow;
+mod run;
 mod top;
 mod verbs;

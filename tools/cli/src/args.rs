@@ -168,6 +168,9 @@ the next column. Colours are off if NO_COLOR is set in the environment.")]
 With --ceiling, which takes root, COMMAND and all that it starts can later ask for any
 priority up to the ceiling by themselves, until they change their user.
 
+With --try, gosched runs COMMAND without a priority if the priority or the ceiling cannot
+be set, and says why on standard error.
+
 Exit status: that of COMMAND, or
   125  gosched itself failed
   126  COMMAND was found but cannot be run
@@ -305,6 +308,10 @@ pub(crate) struct Run {
     /// The highest priority that the command, and all that it starts, can ask for
     #[arg(long, value_name = "PRIO", allow_negative_numbers = true)]
     pub(crate) ceiling: Option<Prio>,
+
+    /// Run the command without a priority if the priority cannot be set
+    #[arg(long = "try")]
+    pub(crate) or_without: bool,
 
     /// The priority, 0..63, higher = more urgent
     #[arg(value_name = "PRIO", allow_negative_numbers = true)]

@@ -190,6 +190,10 @@ fn extra(verb: &str) -> Extra {
                     "gosched run 32 --ceiling 50 -- ./server",
                     "Run a server that may raise its own threads up to 50.",
                 ),
+                (
+                    "gosched run --try 24 -- ./batch",
+                    "Run a program also where no priority can be set.",
+                ),
             ],
             &[DEVICE],
         ),

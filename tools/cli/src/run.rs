@@ -20,9 +20,16 @@ use crate::output::complain;
 
 /// Becomes the command; returns only when that fails.
 pub(crate) fn run(args: &Run) -> ExitCode {
-    if let Err(error) = prepare(args) {
-        complain(&error);
-        return ExitCode::from(exit::RUN_FAILURE);
+    match prepare(args) {
+        Ok(()) => (),
+        // The command line is wrong on any system.
+        Err(error) if args.or_without && !matches!(error, Error::Argument(_)) => {
+            complain(&format_args!("{error}; COMMAND runs without a priority"));
+        }
+        Err(error) => {
+            complain(&error);
+            return ExitCode::from(exit::RUN_FAILURE);
+        }
     }
     // Arguments without a command are refused before.
     let (program, arguments) = (&args.command[0], &args.command[1..]);
