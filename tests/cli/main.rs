@@ -3,6 +3,7 @@
 //! The command `gosched`, on the threads of a real kernel.
 
 mod follow;
+mod handed;
 mod run;
 mod top;
 mod verbs;

@@ -10,6 +10,7 @@ mod documented;
 mod error;
 mod exit;
 mod facts;
+mod handed;
 mod interrupt;
 mod manual;
 mod map;

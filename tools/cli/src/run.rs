@@ -4,8 +4,6 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::process::ExitCode;
 
 use gosched::Children;
@@ -16,6 +14,7 @@ use crate::args::Prio;
 use crate::args::Run;
 use crate::error::Error;
 use crate::exit;
+use crate::handed;
 use crate::output::complain;
 
 /// Becomes the command; returns only when that fails.
@@ -32,8 +31,7 @@ pub(crate) fn run(args: &Run) -> ExitCode {
         }
     }
     // Arguments without a command are refused before.
-    let (program, arguments) = (&args.command[0], &args.command[1..]);
-    cannot_run(program, &Command::new(program).args(arguments).exec())
+    cannot_run(&args.command[0], &handed::exec(&args.command))
 }
 
 /// Prints why a program cannot be run; returns the exit status.

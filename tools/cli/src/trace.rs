@@ -11,8 +11,6 @@ use std::fs::File;
 use std::io;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Child;
-use std::process::Command;
 use std::process::ExitCode;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -23,7 +21,6 @@ use gosched::trace::Entry;
 use gosched::trace::Event;
 use rustix::process::getpgrp;
 use rustix::process::kill_process;
-use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::termios::tcgetpgrp;
 use schemars::JsonSchema;
@@ -36,6 +33,7 @@ use crate::args::Trace;
 use crate::error::Error;
 use crate::error::TraceError;
 use crate::exit;
+use crate::handed::Child;
 use crate::interrupt::Interrupt;
 use crate::output::complain;
 use crate::output::print_json_line;
@@ -75,7 +73,7 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Error> {
         Err(code) => return Ok(code),
     };
     if let Some(child) = &child {
-        printer.follow(child.id() as i32);
+        printer.follow(child.pid().as_raw_pid());
     }
 
     let recorded = record(&mut printer, &mut interrupt, child.as_mut());
@@ -157,7 +155,7 @@ fn pass_on(signal: c_int, child: &Child) {
     let Some(signal) = Signal::from_named_raw(signal) else {
         return;
     };
-    if let Err(error) = kill_process(Pid::from_child(child), signal) {
+    if let Err(error) = kill_process(child.pid(), signal) {
         complain(&format_args!("cannot pass a signal on to COMMAND: {error}"));
     }
 }
@@ -170,10 +168,10 @@ fn is_in_foreground() -> bool {
 
 /// Starts the command, if there is one.
 fn start(command: &[OsString]) -> Result<Option<Child>, ExitCode> {
-    let Some((program, arguments)) = command.split_first() else {
+    let Some(program) = command.first() else {
         return Ok(None);
     };
-    match Command::new(program).args(arguments).spawn() {
+    match Child::spawn(command) {
         Ok(child) => Ok(Some(child)),
         Err(error) => Err(run::cannot_run(program, &error)),
     }
@@ -278,8 +276,7 @@ impl Printer {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-    use std::process::Stdio;
+    use std::thread;
 
     use rustix::process::getpid;
 
@@ -288,15 +285,16 @@ mod tests {
     #[test]
     fn the_command_gets_the_signal_and_is_waited_for() {
         let mut interrupt = Interrupt::catch().expect("signals can be caught");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let ready = directory.path().join("ready");
         // SIGHUP is one for another test.
-        let script = "trap '' HUP; trap 'exit 3' TERM; echo; while :; do sleep 0.1; done";
-        let mut child = Command::new("sh")
-            .args(["-c", script])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let mut stdout = child.stdout.take().expect("a pipe");
-        stdout.read_exact(&mut [0]).expect("its traps are set");
+        let script = "trap '' HUP; trap 'exit 3' TERM; : >$0; while :; do sleep 0.1; done";
+        let command = ["sh", "-c", script].map(OsString::from);
+        let command = [&command[..], &[ready.clone().into()]].concat();
+        let mut child = Child::spawn(&command).expect("a shell");
+        while !ready.exists() {
+            thread::sleep(Duration::from_millis(10));
+        }
         kill_process(getpid(), Signal::TERM).expect("own process");
         let status = await_end(&mut child, &mut interrupt).expect("it ends");
         assert_eq!(status.code(), Some(3));

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a command is handed by `gosched run`: the same as by env(1), which hands on all
+//! that it was handed. Where this system has no go_sched, `--try` goes on without.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+/// Starting states: what a shell does first, and a program that it then starts the others
+/// by.
+const STATES: [(&str, &str); 12] = [
+    (":", ""),
+    ("trap '' PIPE", ""),
+    ("trap '' HUP INT QUIT TERM", ""),
+    ("trap '' USR1 CHLD TSTP", ""),
+    ("umask 027", ""),
+    ("exec <&-", ""),
+    ("exec >&-", ""),
+    ("exec 2>&-", ""),
+    ("exec <&- >&- 2>&-", ""),
+    ("exec 3</dev/null 9>/dev/null", ""),
+    (":", "env --block-signal=PIPE --block-signal=USR1"),
+    (
+        "exec <&-; trap '' PIPE",
+        "env --default-signal=INT --block-signal=TERM",
+    ),
+];
+
+/// Returns what a command sees that `starter` starts: lines of /proc/PID/status, and open
+/// descriptors. It writes to files, as standard output may be closed.
+fn seen_by_command_of(starter: &str, (shell, program): (&str, &str)) -> BTreeMap<String, String> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| directory.path().join(name);
+    for look in [
+        "cp /proc/self/status status",
+        "sh -c 'for fd in 0 1 2 3 9; do ! [ -e /proc/$$/fd/$fd ] || : >open$fd; done'",
+    ] {
+        let script = format!("{shell}; exec {program} {starter} {look}");
+        let done = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(&directory)
+            .output()
+            .expect("a shell");
+        let errors = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{script}: {errors}");
+    }
+    let status = fs::read_to_string(path("status")).expect("a copy");
+    let wanted = ["SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt", "Umask"];
+    let mut seen: BTreeMap<String, String> = status
+        .lines()
+        .filter_map(|line| line.split_once(":\t"))
+        .filter(|(key, _)| wanted.contains(key))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    assert_eq!(seen.len(), wanted.len(), "{status}");
+    let mut open: Vec<i32> = (0..10).collect();
+    open.retain(|fd| path(&format!("open{fd}")).exists());
+    seen.insert("open".to_owned(), format!("{open:?}"));
+    seen
+}
+
+#[test]
+fn a_command_is_handed_what_env_hands_on() {
+    let run = concat!(env!("CARGO_BIN_EXE_gosched"), " run --try 32 --");
+    for state in STATES {
+        let expected = seen_by_command_of("env", state);
+        assert_eq!(seen_by_command_of(run, state), expected, "{state:?}");
+    }
+}
+
+#[test]
+fn the_states_are_different_ones() {
+    let first = seen_by_command_of("env", STATES[0]);
+    for state in &STATES[1..] {
+        assert_ne!(seen_by_command_of("env", *state), first, "{state:?}");
+    }
+}
