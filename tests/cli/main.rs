@@ -4,6 +4,7 @@
 
 mod follow;
 mod handed;
+mod output;
 mod run;
 mod top;
 mod verbs;

@@ -28,6 +28,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::exit;
+use crate::output;
 use crate::output::print_json;
 use crate::output::printable;
 
@@ -125,7 +126,7 @@ pub(crate) fn check(json: bool) -> Result<ExitCode, Error> {
     if json {
         print_json(&findings)?;
     } else {
-        print(&mut io::stdout().lock(), &findings)?;
+        output::print(|out| print(out, &findings))?;
     }
     let unusable = findings
         .iter()

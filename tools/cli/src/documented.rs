@@ -134,8 +134,14 @@ fn errors() -> Vec<Error> {
         FindError::NeverComplete,
         FindError::NoDescriptors,
     ];
+    let full = || io::Error::from_raw_os_error(libc::ENOSPC).into();
     let mut errors = vec![
         Error::NoTerminal,
+        Error::Output(full()),
+        Error::Unwritten {
+            lines: 9,
+            error: full(),
+        },
         Error::of_thread("4711:12", FindError::NoPidfs),
     ];
     errors.extend(services.map(Error::from));

@@ -14,6 +14,7 @@ use gosched::Device;
 use procfs::ProcError;
 
 use crate::args::ArgumentError;
+use crate::output::OutputError;
 
 /// Why a verb could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,10 @@ pub(crate) enum Error {
     #[error("cannot write {path}: {error}", path = .path.display())]
     Write { path: PathBuf, error: io::Error },
     #[error(transparent)]
+    Output(#[from] OutputError),
+    #[error("{lines} lines of output are missing, but the work is done: {error}")]
+    Unwritten { lines: usize, error: OutputError },
+    #[error(transparent)]
     Proc(#[from] ProcError),
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -51,7 +56,7 @@ impl Error {
 
     /// Whether whoever read standard output has gone.
     pub(crate) fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+        matches!(self, Self::Output(error) if error.is_broken_pipe())
     }
 }
 

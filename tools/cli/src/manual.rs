@@ -21,6 +21,7 @@ use roff::Roff;
 
 use crate::args;
 use crate::error::Error;
+use crate::output::print;
 
 /// The words before the exit statuses in the help of a verb.
 const EXIT_STATUS: &str = "Exit status: ";
@@ -227,7 +228,7 @@ pub(crate) fn completions(shell: Shell) -> Result<ExitCode, Error> {
     // clap_complete panics when a write fails, so it writes to memory.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "gosched", &mut script);
-    io::stdout().write_all(&script)?;
+    print(|out| out.write_all(&script))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::output::print;
 use crate::output::print_json;
 
 /// The kernel's parameters for one priority. 0 stands for a parameter that the policy
@@ -50,7 +51,7 @@ pub(crate) fn map(json: bool) -> Result<ExitCode, Error> {
     if json {
         print_json(&levels)?;
     } else {
-        print_table(&mut io::stdout().lock(), &levels)?;
+        print(|out| print_table(out, &levels))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,18 @@ use std::io::Write;
 
 use serde::Serialize;
 
+/// Why nothing can be written to standard output.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: {0}")]
+pub(crate) struct OutputError(#[from] pub(crate) io::Error);
+
+impl OutputError {
+    /// Whether whoever read standard output has gone.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        self.0.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
 /// Writes one sentence to standard error.
 pub(crate) fn complain(sentence: &dyn Display) {
     // Nobody is left to tell when this fails.
@@ -22,16 +34,30 @@ pub(crate) fn printable(name: &str) -> String {
         .collect()
 }
 
+/// Writes to standard output what `write` collects.
+pub(crate) fn print(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<(), OutputError> {
+    let mut text = Vec::new();
+    write(&mut text)?;
+    let mut out = io::stdout().lock();
+    out.write_all(&text)?;
+    Ok(out.flush()?)
+}
+
 /// Writes `value` to standard output as one line of JSON.
-pub(crate) fn print_json_line(value: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    io::stdout().write_all(&line)
+pub(crate) fn print_json_line(value: &impl Serialize) -> Result<(), OutputError> {
+    print(|out| {
+        serde_json::to_writer(&mut *out, value)?;
+        writeln!(out)
+    })
+}
+
+/// Collects `value` as indented JSON.
+pub(crate) fn write_json(out: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
 }
 
 /// Writes `value` to standard output as indented JSON.
-pub(crate) fn print_json(value: &impl Serialize) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), OutputError> {
+    print(|out| write_json(out, value))
 }

@@ -18,7 +18,6 @@ mod unit;
 
 use std::env;
 use std::fs;
-use std::io;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,6 +32,7 @@ use crate::args::Service;
 use crate::args::Systemd;
 use crate::error::Error;
 use crate::error::ServiceError;
+use crate::output::print;
 
 /// Name of the drop-in: it sorts after lower numbers of administrators, whose higher
 /// numbers override it.
@@ -47,7 +47,7 @@ pub(crate) fn systemd(args: &Systemd) -> Result<ExitCode, Error> {
     let unit = Unit::read(service, &args.root, DROP_IN)?;
     let text = drop_in(args, &unit, &env::current_exe()?)?;
     match &args.output {
-        None => io::stdout().lock().write_all(text.as_bytes())?,
+        None => print(|out| out.write_all(text.as_bytes()))?,
         Some(directory) => write_into(&directory.join(format!("{service}.d")), &text)?,
     }
     Ok(ExitCode::SUCCESS)

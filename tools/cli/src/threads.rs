@@ -27,7 +27,9 @@ use crate::facts::words;
 use crate::facts::Facts;
 use crate::facts::ThreadJson;
 use crate::output::complain;
-use crate::output::print_json;
+use crate::output::print;
+use crate::output::write_json;
+use crate::output::OutputError;
 
 pub(crate) fn set(set: &Set, json: bool) -> Result<ExitCode, Error> {
     let children = if set.inherit {
@@ -100,7 +102,7 @@ impl Answer for ThreadReport {
     }
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        print(out, self.tid, &self.facts, self.detail)
+        describe(out, self.tid, &self.facts, self.detail)
     }
 }
 
@@ -141,18 +143,19 @@ pub(crate) fn for_threads<A: Answer>(
     let mut sink = Sink {
         json: json.then(Vec::new),
         failed: false,
+        unwritten: None,
     };
     let work = |thread: &Thread| work(&device, thread);
 
     for id in &args.ids {
         if args.all_tasks {
-            for_all_threads(*id, work, &mut sink)?;
+            for_all_threads(*id, work, &mut sink);
         } else {
             match Thread::open(*id)
                 .map_err(ThreadError::from)
                 .and_then(|thread| work(&thread))
             {
-                Ok(answer) => sink.show(&answer)?,
+                Ok(answer) => sink.show(&answer),
                 Err(error) => sink.fail(id, &error),
             }
         }
@@ -164,13 +167,10 @@ fn for_all_threads<A: Answer>(
     id: ThreadId,
     work: impl Fn(&Thread) -> Result<A, ThreadError>,
     sink: &mut Sink<A::Json>,
-) -> io::Result<()> {
+) {
     let threads = match Threads::of(id) {
         Ok(threads) => threads,
-        Err(error) => {
-            sink.fail(&id, &error);
-            return Ok(());
-        }
+        Err(error) => return sink.fail(&id, &error),
     };
 
     let mut none_found = true;
@@ -184,7 +184,7 @@ fn for_all_threads<A: Answer>(
             }
         };
         match work(&thread) {
-            Ok(answer) => sink.show(&answer)?,
+            Ok(answer) => sink.show(&answer),
             // The thread ended before its turn.
             Err(error) if error.is_end() => continue,
             Err(error) => sink.fail(&thread.tid(), &error),
@@ -194,23 +194,35 @@ fn for_all_threads<A: Answer>(
     if none_found {
         sink.fail(&id, &FindError::NotFound);
     }
-    Ok(())
 }
 
-/// The output: text is printed at once, JSON is collected.
+/// The output: text is printed at once, JSON is collected. The work goes on when nothing can
+/// be written: a half of the threads changed is what nobody has asked for.
 struct Sink<J> {
     json: Option<Vec<Outcome<J>>>,
     failed: bool,
+    /// The number of lines that could not be written, and why.
+    unwritten: Option<(usize, OutputError)>,
 }
 
 impl<J: Serialize> Sink<J> {
-    fn show(&mut self, answer: &impl Answer<Json = J>) -> io::Result<()> {
+    fn show(&mut self, answer: &impl Answer<Json = J>) {
         match &mut self.json {
-            Some(answers) => {
-                answers.push(Outcome::Thread(answer.json()));
-                Ok(())
-            }
-            None => answer.write(&mut io::stdout().lock()),
+            Some(answers) => answers.push(Outcome::Thread(answer.json())),
+            None => self.write(|out| answer.write(out)),
+        }
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
+        let mut lines = 0;
+        let printed = print(|out| {
+            write(out)?;
+            lines = out.iter().filter(|byte| **byte == b'\n').count();
+            Ok(())
+        });
+        if let Err(error) = printed {
+            let before = self.unwritten.take().map_or(0, |(lines, _)| lines);
+            self.unwritten = Some((before + lines, error));
         }
     }
 
@@ -225,19 +237,22 @@ impl<J: Serialize> Sink<J> {
         }
     }
 
-    fn finish(self) -> Result<ExitCode, Error> {
-        if let Some(answers) = &self.json {
-            print_json(answers)?;
+    fn finish(mut self) -> Result<ExitCode, Error> {
+        if let Some(answers) = self.json.take() {
+            self.write(|out| write_json(out, &answers));
         }
-        Ok(if self.failed {
-            ExitCode::from(exit::FAILURE)
-        } else {
-            ExitCode::SUCCESS
-        })
+        match self.unwritten {
+            // Whoever read the output has seen enough.
+            Some((lines, error)) if !error.is_broken_pipe() => {
+                Err(Error::Unwritten { lines, error })
+            }
+            _ if self.failed => Ok(ExitCode::from(exit::FAILURE)),
+            _ => Ok(ExitCode::SUCCESS),
+        }
     }
 }
 
-fn print(out: &mut dyn Write, tid: i32, facts: &Facts, detail: Detail) -> io::Result<()> {
+fn describe(out: &mut dyn Write, tid: i32, facts: &Facts, detail: Detail) -> io::Result<()> {
     let status = &facts.status;
     let prio = words(status.prio);
     let inherit = match status.children {
@@ -289,7 +304,7 @@ mod tests {
             }),
         };
         let mut out = Vec::new();
-        print(&mut out, 123, &facts, detail).expect("a vector takes all");
+        describe(&mut out, 123, &facts, detail).expect("a vector takes all");
         String::from_utf8(out).expect("text")
     }
 

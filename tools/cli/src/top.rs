@@ -24,6 +24,7 @@ use crate::args::Top;
 use crate::check::limits::SchedExt;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
+use crate::output::print;
 use crate::output::print_json_line;
 use crate::output::printable;
 
@@ -53,7 +54,7 @@ fn write_samples(args: &Top, json: bool, sampler: &mut Sampler) -> Result<(), Er
         if json {
             print_json_line(&TopJson::new(&sample))?;
         } else {
-            batch::write(&mut io::stdout().lock(), &sample)?;
+            print(|out| batch::write(out, &sample))?;
         }
     }
     Ok(())

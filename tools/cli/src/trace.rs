@@ -36,6 +36,7 @@ use crate::exit;
 use crate::handed::Child;
 use crate::interrupt::Interrupt;
 use crate::output::complain;
+use crate::output::print;
 use crate::output::print_json_line;
 use crate::run;
 
@@ -256,7 +257,7 @@ impl Printer {
         if self.json {
             print_json_line(&TraceJson::Event(event))?;
         } else {
-            writeln!(io::stdout(), "{event}")?;
+            print(|out| writeln!(out, "{event}"))?;
         }
         Ok(())
     }

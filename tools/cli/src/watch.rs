@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -32,6 +31,7 @@ use crate::facts::Facts;
 use crate::facts::ThreadJson;
 use crate::interrupt::Interrupt;
 use crate::output::complain;
+use crate::output::print;
 use crate::output::print_json_line;
 
 /// One line of `gosched watch --json`.
@@ -200,7 +200,7 @@ impl Watcher {
             };
             print_json_line(&WatchJson { seconds, event })?;
         } else {
-            writeln!(io::stdout(), "[{seconds:13.6}] pid {tid}{change}")?;
+            print(|out| writeln!(out, "[{seconds:13.6}] pid {tid}{change}"))?;
         }
         Ok(())
     }

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the command does when its output cannot be written: all its work.
+
+use std::fs::File;
+use std::process::Command;
+use std::process::Stdio;
+use std::thread;
+
+use common::child::Child;
+use common::command::gosched;
+use common::deadline::await_output;
+use common::deadline::output_of;
+use common::device::Device;
+use nix::unistd::pipe;
+use procfs::process::Process;
+
+/// Threads of the process of a test.
+const THREADS: usize = 9;
+
+fn process() -> (Child, Vec<i32>) {
+    let process = Child::sleeping(|| {
+        for _ in 1..THREADS {
+            thread::spawn(|| loop {
+                thread::park();
+            });
+        }
+    });
+    let tids: Vec<_> = Process::new(process.pid())
+        .and_then(|process| process.tasks())
+        .and_then(|tasks| tasks.map(|task| task.map(|task| task.tid)).collect())
+        .expect("/proc lists the threads");
+    assert_eq!(tids.len(), THREADS);
+    (process, tids)
+}
+
+/// The verbs that change threads, each with the state that it leaves.
+const VERBS: [(&[&str], Option<u32>, u32); 3] = [
+    (&["set", "-a", "8"], Some(8), 32),
+    (&["ceiling", "-a", "40"], Some(8), 40),
+    (&["clear", "-a"], None, 40),
+];
+
+/// Runs each verb with a standard output, on three processes; returns the status and
+/// standard error of each.
+#[track_caller]
+fn change_all(json: bool, stdout: impl Fn() -> Stdio) -> Vec<(Option<i32>, String)> {
+    let device = Device::open();
+    let processes = [(); 3].map(|()| process());
+    let ids = processes
+        .each_ref()
+        .map(|(child, _)| child.pid().to_string());
+    let ids = ids.each_ref().map(String::as_str);
+    let form: &[&str] = if json { &["--json"] } else { &[] };
+    let run = |(verb, prio, ceiling): (&[&str], Option<u32>, u32)| {
+        let mut command = gosched(&[form, verb, &ids].concat());
+        let program = command.stdout(stdout()).stderr(Stdio::piped()).spawn();
+        let done = await_output(program.expect("the guest has the command"));
+        for tid in processes.iter().flat_map(|(_, tids)| tids) {
+            assert_eq!(device.prio(*tid), prio, "{verb:?}");
+            assert_eq!(device.get(*tid).ceiling, ceiling, "{verb:?}");
+        }
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        (done.status.code(), said)
+    };
+    VERBS.into_iter().map(run).collect()
+}
+
+#[test]
+fn all_threads_are_changed_when_nobody_reads_what_was_done() {
+    for json in [false, true] {
+        let ended = change_all(json, || {
+            let (reader, writer) = pipe().expect("a pipe");
+            drop(reader);
+            writer.into()
+        });
+        for end in ended {
+            assert_eq!(end, (Some(0), String::new()), "json {json}");
+        }
+    }
+}
+
+#[test]
+fn all_threads_are_changed_when_the_disk_is_full_and_missing_lines_are_counted() {
+    for json in [false, true] {
+        let full = || {
+            File::options()
+                .write(true)
+                .open("/dev/full")
+                .expect("it is there")
+        };
+        for (status, said) in change_all(json, || full().into()) {
+            assert_eq!(status, Some(1), "{said}");
+            assert!(said.contains("but the work is done: "), "{said}");
+            let lines = format!("gosched: {} lines ", 3 * THREADS);
+            assert_eq!(said.starts_with(&lines), !json, "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_does_not_end_the_work() {
+    let device = Device::open();
+    let (process, tids) = process();
+    let script = format!("gosched set -a 8 {} | head -n 1", process.pid());
+    let done = output_of(Command::new("sh").args(["-c", &script]));
+    assert_eq!(String::from_utf8_lossy(&done.stderr), "");
+    assert!(tids.iter().all(|tid| device.prio(*tid) == Some(8)));
+}
