@@ -289,8 +289,8 @@ fn run_tells_its_own_failures_by_their_status() {
 }
 
 #[test]
-fn a_failure_has_status_1_and_says_which_thread() {
-    let said = fails(&mut gosched(&["set", "64", "1"]), 1);
+fn a_failure_has_status_1_misuse_2_and_both_say_what() {
+    let said = fails(&mut gosched(&["set", "64", "1"]), 2);
     assert!(said.contains("64"), "{said}");
     for verb in [
         &["set", "20"][..],

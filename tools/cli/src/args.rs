@@ -45,11 +45,12 @@ Terms:
   hint     a priority that a thread asks for by writing it to memory that it shares
            with the kernel, without a system call
 
-All commands but run, systemd and completions write JSON with --json.
+All commands but run, systemd and completions write JSON with --json: what they find to
+standard output, and errors to standard error. \"gosched schema\" describes it.
 \"gosched check\" tells whether the kernel is ready."
 )]
 pub(crate) struct Args {
-    /// Write JSON to standard output
+    /// Write JSON, errors too
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
@@ -110,7 +111,7 @@ not seen: \"gosched trace\" shows every change. With --all-tasks, threads that s
 later are watched too. Ends when all threads have ended, or with Ctrl-C.
 Times are in seconds of CLOCK_MONOTONIC.
 
-Exit status: 0, or 1 if a thread was not found")]
+Exit status: 0, or 1 if a thread was not found, or 2 if the command line is wrong")]
     Watch(Watch),
     /// Print each change of a priority, and each refused request, as it happens
     #[command(after_help = "\
@@ -134,6 +135,7 @@ the buffer larger with --buffer-kb.
 Exit status: that of COMMAND, or 128 plus the number of the signal that ended it; or
     0  Ctrl-C ended a trace without COMMAND
     1  gosched itself failed, or events were lost
+    2  the command line is wrong
   126  COMMAND was found but cannot be run
   127  COMMAND was not found")]
     Trace(Trace),
@@ -172,7 +174,7 @@ With --try, gosched runs COMMAND without a priority if the priority or the ceili
 be set, and says why on standard error.
 
 Exit status: that of COMMAND, or
-  125  gosched itself failed
+  125  gosched itself failed, or its command line is wrong
   126  COMMAND was found but cannot be run
   127  COMMAND was not found")]
     Run(Run),
@@ -193,7 +195,9 @@ has 15360 and nice 0 has 1048576. \"-\" stands for a parameter that the policy d
 have, or that is the kernel's default.")]
     Map,
     /// Check whether this system is ready, and say what to do if not
-    #[command(after_help = "Exit status: 0 when priorities can be set, 1 otherwise")]
+    #[command(
+        after_help = "Exit status: 0 when priorities can be set, 2 if the command line is wrong, 1 otherwise"
+    )]
     Check,
     /// Print the JSON schema of what --json writes
     Schema,
@@ -268,8 +272,8 @@ pub(crate) struct Trace {
     pub(crate) pids: Vec<ThreadId>,
 
     /// Size of the buffer of each CPU, in KiB
-    #[arg(long, value_name = "KIB", default_value_t = 4096)]
-    pub(crate) buffer_kb: u32,
+    #[arg(long, value_name = "KIB", default_value = "4096", value_parser = value::parse_size)]
+    pub(crate) buffer_kb: NonZeroU32,
 
     /// The command to run, and its arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

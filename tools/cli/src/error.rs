@@ -14,6 +14,7 @@ use gosched::Device;
 use procfs::ProcError;
 
 use crate::args::ArgumentError;
+use crate::exit;
 use crate::output::OutputError;
 
 /// Why a verb could not do its work.
@@ -57,6 +58,14 @@ impl Error {
     /// Whether whoever read standard output has gone.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.is_broken_pipe())
+    }
+
+    /// Returns the exit status of all verbs but run.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self {
+            Self::Argument(_) => exit::MISUSE,
+            _ => exit::FAILURE,
+        }
     }
 }
 

@@ -27,15 +27,30 @@ mod watch;
 use std::process::ExitCode;
 
 use args::Verb;
+use error::Error;
 use output::complain;
 
 fn main() -> ExitCode {
+    match run_verb() {
+        Ok(code) => code,
+        // Whoever read the output has seen enough.
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+fn run_verb() -> Result<ExitCode, Error> {
     let args = match args::parse() {
         Ok(args) => args,
-        Err(misuse) => return misuse.report(),
+        Err(misuse) => return Ok(misuse.report()?),
     };
-
-    let done = match args.verb {
+    if args.json {
+        output::complain_in_json();
+    }
+    match args.verb {
         Verb::Set(set) => threads::set(&set, args.json),
         Verb::Get(threads) => threads::get(&threads, args.json),
         Verb::Clear(threads) => threads::clear(&threads, args.json),
@@ -44,21 +59,12 @@ fn main() -> ExitCode {
         Verb::Watch(watch) => watch::watch(&watch, args.json),
         Verb::Trace(trace) => trace::trace(&trace, args.json),
         Verb::Top(top) => top::top(&top, args.json),
-        Verb::Run(run) => return run::run(&run),
+        Verb::Run(run) => Ok(run::run(&run)),
         Verb::Systemd(systemd) => systemd::systemd(&systemd),
         Verb::Map => map::map(args.json),
         Verb::Check => check::check(args.json),
         Verb::Schema => schema::schema(),
         Verb::Completions { shell } => manual::completions(shell),
         Verb::Man { dir } => manual::man(&dir),
-    };
-    match done {
-        Ok(code) => code,
-        // Whoever read the output has seen enough.
-        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&error);
-            ExitCode::from(exit::FAILURE)
-        }
     }
 }

@@ -27,7 +27,7 @@ use crate::output::print;
 const EXIT_STATUS: &str = "Exit status: ";
 
 /// The exit statuses of a verb whose help has none.
-const USUAL_EXIT_STATUS: &str = "0 on success, 1 on failure and misuse";
+const USUAL_EXIT_STATUS: &str = "0 on success, 1 on failure, 2 if the command line is wrong";
 
 /// Manual pages of others that each page refers to.
 const RELATED: [&str; 4] = ["chrt(1)", "nice(1)", "sched_setattr(2)", "sched(7)"];

@@ -1,12 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writing to standard output and standard error.
+//! Writing to standard output and standard error. What belongs together is written in one
+//! piece: what other programs write to the same file then stands before or after it.
 
 use std::fmt::Display;
 use std::io;
 use std::io::Write;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
+use schemars::JsonSchema;
 use serde::Serialize;
+
+/// Whether messages are JSON.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// One line of standard error.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct MessageJson {
+    /// What has failed, and what to do, for people.
+    error: String,
+}
 
 /// Why nothing can be written to standard output.
 #[derive(Debug, thiserror::Error)]
@@ -20,10 +34,22 @@ impl OutputError {
     }
 }
 
-/// Writes one sentence to standard error.
+/// Has [`complain`] write JSON from now on.
+pub(crate) fn complain_in_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+/// Writes one message to standard error.
 pub(crate) fn complain(sentence: &dyn Display) {
+    let message = MessageJson {
+        error: sentence.to_string(),
+    };
+    let line = match JSON.load(Ordering::Relaxed) {
+        true => serde_json::to_string(&message).unwrap_or(message.error),
+        false => format!("gosched: {}", message.error),
+    };
     // Nobody is left to tell when this fails.
-    let _ = writeln!(io::stderr(), "gosched: {sentence}");
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Returns `name` with "?" in place of each control character, so that printing the

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::facts::ThreadJson;
 use crate::map::LevelJson;
 use crate::output::print_json;
+use crate::output::MessageJson;
 use crate::stats::StatsJson;
 use crate::threads::Outcome;
 use crate::top::TopJson;
@@ -19,7 +20,8 @@ use crate::trace::TraceJson;
 use crate::watch::WatchJson;
 
 /// The output of each verb with --json. The verbs watch, trace and top write one such
-/// value on each line, the others write one value.
+/// value on each line, the others write one value. Standard error has a value of "error" on
+/// each line.
 #[derive(JsonSchema)]
 #[schemars(title = "gosched --json")]
 #[expect(dead_code, reason = "only its schema is of interest")]
@@ -34,6 +36,7 @@ struct Verbs {
     top: TopJson,
     map: Vec<LevelJson>,
     check: Vec<Finding>,
+    error: MessageJson,
 }
 
 pub(crate) fn schema() -> Result<ExitCode, Error> {

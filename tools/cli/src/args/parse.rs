@@ -4,6 +4,8 @@
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::io;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -16,6 +18,8 @@ use clap::FromArgMatches;
 use super::Args;
 use crate::exit;
 use crate::output::complain;
+use crate::output::complain_in_json;
+use crate::output::OutputError;
 
 /// A command line that no verb runs for: a wrong one, or a request for help.
 pub(crate) struct Misuse {
@@ -45,14 +49,19 @@ pub(crate) fn command() -> Command {
 /// Reads the arguments of this process.
 pub(crate) fn parse() -> Result<Args, Misuse> {
     parse_from(std::env::args_os()).map_err(|error| {
-        // clap does not tell which verb it had read before the error.
-        let verb = std::env::args_os()
-            .skip(1)
-            .find(|arg| !arg.as_encoded_bytes().starts_with(b"-"));
-        let exit = if verb.is_some_and(|verb| verb == "run") {
-            exit::RUN_FAILURE
-        } else {
-            exit::FAILURE
+        // clap does not tell what it had read before the error.
+        let words = || std::env::args_os().skip(1).take_while(|word| word != "--");
+        let verb = words().find(|word| !word.as_encoded_bytes().starts_with(b"-"));
+        let is_one_of = |verbs: &[&str]| {
+            let verb = verb.as_ref();
+            verb.is_some_and(|verb| verbs.iter().any(|name| verb == name))
+        };
+        if words().any(|word| word == "--json") && !is_one_of(&WITHOUT_JSON) {
+            complain_in_json();
+        }
+        let exit = match is_one_of(&["run"]) {
+            true => exit::RUN_FAILURE,
+            false => exit::MISUSE,
         };
         Misuse { error, exit }
     })
@@ -73,18 +82,24 @@ fn parse_from(words: impl Iterator<Item = OsString>) -> Result<Args, clap::Error
 
 impl Misuse {
     /// Prints the error or the help; returns the exit status.
-    pub(crate) fn report(self) -> ExitCode {
-        match (self.error.kind(), self.error.source()) {
-            // The sentence of ArgumentError says more than clap's three lines.
-            (ErrorKind::ValueValidation, Some(reason)) => complain(&reason),
-            // Nobody is left to tell when this fails.
-            _ => drop(self.error.print()),
+    pub(crate) fn report(self) -> Result<ExitCode, OutputError> {
+        const PREFIX: &str = "error: ";
+        if !self.error.use_stderr() {
+            self.error.print()?;
+            io::stdout().flush()?;
+            return Ok(ExitCode::SUCCESS);
         }
-        if self.error.use_stderr() {
-            ExitCode::from(self.exit)
-        } else {
-            ExitCode::SUCCESS
+        let whole = self.error.render().to_string();
+        match (self.error.source(), whole.strip_prefix(PREFIX)) {
+            // Its sentence says more than clap's three lines.
+            (Some(reason), _) if self.error.kind() == ErrorKind::ValueValidation => {
+                complain(&reason);
+            }
+            (_, Some(sentences)) => complain(&sentences.trim_end()),
+            // The help, for want of a verb. Nobody is left to tell when this fails.
+            (_, None) => drop(self.error.print()),
         }
+        Ok(ExitCode::from(self.exit))
     }
 }
 

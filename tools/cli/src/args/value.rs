@@ -28,6 +28,8 @@ pub(crate) enum ArgumentError {
     NotAnInterval(String),
     #[error("'{0}' is not a number of updates, 1 or more")]
     NotACount(String),
+    #[error("'{0}' is not a number of KiB, 1 or more")]
+    NotASize(String),
     #[error("'{0}' is not a process id")]
     NotAProcess(String),
     #[error("'{0}' is not the name of a service: write it without a path, such as etcd.service")]
@@ -102,6 +104,12 @@ pub(crate) enum SortKey {
 pub(super) fn parse_count(text: &str) -> Result<NonZeroU32, ArgumentError> {
     text.parse()
         .map_err(|_| ArgumentError::NotACount(text.to_owned()))
+}
+
+/// Reads a size in KiB.
+pub(super) fn parse_size(text: &str) -> Result<NonZeroU32, ArgumentError> {
+    text.parse()
+        .map_err(|_| ArgumentError::NotASize(text.to_owned()))
 }
 
 /// Reads the id of a process, without an inode.

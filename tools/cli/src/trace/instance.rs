@@ -9,6 +9,7 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
+use std::num::NonZeroU32;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ pub(super) struct Instance {
 
 impl Instance {
     /// Starts to record, with room for `buffer_kb` KiB on each CPU.
-    pub(super) fn start(buffer_kb: u32) -> Result<Self, TraceError> {
+    pub(super) fn start(buffer_kb: NonZeroU32) -> Result<Self, TraceError> {
         let dir = Dir::new()?;
         dir.write("buffer_size_kb", &buffer_kb.to_string())?;
         for option in OPTIONS {

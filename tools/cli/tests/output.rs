@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How output and messages are written, where no kernel is asked.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::process::Stdio;
+
+use boon::Compiler;
+use boon::Schemas;
+use serde_json::Value;
+
+fn gosched(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gosched"));
+    command.args(arguments);
+    command
+}
+
+/// Runs gosched; returns what it writes to standard error, a text for each `write(2)`.
+fn messages(arguments: &[&str]) -> Vec<String> {
+    let (ours, theirs) = UnixDatagram::pair().expect("sockets");
+    gosched(arguments)
+        .stdout(Stdio::null())
+        .stderr(OwnedFd::from(theirs))
+        .status()
+        .expect("gosched runs");
+    ours.set_nonblocking(true).expect("it is a socket");
+    let mut buffer = [0; 4096];
+    std::iter::from_fn(|| match ours.recv(&mut buffer) {
+        Ok(length) if length > 0 => Some(String::from_utf8_lossy(&buffer[..length]).into_owned()),
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn a_message_is_one_write_and_begins_with_the_name_of_the_command() {
+    for wrong in [
+        &["get", "0"][..],
+        &["get"],
+        &["raise", "1"],
+        &["run", "8", "no-such-program"],
+        &["systemd", "db", "--prio", "50", "--ceiling", "32"],
+        &["top", "--sort", "age"],
+    ] {
+        let [message] = &messages(wrong)[..] else {
+            panic!("{wrong:?}: {:?}", messages(wrong));
+        };
+        assert!(message.starts_with("gosched: "), "{wrong:?}: {message}");
+        assert!(message.ends_with('\n'), "{wrong:?}: {message}");
+    }
+}
+
+#[test]
+fn with_json_an_error_is_json_as_the_schema_says() {
+    // Where nothing is read: it takes an absolute name to compile what has been added.
+    const NAME: &str = "file:///schema.json";
+    let schema = serde_json::from_str(include_str!("../schema.json")).expect("JSON");
+    let mut compiler = Compiler::new();
+    compiler.add_resource(NAME, schema).expect("a new name");
+    let mut schemas = Schemas::new();
+    let error = compiler
+        .compile(&format!("{NAME}#/properties/error"), &mut schemas)
+        .expect("a schema of errors");
+    for (wrong, word) in [
+        (&["--json", "get", "0"][..], "'0' is not"),
+        (&["get", "--json"], "<PID>..."),
+        (&["raise", "--json"], "raise"),
+        (&["top", "--json", "-p", "4194304"], "4194304"),
+    ] {
+        for message in messages(wrong) {
+            let value: Value = serde_json::from_str(&message).expect(&message);
+            schemas.validate(&value, error).expect("as the schema says");
+            let text = value["error"].as_str().expect("text");
+            assert!(text.contains(word), "{wrong:?}: {text}");
+        }
+        assert_eq!(messages(wrong).len(), 1, "{wrong:?}");
+    }
+    // A verb that writes no JSON, and an argument of its command.
+    for wrong in [
+        &["run", "--json", "8", "true"][..],
+        &["run", "64", "--", "x", "--json"],
+    ] {
+        let message = messages(wrong).concat();
+        assert!(message.starts_with("gosched: "), "{wrong:?}: {message}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_a_failure_unless_nobody_reads_it() {
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["run", "--help"],
+        &["map"],
+        &["map", "--json"],
+        &["check"],
+        &["schema"],
+        &["completions", "bash"],
+    ] {
+        let full = File::options().write(true).open("/dev/full");
+        let done = gosched(arguments)
+            .stdout(full.expect("a device of Linux"))
+            .output()
+            .expect("gosched runs");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("No space left on device"), "{said}");
+
+        let (reader, writer) = UnixStream::pair().expect("sockets");
+        drop(reader);
+        let done = gosched(arguments)
+            .stdout(OwnedFd::from(writer))
+            .output()
+            .expect("gosched runs");
+        assert_eq!(done.stderr, b"", "{arguments:?}");
+        assert_eq!(done.status.code(), Some(0), "{arguments:?}");
+    }
+}
