@@ -4,6 +4,7 @@
 
 pub(crate) mod limits;
 
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::io::Write;
@@ -21,11 +22,12 @@ use gosched::Children;
 use gosched::ClassInfo;
 use gosched::Device;
 use gosched::Target;
-use procfs::ConfigSetting;
 use procfs::ProcError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::device::Kernel;
+use crate::device::OPTION;
 use crate::error::Error;
 use crate::exit;
 use crate::output;
@@ -103,7 +105,8 @@ impl Finding {
 }
 
 pub(crate) fn check(json: bool) -> Result<ExitCode, Error> {
-    let mut findings = vec![kernel(), module(), device()];
+    let asked = Kernel::ask();
+    let mut findings = vec![kernel(&asked), module(&asked), device(&asked)];
     match Device::open() {
         Ok(device) => findings.extend([
             Finding::ok("access", format!("this user may open {}", Device::PATH)),
@@ -151,46 +154,43 @@ fn print(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {
     Ok(())
 }
 
-fn kernel() -> Finding {
+fn kernel(kernel: &Kernel) -> Finding {
     const CHECK: &str = "kernel";
-    const OPTION: &str = "CONFIG_GO_SCHED";
 
-    match procfs::kernel_config() {
-        Ok(config) if matches!(config.get(OPTION), Some(ConfigSetting::Yes)) => {
-            Finding::ok(CHECK, format!("built with {OPTION}=y"))
+    let unknown = |reason: &dyn Display| {
+        Finding::warn(
+            CHECK,
+            format!("unknown whether built with {OPTION}: {reason}"),
+            "see whether \"hook\" below is ok",
+        )
+    };
+    match kernel {
+        Kernel::Has => Finding::ok(CHECK, format!("built with {OPTION}=y")),
+        Kernel::Lacks => Finding::fail(CHECK, format!("built without {OPTION}"), Kernel::advice()),
+        Kernel::Unknown(ProcError::NotFound(_)) => {
+            unknown(&"no /proc/config.gz, no /boot/config-*")
         }
-        Ok(_) => Finding::fail(
-            CHECK,
-            format!("built without {OPTION}"),
-            format!("boot a kernel with the go_sched patches and {OPTION}=y"),
-        ),
-        Err(ProcError::NotFound(_)) => Finding::warn(
-            CHECK,
-            format!("unknown whether built with {OPTION}: no /proc/config.gz, no /boot/config-*"),
-            "see whether \"hook\" below is ok",
-        ),
-        Err(error) => Finding::warn(
-            CHECK,
-            format!("unknown whether built with {OPTION}: {error}"),
-            "see whether \"hook\" below is ok",
-        ),
+        Kernel::Unknown(error) => unknown(error),
     }
 }
 
-fn module() -> Finding {
+fn module(kernel: &Kernel) -> Finding {
     const CHECK: &str = "module";
     const NAME: &str = "go_sched_class";
 
-    match procfs::modules() {
-        Ok(modules) if modules.contains_key(NAME) => {
+    match (procfs::modules(), kernel) {
+        (Ok(modules), _) if modules.contains_key(NAME) => {
             Finding::ok(CHECK, format!("{NAME} is loaded"))
         }
-        Ok(_) | Err(ProcError::NotFound(_)) => Finding::fail(
+        (Ok(_) | Err(ProcError::NotFound(_)), Kernel::Lacks) => {
+            Finding::skip(CHECK, format!("needs a kernel with {OPTION}"))
+        }
+        (Ok(_) | Err(ProcError::NotFound(_)), _) => Finding::fail(
             CHECK,
             format!("{NAME} is not loaded"),
             format!("run \"modprobe {NAME}\" as root, or \"insmod {NAME}.ko\" where it was built"),
         ),
-        Err(error) => Finding::warn(
+        (Err(error), _) => Finding::warn(
             CHECK,
             format!("unknown whether {NAME} is loaded: {error}"),
             "see whether \"device\" below is ok",
@@ -198,10 +198,13 @@ fn module() -> Finding {
     }
 }
 
-fn device() -> Finding {
+fn device(kernel: &Kernel) -> Finding {
     const CHECK: &str = "device";
 
     match fs::metadata(Device::PATH) {
+        Err(error) if is_missing(&error) && matches!(kernel, Kernel::Lacks) => {
+            Finding::skip(CHECK, format!("needs a kernel with {OPTION}"))
+        }
         Ok(metadata) if metadata.file_type().is_char_device() => {
             Finding::ok(CHECK, format!("{} exists", Device::PATH))
         }
@@ -210,7 +213,7 @@ fn device() -> Finding {
             format!("{} is not a device", Device::PATH),
             "remove it, and load the module again",
         ),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::fail(
+        Err(error) if is_missing(&error) => Finding::fail(
             CHECK,
             format!("there is no {}", Device::PATH),
             "load the module; if it is loaded, mount devtmpfs on /dev",
@@ -221,6 +224,10 @@ fn device() -> Finding {
             "run as root",
         ),
     }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
 /// Returns the findings about a device that could not be opened.

@@ -137,6 +137,7 @@ fn errors() -> Vec<Error> {
     let full = || io::Error::from_raw_os_error(libc::ENOSPC).into();
     let mut errors = vec![
         Error::NoTerminal,
+        Error::NoGoSched,
         Error::Output(full()),
         Error::Unwritten {
             lines: 9,

@@ -14,6 +14,8 @@ use gosched::Device;
 use procfs::ProcError;
 
 use crate::args::ArgumentError;
+use crate::device::Kernel;
+use crate::device::OPTION;
 use crate::exit;
 use crate::output::OutputError;
 
@@ -24,6 +26,12 @@ pub(crate) enum Error {
     Argument(#[from] ArgumentError),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error(
+        "this kernel was built without {OPTION}, and has no {path}: {advice}",
+        path = Device::PATH,
+        advice = Kernel::advice()
+    )]
+    NoGoSched,
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error("pid {id}: {error}")]

@@ -5,6 +5,7 @@
 mod args;
 mod cgroup;
 mod check;
+mod device;
 #[cfg(test)]
 mod documented;
 mod error;

@@ -7,11 +7,11 @@ use std::io;
 use std::process::ExitCode;
 
 use gosched::Children;
-use gosched::Device;
 use gosched::Target;
 
 use crate::args::Prio;
 use crate::args::Run;
+use crate::device;
 use crate::error::Error;
 use crate::exit;
 use crate::handed;
@@ -51,7 +51,7 @@ fn prepare(args: &Run) -> Result<(), Error> {
     if let Some(ceiling) = args.ceiling {
         args.prio.check_ceiling(ceiling)?;
     }
-    let device = Device::open()?;
+    let device = device::open()?;
     if let Some(Prio(ceiling)) = args.ceiling {
         device.set_ceiling(Target::CallingThread, Some(ceiling))?;
     }

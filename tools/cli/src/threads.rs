@@ -20,6 +20,7 @@ use serde::Serialize;
 use crate::args::Ceiling;
 use crate::args::Set;
 use crate::args::ThreadArgs;
+use crate::device;
 use crate::error::Error;
 use crate::error::ThreadError;
 use crate::exit;
@@ -139,7 +140,7 @@ pub(crate) fn for_threads<A: Answer>(
     json: bool,
     work: impl Fn(&Device, &Thread) -> Result<A, ThreadError>,
 ) -> Result<ExitCode, Error> {
-    let device = Device::open()?;
+    let device = device::open()?;
     let mut sink = Sink {
         json: json.then(Vec::new),
         failed: false,

@@ -24,6 +24,7 @@ use serde::Serialize;
 
 use crate::args::ThreadArgs;
 use crate::args::Watch;
+use crate::device;
 use crate::error::Error;
 use crate::exit;
 use crate::facts::words;
@@ -62,7 +63,7 @@ pub(crate) fn watch(args: &Watch, json: bool) -> Result<ExitCode, Error> {
     let mut interrupt = Interrupt::catch()?;
     raise_descriptor_limit();
     let mut watcher = Watcher {
-        device: Device::open()?,
+        device: device::open()?,
         known: HashMap::new(),
         json,
     };

@@ -23,6 +23,7 @@ use crate::cgroup::Hierarchy;
 use crate::cgroup::Quota;
 use crate::check::limits::autogroup_enabled;
 use crate::check::limits::SchedExt;
+use crate::device;
 use crate::error::Error;
 use crate::error::ThreadError;
 use crate::facts::Facts;
@@ -134,7 +135,7 @@ impl Sampler {
             Process::new(*pid).map_err(|error| Error::of_thread(pid, error))?;
         }
         Ok(Self {
-            device: Device::open()?,
+            device: device::open()?,
             hierarchy: Hierarchy::find()?,
             pids: pids.to_vec(),
             taken: Instant::now(),
