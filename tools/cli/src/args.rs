@@ -340,13 +340,13 @@ pub(crate) struct Systemd {
     #[arg(long, value_name = "PRIO", allow_negative_numbers = true)]
     pub(crate) ceiling: Prio,
 
-    /// The CPUs that the service runs on, such as 2-5 or 0,2,4-7. GOMAXPROCS is set to their
-    /// number
+    /// The CPUs that the service runs on, such as 2-5 or 0,2,4-7; the machine must have them.
+    /// GOMAXPROCS is set to their number
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     pub(crate) cpus: Option<Cpus>,
 
-    /// The limit of its CPU time, in percent of one CPU, such as 200%. GOMAXPROCS is at most
-    /// that, rounded up to whole CPUs
+    /// The limit of its CPU time, in percent of one CPU, such as 200%, and no more than
+    /// the machine has. GOMAXPROCS is at most that, rounded up to whole CPUs
     #[arg(long, value_name = "PERCENT")]
     pub(crate) quota: Option<Quota>,
 
@@ -357,4 +357,58 @@ pub(crate) struct Systemd {
     /// Write DIR/SERVICE.d/50-gosched.conf instead of to standard output
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+impl Systemd {
+    /// Refuses CPUs and a quota that a machine with the CPUs `present` does not have.
+    pub(crate) fn check_machine(&self, present: &Cpus) -> Result<(), ArgumentError> {
+        if let Some(wanted) = &self.cpus {
+            if !wanted.are_among(present) {
+                return Err(ArgumentError::NoSuchCpus {
+                    wanted: wanted.as_str().to_owned(),
+                    present: present.as_str().to_owned(),
+                });
+            }
+        }
+        let most = 100 * present.count();
+        match self.quota {
+            Some(Quota(percent)) if percent as usize > most => {
+                Err(ArgumentError::QuotaTooHigh { percent, most })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(more: &[&str], present: &str) -> Result<(), ArgumentError> {
+        let words = ["gosched", "systemd", "db", "--prio", "1", "--ceiling", "2"];
+        let args = Args::parse_from([&words, more].concat());
+        let Verb::Systemd(systemd) = args.verb else {
+            panic!("the verb is systemd");
+        };
+        systemd.check_machine(&present.parse().expect("a list"))
+    }
+
+    #[test]
+    fn cpus_and_a_quota_are_those_of_the_machine() {
+        for fine in [&["--cpus", "1"][..], &["--quota", "200%"], &[]] {
+            assert_eq!(checked(fine, "0-1"), Ok(()), "{fine:?}");
+        }
+        for list in ["64-99", "0-2", "2"] {
+            let error = ArgumentError::NoSuchCpus {
+                wanted: list.to_owned(),
+                present: "0-1".to_owned(),
+            };
+            assert_eq!(checked(&["--cpus", list], "0-1"), Err(error));
+        }
+        let error = ArgumentError::QuotaTooHigh {
+            percent: 20_000,
+            most: 200,
+        };
+        assert_eq!(checked(&["--quota", "20000%"], "0-1"), Err(error));
+    }
 }

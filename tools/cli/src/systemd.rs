@@ -43,6 +43,10 @@ const GROUP: &str = "gosched";
 /// Prints or writes the drop-in of a service.
 pub(crate) fn systemd(args: &Systemd) -> Result<ExitCode, Error> {
     args.prio.check_ceiling(args.ceiling)?;
+    // Below another root is the system of another machine.
+    if args.root == Path::new("/") {
+        present_cpus().map_or(Ok(()), |present| args.check_machine(&present))?;
+    }
     let Service(service) = &args.service;
     let unit = Unit::read(service, &args.root, DROP_IN)?;
     let text = drop_in(args, &unit, &env::current_exe()?)?;
@@ -51,6 +55,12 @@ pub(crate) fn systemd(args: &Systemd) -> Result<ExitCode, Error> {
         Some(directory) => write_into(&directory.join(format!("{service}.d")), &text)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the CPUs of this machine, online or not, if the kernel tells them.
+fn present_cpus() -> Option<Cpus> {
+    let list = fs::read_to_string("/sys/devices/system/cpu/present").ok()?;
+    list.trim().parse().ok()
 }
 
 /// Writes the drop-in completely or not at all: systemd may read it at any time.

@@ -33,6 +33,11 @@ impl Cpus {
         self.set.len()
     }
 
+    /// Whether these CPUs are all among others.
+    pub(crate) fn are_among(&self, others: &Self) -> bool {
+        self.set.is_subset(&others.set)
+    }
+
     /// Returns the list in the format of systemd.
     pub(crate) fn as_str(&self) -> &str {
         &self.text

@@ -38,6 +38,13 @@ pub(crate) enum ArgumentError {
     NotAService(String),
     #[error("'{0}' is not a quota such as 200%, of one CPU")]
     NotAQuota(String),
+    #[error("there are no CPUs {wanted}: this machine has {present}")]
+    NoSuchCpus { wanted: String, present: String },
+    #[error(
+        "a quota of {percent}% is more than this machine can give: write {most}% or less, or leave \
+         out --quota"
+    )]
+    QuotaTooHigh { percent: u32, most: usize },
 }
 
 /// A priority.
@@ -179,6 +186,8 @@ impl FromStr for Quota {
 
     fn from_str(text: &str) -> Result<Self, ArgumentError> {
         text.strip_suffix('%')
+            // str::parse() takes a sign, systemd does not.
+            .filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
             .and_then(|number| number.parse().ok())
             .filter(|percent| *percent > 0)
             .map(Self)
@@ -208,6 +217,24 @@ mod tests {
         for wrong in ["0", "-1", "nan", "inf", "3601", "soon"] {
             let error = ArgumentError::NotAnInterval(wrong.to_owned());
             assert_eq!(wrong.parse::<Interval>(), Err(error));
+        }
+    }
+
+    #[test]
+    fn a_quota_is_a_percentage_of_one_cpu() {
+        assert_eq!("50%".parse(), Ok(Quota(50)));
+        for wrong in [
+            "200",
+            "0%",
+            "+5%",
+            "-5%",
+            "1e2%",
+            "0.5%",
+            "%",
+            "5000000000%",
+        ] {
+            let error = ArgumentError::NotAQuota(wrong.to_owned());
+            assert_eq!(wrong.parse::<Quota>(), Err(error));
         }
     }
 
