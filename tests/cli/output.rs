@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the command does when its output cannot be written: all its work.
+//! What the command prints of many threads, and what it does when that cannot be written:
+//! all its work.
 
+use std::fs;
 use std::fs::File;
 use std::process::Command;
 use std::process::Stdio;
@@ -9,6 +11,8 @@ use std::thread;
 
 use common::child::Child;
 use common::command::gosched;
+use common::command::json;
+use common::command::succeeds;
 use common::deadline::await_output;
 use common::deadline::output_of;
 use common::device::Device;
@@ -107,4 +111,68 @@ fn a_reader_that_has_seen_enough_does_not_end_the_work() {
     let done = output_of(Command::new("sh").args(["-c", &script]));
     assert_eq!(String::from_utf8_lossy(&done.stderr), "");
     assert!(tids.iter().all(|tid| device.prio(*tid) == Some(8)));
+}
+
+/// Returns the words of each line.
+fn words(text: &str) -> Vec<Vec<&str>> {
+    text.lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect()
+}
+
+#[test]
+fn all_threads_of_a_process_are_a_table_of_a_row_each() {
+    let device = Device::open();
+    let (process, tids) = process();
+    let id = process.pid().to_string();
+    device.set(process.pid(), 20);
+    let name = fs::read_to_string(format!("/proc/{id}/comm")).expect("it lives");
+    let row_of = |verb: &str| {
+        let said = succeeds(&[verb, "-a", &id]);
+        let rows = words(&said);
+        assert_eq!(rows.len(), 1 + THREADS, "{said}");
+        for tid in &tids {
+            let tid = tid.to_string();
+            assert!(rows.iter().any(|row| row[0] == tid), "{tid}: {said}");
+        }
+        let row = rows.iter().find(|row| row[0] == id).expect("a row");
+        [rows[0].join(" "), row[1..].join(" ")]
+    };
+    let name = name.trim();
+    let headings = "TID COMMAND GO APPLIED CEILING POLICY NICE RT SLICE-MS CHANGE";
+    let [first, row] = row_of("get");
+    assert_eq!(first, headings);
+    let expected = format!("{name} 20 20 32 SCHED_OTHER 12 - ");
+    assert!(row.starts_with(&expected), "{row}");
+    assert!(row.ends_with(" ioctl"), "{row}");
+    let [first, row] = row_of("stats");
+    let headings = "TID COMMAND CHANGES CHANGE ABOVE-CEILING PUT-OFF RUNAWAYS";
+    assert_eq!(first, headings);
+    assert_eq!(row, format!("{name} 1 ioctl 0 0 0"));
+}
+
+#[test]
+fn what_is_verbose_or_of_one_thread_is_in_words() {
+    let (process, _) = process();
+    let id = process.pid().to_string();
+    for (verb, line) in [("get", "ceiling: 32 (fair)"), ("stats", "changes: 0")] {
+        for (form, threads) in [(&["-a", "-v"][..], THREADS), (&["-v"], 1), (&[], 1)] {
+            let said = succeeds(&[&[verb], form, &[id.as_str()]].concat());
+            let count = said.lines().filter(|said| said.ends_with(line)).count();
+            assert_eq!(count, threads, "{verb} {form:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn json_has_the_name_of_each_thread() {
+    let (process, _) = process();
+    let id = process.pid().to_string();
+    let name = fs::read_to_string(format!("/proc/{id}/comm")).expect("it lives");
+    for verb in ["get", "stats"] {
+        let answer = json(&[verb, "--json", "-a", &id]);
+        let threads = answer.as_array().expect("a list");
+        assert_eq!(threads.len(), THREADS);
+        assert!(threads.iter().all(|thread| thread["name"] == name.trim()));
+    }
 }

@@ -75,9 +75,15 @@ What is shown of a thread:
                         hint, fork, external (nice, chrt and the like), register or
                         unregister (of the module), or runaway
 
+With -a, unless -v is given, there is a line for each thread, in columns:
+  GO, APPLIED           the current priority, and the one in force
+  POLICY, NICE, RT, SLICE-MS
+                        the current scheduling
+  CHANGE                the last change
+
 A thread runs away when it uses up the CPU time that a granted ceiling allows. It then
 has the highest priority that it owns, until it sleeps and CPU time is allowed again.")]
-    Get(ThreadArgs),
+    Get(Show),
     /// Remove the priority of threads, which return to their base scheduling
     Clear(ThreadArgs),
     /// Set the highest priority that threads can get without privilege
@@ -102,8 +108,10 @@ Counting begins with the first priority, hint or ceiling of the thread.
                            changing the thread, the thread waited for a mutex with
                            priority inheritance, or was preempted inside the kernel
   times run away           how often it used up the CPU time that a granted ceiling
-                           allows, see \"gosched get --help\"")]
-    Stats(ThreadArgs),
+                           allows, see \"gosched get --help\"
+With -a, unless -v is given, there is a line for each thread, with these in the columns
+CHANGES, CHANGE, ABOVE-CEILING, PUT-OFF and RUNAWAYS.")]
+    Stats(Show),
     /// Print a line whenever the priority, ceiling or policy of threads changes
     #[command(after_help = "\
 Reads the threads once in each interval. A change that is undone within an interval is
@@ -253,6 +261,16 @@ pub(crate) struct ThreadArgs {
     /// gives the inode of the pidfd, and never means a later process with the same id
     #[arg(value_name = "PID", required = true)]
     pub(crate) ids: Vec<ThreadId>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Show {
+    /// Print several lines for each thread, and no table
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
 }
 
 #[derive(clap::Args)]

@@ -20,6 +20,7 @@ mod run;
 mod schema;
 mod stats;
 mod systemd;
+mod table;
 mod threads;
 mod top;
 mod trace;

@@ -98,7 +98,10 @@ fn extra(verb: &str) -> Extra {
         ),
         "get" => (
             &[
-                ("gosched get -a 5678", "Show all threads of process 5678."),
+                (
+                    "gosched get -a 5678",
+                    "Show all threads of process 5678, one a line.",
+                ),
                 (
                     "gosched get --json 1234 | jq '.[0].priority'",
                     "Print only the priority of thread 1234.",

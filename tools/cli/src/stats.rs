@@ -11,13 +11,15 @@ use gosched::Stats;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::args::ThreadArgs;
+use crate::args::Show;
 use crate::error::Error;
+use crate::table::or_dash;
 use crate::threads::for_threads;
 use crate::threads::Answer;
+use crate::threads::Form;
 
-pub(crate) fn stats(threads: &ThreadArgs, json: bool) -> Result<ExitCode, Error> {
-    for_threads(threads, json, |device, thread| {
+pub(crate) fn stats(show: &Show, json: bool) -> Result<ExitCode, Error> {
+    for_threads(&show.threads, Form::of(show, json), |device, thread| {
         Ok(ThreadStats {
             tid: thread.tid(),
             stats: device.stats(thread.target())?,
@@ -66,6 +68,29 @@ impl StatsJson {
 
 impl Answer for ThreadStats {
     type Json = StatsJson;
+
+    const COLUMNS: &'static [(&'static str, bool)] = &[
+        ("CHANGES", true),
+        ("CHANGE", false),
+        ("ABOVE-CEILING", true),
+        ("PUT-OFF", true),
+        ("RUNAWAYS", true),
+    ];
+
+    fn tid(&self) -> i32 {
+        self.tid
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let stats = &self.stats;
+        vec![
+            stats.applies.to_string(),
+            or_dash(stats.last_cause),
+            stats.clamps.to_string(),
+            stats.skips.to_string(),
+            stats.runaways.to_string(),
+        ]
+    }
 
     fn json(&self) -> StatsJson {
         StatsJson::new(self.tid, &self.stats)

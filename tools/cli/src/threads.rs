@@ -2,35 +2,36 @@
 
 //! `gosched set`, `get`, `clear` and `ceiling`.
 
-use std::fmt::Display;
+mod sink;
+
 use std::io;
 use std::io::Write;
 use std::process::ExitCode;
 
 use gosched::error::FindError;
 use gosched::error::RequestError;
+use gosched::policy::GoPrio;
 use gosched::thread::Thread;
 use gosched::thread::ThreadId;
 use gosched::thread::Threads;
 use gosched::Children;
 use gosched::Device;
-use schemars::JsonSchema;
-use serde::Serialize;
 
+pub(crate) use self::sink::Answer;
+pub(crate) use self::sink::Form;
+pub(crate) use self::sink::Outcome;
+use self::sink::Sink;
 use crate::args::Ceiling;
 use crate::args::Set;
+use crate::args::Show;
 use crate::args::ThreadArgs;
 use crate::device;
 use crate::error::Error;
 use crate::error::ThreadError;
-use crate::exit;
 use crate::facts::words;
 use crate::facts::Facts;
 use crate::facts::ThreadJson;
-use crate::output::complain;
-use crate::output::print;
-use crate::output::write_json;
-use crate::output::OutputError;
+use crate::table::or_dash;
 
 pub(crate) fn set(set: &Set, json: bool) -> Result<ExitCode, Error> {
     let children = if set.inherit {
@@ -43,8 +44,14 @@ pub(crate) fn set(set: &Set, json: bool) -> Result<ExitCode, Error> {
     })
 }
 
-pub(crate) fn get(threads: &ThreadArgs, json: bool) -> Result<ExitCode, Error> {
-    change(threads, json, Detail::All, |_, _| Ok(()))
+pub(crate) fn get(show: &Show, json: bool) -> Result<ExitCode, Error> {
+    for_threads(&show.threads, Form::of(show, json), |device, thread| {
+        Ok(ThreadReport {
+            tid: thread.tid(),
+            facts: Facts::of(device, thread)?,
+            detail: Detail::All,
+        })
+    })
 }
 
 pub(crate) fn clear(threads: &ThreadArgs, json: bool) -> Result<ExitCode, Error> {
@@ -67,7 +74,8 @@ fn change(
     detail: Detail,
     work: impl Fn(&Device, &Thread) -> Result<(), RequestError>,
 ) -> Result<ExitCode, Error> {
-    for_threads(threads, json, |device, thread| {
+    let form = if json { Form::Json } else { Form::Lines };
+    for_threads(threads, form, |device, thread| {
         work(device, thread)?;
         Ok(ThreadReport {
             tid: thread.tid(),
@@ -98,6 +106,38 @@ enum Detail {
 impl Answer for ThreadReport {
     type Json = ThreadJson;
 
+    const COLUMNS: &'static [(&'static str, bool)] = &[
+        ("GO", true),
+        ("APPLIED", true),
+        ("CEILING", true),
+        ("POLICY", false),
+        ("NICE", true),
+        ("RT", true),
+        ("SLICE-MS", true),
+        ("CHANGE", false),
+    ];
+
+    fn tid(&self) -> i32 {
+        self.tid
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let Facts { status, stats } = &self.facts;
+        let current = &status.current;
+        let (fair, rt) = (current.policy.is_fair(), current.policy.is_rt());
+        let slice = format!("{:.3}", current.slice_ns as f64 / 1e6);
+        vec![
+            or_dash(status.prio.map(GoPrio::get)),
+            or_dash(status.applied.map(GoPrio::get)),
+            status.ceiling.prio.get().to_string(),
+            current.policy.to_string(),
+            or_dash(fair.then_some(current.nice)),
+            or_dash(rt.then_some(current.rt_priority)),
+            or_dash((current.slice_ns != 0).then_some(slice)),
+            or_dash(stats.last_cause),
+        ]
+    }
+
     fn json(&self) -> ThreadJson {
         ThreadJson::new(self.tid, &self.facts)
     }
@@ -107,45 +147,15 @@ impl Answer for ThreadReport {
     }
 }
 
-/// The result of a verb for one thread.
-pub(crate) trait Answer {
-    type Json: Serialize;
-
-    fn json(&self) -> Self::Json;
-
-    /// Writes the result as lines of text.
-    fn write(&self, out: &mut dyn Write) -> io::Result<()>;
-}
-
-/// One thread: the result for it, or why there is none.
-#[derive(Serialize, JsonSchema)]
-#[serde(untagged)]
-#[schemars(rename = "{T}OrFailure")]
-pub(crate) enum Outcome<T> {
-    /// The verb has done its work on the thread.
-    Thread(T),
-    /// The verb could not find the thread, or not do its work.
-    Failed {
-        /// The id as the user wrote it, or that of the one thread of it that failed.
-        id: String,
-        /// The reason, for people.
-        error: String,
-    },
-}
-
 /// Does `work` on each thread, and prints the results. A thread that fails does not
 /// keep the others from their turn.
 pub(crate) fn for_threads<A: Answer>(
     args: &ThreadArgs,
-    json: bool,
+    form: Form,
     work: impl Fn(&Device, &Thread) -> Result<A, ThreadError>,
 ) -> Result<ExitCode, Error> {
     let device = device::open()?;
-    let mut sink = Sink {
-        json: json.then(Vec::new),
-        failed: false,
-        unwritten: None,
-    };
+    let mut sink = Sink::new(form);
     let work = |thread: &Thread| work(&device, thread);
 
     for id in &args.ids {
@@ -156,7 +166,7 @@ pub(crate) fn for_threads<A: Answer>(
                 .map_err(ThreadError::from)
                 .and_then(|thread| work(&thread))
             {
-                Ok(answer) => sink.show(&answer),
+                Ok(answer) => sink.show(answer),
                 Err(error) => sink.fail(id, &error),
             }
         }
@@ -167,7 +177,7 @@ pub(crate) fn for_threads<A: Answer>(
 fn for_all_threads<A: Answer>(
     id: ThreadId,
     work: impl Fn(&Thread) -> Result<A, ThreadError>,
-    sink: &mut Sink<A::Json>,
+    sink: &mut Sink<A>,
 ) {
     let threads = match Threads::of(id) {
         Ok(threads) => threads,
@@ -185,7 +195,7 @@ fn for_all_threads<A: Answer>(
             }
         };
         match work(&thread) {
-            Ok(answer) => sink.show(&answer),
+            Ok(answer) => sink.show(answer),
             // The thread ended before its turn.
             Err(error) if error.is_end() => continue,
             Err(error) => sink.fail(&thread.tid(), &error),
@@ -194,62 +204,6 @@ fn for_all_threads<A: Answer>(
     }
     if none_found {
         sink.fail(&id, &FindError::NotFound);
-    }
-}
-
-/// The output: text is printed at once, JSON is collected. The work goes on when nothing can
-/// be written: a half of the threads changed is what nobody has asked for.
-struct Sink<J> {
-    json: Option<Vec<Outcome<J>>>,
-    failed: bool,
-    /// The number of lines that could not be written, and why.
-    unwritten: Option<(usize, OutputError)>,
-}
-
-impl<J: Serialize> Sink<J> {
-    fn show(&mut self, answer: &impl Answer<Json = J>) {
-        match &mut self.json {
-            Some(answers) => answers.push(Outcome::Thread(answer.json())),
-            None => self.write(|out| answer.write(out)),
-        }
-    }
-
-    fn write(&mut self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
-        let mut lines = 0;
-        let printed = print(|out| {
-            write(out)?;
-            lines = out.iter().filter(|byte| **byte == b'\n').count();
-            Ok(())
-        });
-        if let Err(error) = printed {
-            let before = self.unwritten.take().map_or(0, |(lines, _)| lines);
-            self.unwritten = Some((before + lines, error));
-        }
-    }
-
-    fn fail(&mut self, id: &dyn Display, error: &dyn Display) {
-        self.failed = true;
-        complain(&format_args!("pid {id}: {error}"));
-        if let Some(answers) = &mut self.json {
-            answers.push(Outcome::Failed {
-                id: id.to_string(),
-                error: error.to_string(),
-            });
-        }
-    }
-
-    fn finish(mut self) -> Result<ExitCode, Error> {
-        if let Some(answers) = self.json.take() {
-            self.write(|out| write_json(out, &answers));
-        }
-        match self.unwritten {
-            // Whoever read the output has seen enough.
-            Some((lines, error)) if !error.is_broken_pipe() => {
-                Err(Error::Unwritten { lines, error })
-            }
-            _ if self.failed => Ok(ExitCode::from(exit::FAILURE)),
-            _ => Ok(ExitCode::SUCCESS),
-        }
     }
 }
 
@@ -288,7 +242,6 @@ fn describe(out: &mut dyn Write, tid: i32, facts: &Facts, detail: Detail) -> io:
 
 #[cfg(test)]
 mod tests {
-    use gosched::policy::GoPrio;
     use gosched::uapi;
     use gosched::Stats;
     use gosched::Status;

@@ -5,9 +5,6 @@
 use std::io;
 use std::io::Write;
 
-use comfy_table::presets::NOTHING;
-use comfy_table::CellAlignment;
-use comfy_table::Table;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -18,24 +15,21 @@ use super::summary;
 use crate::check::limits::SchedExt;
 use crate::facts::ThreadJson;
 use crate::stats::StatsJson;
+use crate::table::table;
 
 /// Writes one sample as text, with an empty line after it.
 pub(super) fn write(out: &mut dyn Write, sample: &Sample) -> io::Result<()> {
-    let mut table = Table::new();
-    table.load_preset(NOTHING);
-    table.set_header(COLUMNS.iter().map(|column| column.heading));
-    for (column, of) in table.column_iter_mut().zip(&COLUMNS) {
-        if of.numeric {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    for row in &sample.rows {
-        table.add_row(COLUMNS.iter().map(|column| (column.cell)(row, sample)));
-    }
+    let columns = COLUMNS
+        .iter()
+        .map(|column| (column.heading, column.numeric));
+    let rows = sample.rows.iter().map(|row| {
+        let cells = COLUMNS.iter().map(|column| (column.cell)(row, sample));
+        cells.collect()
+    });
     for line in summary(sample) {
         writeln!(out, "{line}")?;
     }
-    writeln!(out, "{}\n", table.trim_fmt())
+    writeln!(out, "{}\n", table(columns, rows))
 }
 
 /// One update.

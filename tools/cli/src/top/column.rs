@@ -10,6 +10,7 @@ use super::sample::Row;
 use super::sample::Sample;
 use crate::args::SortKey;
 use crate::output::printable;
+use crate::table::or_dash;
 
 /// The meaning of the marks, which say the same as the colours.
 pub(super) const LEGEND: &str = "MARKS: ! the priority asked for is not in force  P policy not that of the \
@@ -80,10 +81,6 @@ const fn number(heading: &'static str, cell: fn(&Row, &Sample) -> String) -> Col
         numeric: true,
         cell,
     }
-}
-
-fn or_dash(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 /// Returns the marks of a thread, see [`LEGEND`].
