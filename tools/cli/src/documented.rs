@@ -105,7 +105,10 @@ fn errors() -> Vec<Error> {
     assert_eq!(traces.len() + 1, TraceError::COUNT, "one of each, but Os");
     let opens = [
         OpenError::NotLoaded,
+        OpenError::StaleNode,
         OpenError::NotPermitted,
+        OpenError::Nodev,
+        OpenError::Filtered,
         OpenError::NotTheDevice,
         OpenError::VersionMismatch { module: 0 },
         OpenError::VersionMismatch { module: 2 },
@@ -132,6 +135,9 @@ fn errors() -> Vec<Error> {
         FindError::NotFound,
         FindError::Recycled,
         FindError::NeverComplete,
+        FindError::NoProc,
+        FindError::ForeignProc,
+        FindError::Hidden,
         FindError::NoDescriptors,
     ];
     let full = || io::Error::from_raw_os_error(libc::ENOSPC).into();

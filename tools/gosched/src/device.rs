@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use go_sched_policy::GoPrio;
 
@@ -81,7 +82,8 @@ impl Device {
     /// device, and when its ABI version is not [`uapi::GO_SCHED_ABI_VERSION`].
     pub fn open() -> Result<Self, OpenError> {
         let file = File::options().read(true).write(true).open(Self::PATH);
-        Self::try_from(OwnedFd::from(file.map_err(OpenError::from_open)?))
+        let file = file.map_err(|error| OpenError::from_open(error, Path::new(Self::PATH)))?;
+        Self::try_from(OwnedFd::from(file))
     }
 
     /// Returns another descriptor of the same open file, with the same hint page.

@@ -2,6 +2,8 @@
 
 //! Errors by meaning. No other module knows errno values.
 
+mod open;
+
 use std::error::Error;
 use std::io;
 
@@ -11,63 +13,9 @@ use go_sched_policy::Policy;
 use procfs::ProcError;
 use rustix::io::Errno;
 
+pub use self::open::OpenError;
 use crate::hint::MAX_SLOTS;
-use crate::uapi::GO_SCHED_ABI_VERSION;
-use crate::Device;
 use crate::Status;
-
-/// The reason that [`Device::open`] failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// There is no device.
-    #[error(
-        "there is no {path}: the module is not loaded; \
-         run \"modprobe go_sched_class\" as root, or \"insmod go_sched_class.ko\" where it was built; \
-         \"gosched check\" shows what is missing",
-        path = Device::PATH
-    )]
-    NotLoaded,
-    /// The caller may not open the device.
-    #[error(
-        "no permission to open {path}: run as root, or have root grant access to it with chmod(1)",
-        path = Device::PATH
-    )]
-    NotPermitted,
-    /// Something else has the name of the device.
-    #[error("{path} is not the device of the module go_sched_class: remove it, and load the module", path = Device::PATH)]
-    NotTheDevice,
-    /// The module was built for another version of the ABI.
-    #[error(
-        "the loaded module has ABI version {module}, this program {GO_SCHED_ABI_VERSION}: {older} is \
-         older, install both from the same release",
-        older = if *module < GO_SCHED_ABI_VERSION { "the module" } else { "this program" }
-    )]
-    VersionMismatch {
-        /// The version that the module reports.
-        module: u32,
-    },
-    /// Another error, as the kernel reports it.
-    #[error("cannot open {path}: {0}", path = Device::PATH)]
-    Os(io::Error),
-}
-
-impl OpenError {
-    pub(crate) fn from_open(error: io::Error) -> Self {
-        match Errno::from_io_error(&error) {
-            Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => Self::NotLoaded,
-            Some(Errno::ACCESS | Errno::PERM) => Self::NotPermitted,
-            _ => Self::Os(error),
-        }
-    }
-
-    pub(crate) fn from_version(error: io::Error) -> Self {
-        match Errno::from_io_error(&error) {
-            Some(Errno::NOTTY) => Self::NotTheDevice,
-            _ => Self::Os(error),
-        }
-    }
-}
 
 /// The reason that a request for a thread failed. A request that fails changes nothing.
 #[derive(Debug, thiserror::Error)]
@@ -271,6 +219,18 @@ pub enum FindError {
         "the process starts threads faster than they can be listed: run again for those missed"
     )]
     NeverComplete,
+    /// No `/proc` is mounted.
+    #[error("there is no /proc to find threads in: run \"mount -t proc proc /proc\" as root")]
+    NoProc,
+    /// `/proc` is that of another pid namespace than the caller's.
+    #[error(
+        "/proc is that of another pid namespace, whose ids are others: run \"mount -t proc proc /proc\" \
+         as root in a mount namespace of this one, see unshare(1), or name single threads without -a"
+    )]
+    ForeignProc,
+    /// The process lives, and `/proc` does not show its threads to the caller.
+    #[error("/proc hides the processes of other users, see hidepid= in proc(5): run as root")]
+    Hidden,
     /// The caller has as many open files as it may have.
     #[error("no descriptor is left to hold the thread by: raise their number, see \"ulimit -n\"")]
     NoDescriptors,
@@ -295,6 +255,7 @@ impl FindError {
     pub(crate) fn from_proc(error: ProcError) -> Self {
         match error {
             ProcError::NotFound(_) => Self::NotFound,
+            ProcError::PermissionDenied(_) => Self::Hidden,
             ProcError::Io(error, path) => match Errno::from_io_error(&error) {
                 // The directory read is that of a thread that has been reaped.
                 Some(Errno::SRCH) => Self::NotFound,
@@ -322,25 +283,6 @@ pub enum ParseIdError {
 mod tests {
     use super::*;
     use crate::uapi;
-
-    #[test]
-    fn a_missing_device_says_how_to_load_the_module() {
-        let words = OpenError::from_open(Errno::NOENT.into()).to_string();
-        assert!(words.contains("\"modprobe go_sched_class\""), "{words}");
-        assert!(words.contains("\"insmod go_sched_class.ko\""), "{words}");
-        assert!(words.contains("gosched check"), "{words}");
-    }
-
-    #[test]
-    fn another_abi_names_both_versions() {
-        let words = |module| OpenError::VersionMismatch { module }.to_string();
-        for (module, older) in [(0, "the module is older"), (7, "this program is older")] {
-            let words = words(module);
-            let versions = format!("ABI version {module}, this program 1");
-            assert!(words.contains(&versions), "{words}");
-            assert!(words.contains(older), "{words}");
-        }
-    }
 
     #[test]
     fn a_refusal_is_told_by_its_meaning() {

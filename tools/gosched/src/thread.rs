@@ -5,14 +5,18 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::fs;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
 use procfs::process::Process;
 use procfs::process::TasksIter;
+use procfs::ProcError;
 use rustix::fs::fstat;
 use rustix::fs::fstatfs;
+use rustix::fs::statfs;
+use rustix::fs::PROC_SUPER_MAGIC;
 use rustix::process::pidfd_open;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
@@ -133,6 +137,34 @@ impl Thread {
     }
 }
 
+/// Checks that ids mean in `/proc` what they mean to the caller.
+///
+/// # Errors
+///
+/// Fails when `/proc` is not mounted, and when it is that of another pid namespace.
+pub fn check_proc() -> Result<(), FindError> {
+    match fs::read("/proc/self/status") {
+        Ok(status) if is_of_own_namespace(&status) => Ok(()),
+        Ok(_) => Err(FindError::ForeignProc),
+        // A namespace below or beside the one of the caller does not show the caller.
+        Err(_) if statfs("/proc").is_ok_and(|at| at.f_type == PROC_SUPER_MAGIC) => {
+            Err(FindError::ForeignProc)
+        }
+        Err(_) => Err(FindError::NoProc),
+    }
+}
+
+/// Returns whether the file `status` of the caller is from a `/proc` of its own namespace:
+/// "NSpid:" has an id for each namespace from that of `/proc` down to its own, so that two
+/// equal ids deceive nobody.
+fn is_of_own_namespace(status: &[u8]) -> bool {
+    let ids = status
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"NSpid:"));
+    // A kernel without namespaces has no such line.
+    ids.is_none_or(|ids| String::from_utf8_lossy(ids).split_whitespace().count() == 1)
+}
+
 /// All threads of a process, those included that start while the iterator runs;
 /// threads that end meanwhile are left out.
 ///
@@ -152,16 +184,20 @@ impl Threads {
     ///
     /// # Errors
     ///
-    /// As [`Thread::open`], and when `/proc` cannot be read.
+    /// As [`Thread::open`] and [`check_proc`], and when `/proc` hides the process.
     pub fn of(id: ThreadId) -> Result<Self, FindError> {
-        let process = Process::new(id.pid).map_err(FindError::from_proc)?;
+        check_proc()?;
+        let found = Process::new(id.pid).and_then(|process| Ok((process.tasks()?, process)));
+        let (tasks, process) = match found {
+            Err(ProcError::NotFound(_)) if Thread::open(id).is_ok() => Err(FindError::Hidden),
+            found => found.map_err(FindError::from_proc),
+        }?;
         if id.inode.is_some() {
             Thread::open(id)?;
             // The directory is older than the pidfd and still there: both are of
             // the same process.
             process.stat().map_err(FindError::from_proc)?;
         }
-        let tasks = process.tasks().map_err(FindError::from_proc)?;
         Ok(Self {
             process,
             tasks,
@@ -235,6 +271,16 @@ mod tests {
             pid: rustix::process::getpid().as_raw_pid(),
             inode: None,
         }
+    }
+
+    #[test]
+    fn a_proc_of_another_namespace_is_told_by_a_second_id() {
+        assert!(check_proc().is_ok());
+        let status = |ids| format!("Name:\tNSpid:\\nNSpid:\t1\t2\nNStgid:\t7\n{ids}NSpgid:\t7\n");
+        assert!(is_of_own_namespace(status("NSpid:\t7\n").as_bytes()));
+        assert!(is_of_own_namespace(status("").as_bytes()));
+        assert!(!is_of_own_namespace(status("NSpid:\t7\t7\n").as_bytes()));
+        assert!(is_of_own_namespace(b"Name:\t\xe9\nNSpid:\t7\n"));
     }
 
     /// What pidfds tell of threads is new in Linux 6.9.
