@@ -48,6 +48,7 @@ pub use self::hint::Hint;
 pub use self::hint::HintPage;
 
 mod answer;
+pub mod cgroup;
 mod device;
 pub mod error;
 pub mod hint;
