@@ -241,7 +241,7 @@ fn trace_shows_what_happens_to_a_command_and_what_it_starts_alone() {
 fn tracing(arguments: &[&str]) -> Running {
     mount_tracefs();
     let trace = Running::start(&[&["trace"], arguments].concat());
-    let instance = format!("{TRACEFS}/instances/gosched-{}", trace.program.id());
+    let instance = format!("{TRACEFS}/instances/gosched-{}-0", trace.program.id());
     eventually("it records", || {
         let enabled = fs::read_to_string(format!("{instance}/events/go_sched/enable"));
         enabled.is_ok_and(|enabled| enabled.trim() == "1")

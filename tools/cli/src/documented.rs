@@ -99,6 +99,7 @@ fn errors() -> Vec<Error> {
     let traces = [
         TraceError::NoTracefs("/sys/kernel/tracing"),
         TraceError::NotPermitted,
+        TraceError::PidNamespace,
         TraceError::NoTracepoints,
         TraceError::Lost,
     ];

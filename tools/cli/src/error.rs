@@ -165,6 +165,11 @@ pub(crate) enum TraceError {
     #[error("no permission to trace: run as root")]
     NotPermitted,
     #[error(
+        "the kernel has the ids of the first pid namespace for what it traces, and not those of this \
+         one: trace from outside, with the ids there, or all threads, without -p and COMMAND"
+    )]
+    PidNamespace,
+    #[error(
         "this kernel has no tracepoints of go_sched: run \"gosched check\" to see what is missing"
     )]
     NoTracepoints,

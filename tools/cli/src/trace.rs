@@ -7,10 +7,13 @@ mod instance;
 use std::collections::HashSet;
 use std::ffi::c_int;
 use std::ffi::OsString;
+use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -57,6 +60,10 @@ pub(crate) enum TraceJson {
 }
 
 pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Error> {
+    let follows = !args.pids.is_empty() || !args.command.is_empty();
+    if follows && !is_first_pid_namespace()? {
+        return Err(TraceError::PidNamespace.into());
+    }
     let mut interrupt = Interrupt::catch()?;
     let mut printer = Printer {
         instance: Instance::start(args.buffer_kb)?,
@@ -96,6 +103,23 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Error> {
     };
     let status = await_end(&mut child, &mut interrupt)?;
     Ok(exit_code(status, lost || failed))
+}
+
+/// Whether this process has the ids that the kernel writes into its trace buffers.
+fn is_first_pid_namespace() -> Result<bool, TraceError> {
+    /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
+    const FIRST: u64 = 0xefff_fffc;
+    const PATH: &str = "/proc/self/ns/pid";
+
+    match fs::metadata(PATH) {
+        Ok(namespace) => Ok(namespace.ino() == FIRST),
+        // A kernel without pid namespaces.
+        Err(_) if Path::new("/proc/self/ns").is_dir() => Ok(true),
+        Err(error) => Err(TraceError::Os {
+            path: PATH.into(),
+            error,
+        }),
+    }
 }
 
 /// Prints events until the command has ended or, without one, a signal has come.

@@ -3,6 +3,7 @@
 //! An instance of tracefs: a trace buffer beside the system's, see
 //! Documentation/trace/ftrace.rst of the kernel.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -10,6 +11,7 @@ use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
 use std::num::NonZeroU32;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -19,6 +21,9 @@ use crate::error::TraceError;
 use crate::output::complain;
 
 const TRACEFS: &str = "/sys/kernel/tracing";
+
+/// The start of an instance's name, which has digits and dashes after it.
+const PREFIX: &str = "gosched-";
 
 /// Options that the output is read with; a new instance has those of the system's buffer.
 const OPTIONS: [&str; 7] = [
@@ -43,13 +48,13 @@ pub(super) struct Instance {
 impl Instance {
     /// Starts to record, with room for `buffer_kb` KiB on each CPU.
     pub(super) fn start(buffer_kb: NonZeroU32) -> Result<Self, TraceError> {
-        let dir = Dir::new()?;
+        let dir = Dir::new(Path::new(TRACEFS))?;
         dir.write("buffer_size_kb", &buffer_kb.to_string())?;
         for option in OPTIONS {
             dir.write("trace_options", option)?;
         }
         dir.write("trace_clock", "mono")?;
-        let path = dir.0.join("trace_pipe");
+        let path = dir.path.join("trace_pipe");
         let pipe = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
@@ -86,7 +91,7 @@ impl Instance {
                 0
             }
             Err(error) => {
-                let path = self.dir.0.join("trace_pipe");
+                let path = self.dir.path.join("trace_pipe");
                 return Err(TraceError::Os { path, error });
             }
         };
@@ -110,23 +115,49 @@ impl Instance {
 }
 
 /// The directory of the instance, which is removed when dropped.
-struct Dir(PathBuf);
+struct Dir {
+    path: PathBuf,
+    /// An open file: as long as there is one, the kernel refuses to remove the directory, and
+    /// it closes that of a process that dies.
+    held: Option<File>,
+}
 
 impl Dir {
-    fn new() -> Result<Self, TraceError> {
-        let path = Path::new(TRACEFS).join(format!("instances/gosched-{}", process::id()));
-        match fs::create_dir(&path) {
-            Ok(()) => Ok(Self(path)),
-            Err(error) => Err(match error.kind() {
-                ErrorKind::NotFound => TraceError::NoTracefs(TRACEFS),
-                ErrorKind::PermissionDenied => TraceError::NotPermitted,
-                _ => TraceError::Os { path, error },
-            }),
+    /// Makes a directory, and removes those of tracers that have died without.
+    fn new(tracefs: &Path) -> Result<Self, TraceError> {
+        let instances = tracefs.join("instances");
+        remove_stale(&instances);
+        let mut number = 0;
+        loop {
+            // A process of another pid namespace may have the same id.
+            let path = instances.join(format!("{PREFIX}{}-{number}", process::id()));
+            number += 1;
+            match fs::create_dir(&path) {
+                Ok(()) => (),
+                Err(error) => match error.kind() {
+                    ErrorKind::AlreadyExists => continue,
+                    ErrorKind::NotFound => return Err(TraceError::NoTracefs(TRACEFS)),
+                    ErrorKind::PermissionDenied => return Err(TraceError::NotPermitted),
+                    _ => return Err(TraceError::Os { path, error }),
+                },
+            }
+            let file = path.join("trace_options");
+            match OpenOptions::new().write(true).open(&file) {
+                Ok(held) => {
+                    return Ok(Self {
+                        path,
+                        held: Some(held),
+                    })
+                }
+                // Another tracer has removed it before it was held.
+                Err(_) if !path.exists() => continue,
+                Err(error) => return Err(TraceError::Os { path: file, error }),
+            }
         }
     }
 
     fn write(&self, file: &str, text: &str) -> Result<(), TraceError> {
-        let path = self.0.join(file);
+        let path = self.path.join(file);
         // Unlike fs::write(), this never creates the file.
         OpenOptions::new()
             .write(true)
@@ -138,11 +169,54 @@ impl Dir {
 
 impl Drop for Dir {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir(&self.0) {
-            complain(&format_args!(
+        self.held = None;
+        match fs::remove_dir(&self.path) {
+            // Another tracer may have been first.
+            Err(error) if error.kind() != ErrorKind::NotFound => complain(&format_args!(
                 "cannot remove {}: {error}; run \"rmdir {0}\" as root",
-                self.0.display()
-            ));
+                self.path.display()
+            )),
+            _ => (),
+        }
+    }
+}
+
+/// Removes the instances that no tracer holds.
+fn remove_stale(instances: &Path) {
+    // Making a new one tells what is wrong with the directory.
+    for instance in fs::read_dir(instances).into_iter().flatten().flatten() {
+        if is_ours(&instance.file_name()) {
+            // The kernel refuses while a tracer lives.
+            let _ = fs::remove_dir(instance.path());
+        }
+    }
+}
+
+/// Returns whether an instance has a name that `gosched trace` gives.
+fn is_ours(name: &OsStr) -> bool {
+    let number = name.as_bytes().strip_prefix(PREFIX.as_bytes());
+    number.is_some_and(|number| {
+        !number.is_empty() && number.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_instances_of_gosched_trace_are_taken_for_stale() {
+        for ours in ["gosched-1", "gosched-4711-0", "gosched-4711-12"] {
+            assert!(is_ours(ours.as_ref()), "{ours}");
+        }
+        for other in [
+            "gosched-",
+            "gosched-mine",
+            "gosched-1-a",
+            "go_sched-1-0",
+            "1",
+        ] {
+            assert!(!is_ours(other.as_ref()), "{other}");
         }
     }
 }
