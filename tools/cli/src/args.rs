@@ -203,9 +203,10 @@ has 15360 and nice 0 has 1048576. \"-\" stands for a parameter that the policy d
 have, or that is the kernel's default.")]
     Map,
     /// Check whether this system is ready, and say what to do if not
-    #[command(
-        after_help = "Exit status: 0 when priorities can be set, 2 if the command line is wrong, 1 otherwise"
-    )]
+    #[command(after_help = "\
+The line \"backend\" names what a program gets that takes the best interface there is. A line
+with \"?\" is about what cannot be read from here, and does not count.
+Exit status: 0 when priorities can be set, 2 if the command line is wrong, 1 otherwise")]
     Check,
     /// Print the JSON schema of what --json writes
     Schema,

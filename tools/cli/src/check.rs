@@ -2,13 +2,13 @@
 
 //! `gosched check`: checks whether this system is ready, and says what to do if not.
 
+mod backend;
 pub(crate) mod limits;
 
 use std::fmt::Display;
-use std::fs;
 use std::io;
 use std::io::Write;
-use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use gosched::error::OpenError;
@@ -40,8 +40,10 @@ use crate::output::printable;
 enum Verdict {
     /// The check has passed.
     Ok,
-    /// Priorities can be set, with a limit worth knowing; or the check could not be made.
+    /// Priorities can be set, with a limit worth knowing.
     Warn,
+    /// The check could not be made, as something cannot be read.
+    Unknown,
     /// No priority can be set until this is put right.
     Fail,
     /// The check takes something that an earlier failure has shown to be missing.
@@ -53,6 +55,7 @@ impl Verdict {
         match self {
             Self::Ok => "ok",
             Self::Warn => "warn",
+            Self::Unknown => "?",
             Self::Fail => "FAIL",
             Self::Skip => "skip",
         }
@@ -89,6 +92,13 @@ impl Finding {
         }
     }
 
+    fn unknown(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Unknown,
+            ..Self::warn(check, detail, advice)
+        }
+    }
+
     fn fail(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
         Self {
             verdict: Verdict::Fail,
@@ -106,8 +116,13 @@ impl Finding {
 
 pub(crate) fn check(json: bool) -> Result<ExitCode, Error> {
     let asked = Kernel::ask();
-    let mut findings = vec![kernel(&asked), module(&asked), device(&asked)];
-    match Device::open() {
+    let opened = Device::open();
+    let mut findings = vec![
+        kernel(&asked),
+        module(&asked),
+        device(&asked, opened.as_ref().err()),
+    ];
+    match &opened {
         Ok(device) => findings.extend([
             Finding::ok("access", format!("this user may open {}", Device::PATH)),
             Finding::ok(
@@ -115,11 +130,12 @@ pub(crate) fn check(json: bool) -> Result<ExitCode, Error> {
                 format!("version {GO_SCHED_ABI_VERSION} on both sides"),
             ),
             mapping(device.class_info()),
-            hook(&device),
+            hook(device),
         ]),
-        Err(error) => findings.extend(not_open(&error)),
+        Err(error) => findings.extend(not_open(error)),
     }
     findings.extend([
+        backend::backend(opened.is_ok()),
         limits::sched_ext(),
         limits::fair_server(),
         limits::quota(),
@@ -158,7 +174,7 @@ fn kernel(kernel: &Kernel) -> Finding {
     const CHECK: &str = "kernel";
 
     let unknown = |reason: &dyn Display| {
-        Finding::warn(
+        Finding::unknown(
             CHECK,
             format!("unknown whether built with {OPTION}: {reason}"),
             "see whether \"hook\" below is ok",
@@ -178,19 +194,20 @@ fn module(kernel: &Kernel) -> Finding {
     const CHECK: &str = "module";
     const NAME: &str = "go_sched_class";
 
+    if Path::new("/sys/module").join(NAME).exists() {
+        return Finding::ok(CHECK, format!("{NAME} is loaded"));
+    }
     match (procfs::modules(), kernel) {
         (Ok(modules), _) if modules.contains_key(NAME) => {
             Finding::ok(CHECK, format!("{NAME} is loaded"))
         }
-        (Ok(_) | Err(ProcError::NotFound(_)), Kernel::Lacks) => {
-            Finding::skip(CHECK, format!("needs a kernel with {OPTION}"))
-        }
-        (Ok(_) | Err(ProcError::NotFound(_)), _) => Finding::fail(
+        (_, Kernel::Lacks) => Finding::skip(CHECK, format!("needs a kernel with {OPTION}")),
+        (Ok(_), _) => Finding::fail(
             CHECK,
             format!("{NAME} is not loaded"),
             format!("run \"modprobe {NAME}\" as root, or \"insmod {NAME}.ko\" where it was built"),
         ),
-        (Err(error), _) => Finding::warn(
+        (Err(error), _) => Finding::unknown(
             CHECK,
             format!("unknown whether {NAME} is loaded: {error}"),
             "see whether \"device\" below is ok",
@@ -198,44 +215,45 @@ fn module(kernel: &Kernel) -> Finding {
     }
 }
 
-fn device(kernel: &Kernel) -> Finding {
+/// Checks the node of the device, by why it could not be opened.
+fn device(kernel: &Kernel, error: Option<&OpenError>) -> Finding {
     const CHECK: &str = "device";
 
-    match fs::metadata(Device::PATH) {
-        Err(error) if is_missing(&error) && matches!(kernel, Kernel::Lacks) => {
+    match error {
+        Some(OpenError::NotLoaded) if matches!(kernel, Kernel::Lacks) => {
             Finding::skip(CHECK, format!("needs a kernel with {OPTION}"))
         }
-        Ok(metadata) if metadata.file_type().is_char_device() => {
-            Finding::ok(CHECK, format!("{} exists", Device::PATH))
-        }
-        Ok(_) => Finding::fail(
-            CHECK,
-            format!("{} is not a device", Device::PATH),
-            "remove it, and load the module again",
-        ),
-        Err(error) if is_missing(&error) => Finding::fail(
+        Some(OpenError::NotLoaded) => Finding::fail(
             CHECK,
             format!("there is no {}", Device::PATH),
             "load the module; if it is loaded, mount devtmpfs on /dev",
         ),
-        Err(error) => Finding::fail(
+        Some(OpenError::StaleNode) => Finding::fail(
             CHECK,
-            format!("cannot look at {}: {error}", Device::PATH),
-            "run as root",
+            format!("{} is a node of no device", Device::PATH),
+            "load the module; if it is loaded, remove the node and load it again, or start the container again",
         ),
+        Some(OpenError::NotTheDevice) => Finding::fail(
+            CHECK,
+            format!("{} is not the device of the module", Device::PATH),
+            "remove it, and load the module again",
+        ),
+        _ => Finding::ok(CHECK, format!("{} exists", Device::PATH)),
     }
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
 }
 
 /// Returns the findings about a device that could not be opened.
 fn not_open(error: &OpenError) -> [Finding; 4] {
     let skip = |check| Finding::skip(check, "needs the open device");
+    let refused = |detail: &str, advice: &str| {
+        let access = Finding::fail("access", format!("{detail} {}", Device::PATH), advice);
+        [access, skip("abi"), skip("mapping"), skip("hook")]
+    };
     match error {
-        OpenError::NotLoaded => [skip("access"), skip("abi"), skip("mapping"), skip("hook")],
-        OpenError::VersionMismatch { .. } | OpenError::NotTheDevice => [
+        OpenError::NotLoaded | OpenError::StaleNode | OpenError::NotTheDevice => {
+            ["access", "abi", "mapping", "hook"].map(skip)
+        }
+        OpenError::VersionMismatch { .. } => [
             Finding::ok("access", format!("this user may open {}", Device::PATH)),
             Finding::fail(
                 "abi",
@@ -245,16 +263,18 @@ fn not_open(error: &OpenError) -> [Finding; 4] {
             skip("mapping"),
             skip("hook"),
         ],
-        OpenError::NotPermitted => [
-            Finding::fail(
-                "access",
-                format!("this user may not open {}", Device::PATH),
-                "run as root, or have root grant access to it with chmod(1)",
-            ),
-            skip("abi"),
-            skip("mapping"),
-            skip("hook"),
-        ],
+        OpenError::NotPermitted => refused(
+            "this user may not open",
+            "run as root, or have root grant access to it with chmod(1)",
+        ),
+        OpenError::Nodev => refused(
+            "a filesystem mounted nodev, where nobody may open a device, has",
+            "mount it with the option dev",
+        ),
+        OpenError::Filtered => refused(
+            "the device filter of a container, or its like, refuses",
+            "have the container started with \"--device /dev/go_sched\"",
+        ),
         _ => [
             Finding::fail("access", error.to_string(), "see the kernel log, dmesg(1)"),
             skip("abi"),
@@ -281,7 +301,7 @@ fn mapping(info: Result<ClassInfo, RequestError>) -> Finding {
             ),
             "load the module that came with this program",
         ),
-        Err(error) => Finding::warn(
+        Err(error) => Finding::unknown(
             CHECK,
             format!("unknown which one the kernel uses: {error}"),
             "load the module that came with this program",
@@ -330,12 +350,14 @@ mod tests {
         let findings = [
             Finding::ok("kernel", "fine"),
             Finding::fail("module", "absent", "load\u{1b} it"),
+            Finding::unknown("rt", "dark", "light"),
         ];
         print(&mut out, &findings).expect("a vector takes all");
         assert_eq!(
             String::from_utf8(out).expect("text"),
             "ok    kernel     fine\n\
-             FAIL  module     absent\n                 -> load? it\n"
+             FAIL  module     absent\n                 -> load? it\n\
+             ?     rt         dark\n                 -> light\n"
         );
     }
 
@@ -344,6 +366,29 @@ mod tests {
         let findings = not_open(&OpenError::VersionMismatch { module: 2 });
         let verdicts = findings.map(|finding| finding.verdict.label());
         assert_eq!(verdicts, ["ok", "FAIL", "skip", "skip"]);
+    }
+
+    #[test]
+    fn each_way_not_to_open_the_device_fails_once_with_what_to_do() {
+        for (error, failed) in [
+            (OpenError::NotLoaded, "device"),
+            (OpenError::StaleNode, "device"),
+            (OpenError::NotTheDevice, "device"),
+            (OpenError::NotPermitted, "access"),
+            (OpenError::Nodev, "access"),
+            (OpenError::Filtered, "access"),
+            (OpenError::Os(io::ErrorKind::Other.into()), "access"),
+        ] {
+            let findings = not_open(&error)
+                .into_iter()
+                .chain([device(&Kernel::Has, Some(&error))]);
+            let failures: Vec<Finding> = findings
+                .filter(|finding| matches!(finding.verdict, Verdict::Fail))
+                .collect();
+            assert_eq!(failures.len(), 1, "{error}");
+            assert_eq!(failures[0].check, failed, "{error}");
+            assert!(failures[0].advice.is_some(), "{error}");
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(crate) enum Error {
     NoGoSched,
     #[error(transparent)]
     Request(#[from] RequestError),
+    #[error(transparent)]
+    Find(#[from] FindError),
     #[error("pid {id}: {error}")]
     Thread { id: String, error: ThreadError },
     #[error(transparent)]
@@ -90,9 +92,16 @@ pub(crate) enum ThreadError {
 
 impl From<ProcError> for ThreadError {
     fn from(error: ProcError) -> Self {
-        match error {
+        match &error {
             ProcError::NotFound(_) => Self::Find(FindError::NotFound),
-            other => Self::Proc(other),
+            ProcError::PermissionDenied(_) => Self::Find(FindError::Hidden),
+            ProcError::Io(cause, _) => match cause.raw_os_error() {
+                // The directory read is that of a thread that has been reaped.
+                Some(libc::ESRCH) => Self::Find(FindError::NotFound),
+                Some(libc::EMFILE) => Self::Find(FindError::NoDescriptors),
+                _ => Self::Proc(error),
+            },
+            _ => Self::Proc(error),
         }
     }
 }

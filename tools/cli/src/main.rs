@@ -3,7 +3,6 @@
 //! The command `gosched`: sets, reads and explains the Go priority of threads.
 
 mod args;
-mod cgroup;
 mod check;
 mod device;
 #[cfg(test)]

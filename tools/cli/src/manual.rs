@@ -50,8 +50,8 @@ const PROC: (&str, &str) = (
 );
 const CGROUP: (&str, &str) = (
     "/sys/fs/cgroup",
-    "control groups; their cpu.max limits threads below priority 48, and their cpu.stat counts \
-     how often it did",
+    "control groups; their cpu.max, or cpu.cfs_quota_us of version 1, limits threads below \
+     priority 48, and their cpu.stat counts how often it did",
 );
 const SCHED_EXT: (&str, &str) = (
     "/sys/kernel/sched_ext",

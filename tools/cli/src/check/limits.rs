@@ -6,37 +6,33 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use procfs::ProcResult;
+use gosched::cgroup::Group;
+use gosched::cgroup::Hierarchies;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Finding;
-use crate::cgroup::Hierarchy;
-use crate::cgroup::Quota;
 
 /// Checks whether a scheduler loaded through `sched_ext` runs the threads.
 pub(super) fn sched_ext() -> Finding {
     const CHECK: &str = "sched_ext";
 
     match SchedExt::read() {
-        Ok(SchedExt::Off) => Finding::ok(CHECK, "no scheduler is loaded through it"),
-        Ok(SchedExt::Partial) => Finding::ok(
+        Ok(None) => Finding::ok(CHECK, "not in this kernel"),
+        Ok(Some(SchedExt::Off)) => Finding::ok(CHECK, "no scheduler is loaded through it"),
+        Ok(Some(SchedExt::Partial)) => Finding::ok(
             CHECK,
             "a scheduler is loaded for SCHED_EXT threads, and leaves all others alone",
         ),
-        Ok(SchedExt::Full) => Finding::warn(
+        Ok(Some(SchedExt::Full)) => Finding::warn(
             CHECK,
             "a scheduler is loaded that runs all threads: no priority can be set beside it",
             "end its program, or type Alt-SysRq-S",
         ),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Finding::ok(CHECK, "not in this kernel")
+        Err(error) => {
+            let detail = format!("unknown whether a scheduler is loaded: {error}");
+            Finding::unknown(CHECK, detail, "mount sysfs on /sys")
         }
-        Err(error) => Finding::warn(
-            CHECK,
-            format!("unknown whether a scheduler is loaded: {error}"),
-            "mount sysfs on /sys",
-        ),
     }
 }
 
@@ -53,20 +49,43 @@ pub(crate) enum SchedExt {
 }
 
 impl SchedExt {
-    /// Asks the kernel. The error is `NotFound` on a kernel without `sched_ext`.
-    pub(crate) fn read() -> io::Result<Self> {
+    /// Asks the kernel. Returns `None` from a kernel without `sched_ext`.
+    pub(crate) fn read() -> io::Result<Option<Self>> {
         Self::read_at(Path::new("/sys/kernel/sched_ext"))
     }
 
-    fn read_at(dir: &Path) -> io::Result<Self> {
-        let read = |name| fs::read_to_string(dir.join(name));
-        Ok(if read("state")?.trim() == "disabled" {
+    fn read_at(dir: &Path) -> io::Result<Option<Self>> {
+        let read = |name| read_or_absent(&dir.join(name), dir);
+        let Some(state) = read("state")? else {
+            return Ok(None);
+        };
+        Ok(Some(if state == "disabled" {
             Self::Off
-        } else if read("switch_all")?.trim() == "0" {
+        } else if read("switch_all")?.is_some_and(|all| all == "0") {
             Self::Partial
         } else {
             Self::Full
-        })
+        }))
+    }
+}
+
+/// Reads a file of the kernel. Returns `None` where `feature`, the file or a directory around
+/// it, is not there and its own directory is: then this kernel has no such feature.
+fn read_or_absent(file: &Path, feature: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let around = feature.parent().is_some_and(Path::is_dir);
+            if around && !feature.is_dir() {
+                Ok(None)
+            } else {
+                Err(io::Error::new(
+                    error.kind(),
+                    format!("there is no {}", file.display()),
+                ))
+            }
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -95,7 +114,7 @@ pub(super) fn fair_server() -> Finding {
 }
 
 fn unknown(check: &'static str, reason: &str, advice: &str) -> Finding {
-    Finding::warn(
+    Finding::unknown(
         check,
         format!("unknown whether rt threads that spin leave CPU to others: {reason}"),
         advice,
@@ -123,36 +142,38 @@ fn fair_server_shares(dir: &Path) -> io::Result<Vec<Share>> {
 /// Checks whether a quota of this process's control group, or of one above that, limits
 /// fair threads.
 pub(super) fn quota() -> Finding {
-    const CHECK: &str = "quota";
-
-    match own_quota() {
-        Ok(Some(quota)) => Finding::warn(
-            CHECK,
-            format!(
-                "cpu.max of {} allows {:.0}% of one CPU: 0..47 cannot lift it, 48..63 escapes it",
-                quota.cgroup.display(),
-                quota.cpus * 100.0
-            ),
-            format!(
-                "write \"max\" to {}/cpu.max to lift it",
-                quota.cgroup.display()
-            ),
-        ),
-        Ok(None) => Finding::ok(CHECK, "no cpu.max limits the control group of this process"),
-        Err(error) => Finding::warn(
-            CHECK,
-            format!("unknown whether a cpu.max applies: {error}"),
-            "mount /proc and /sys/fs/cgroup",
-        ),
-    }
+    let group = Hierarchies::find().and_then(|all| all.group_of(Path::new("/proc/self/cgroup")));
+    let quota = group.and_then(|group| quota_of(group.as_ref()));
+    quota.unwrap_or_else(|error| {
+        let detail = format!("unknown whether one applies: {error}");
+        Finding::unknown("quota", detail, "mount /proc and /sys/fs/cgroup")
+    })
 }
 
-fn own_quota() -> ProcResult<Option<Quota>> {
-    let Some(hierarchy) = Hierarchy::find()? else {
-        return Ok(None);
-    };
-    let own = Hierarchy::path(Path::new("/proc/self/cgroup"))?;
-    Ok(own.and_then(|path| hierarchy.tightest_quota(&path)))
+fn quota_of(group: Option<&Group>) -> io::Result<Finding> {
+    const CHECK: &str = "quota";
+
+    let quota = group.map(Group::tightest_quota).transpose()?.flatten();
+    Ok(match (quota, group) {
+        (Some(quota), _) => {
+            let file = format!("{}/{}", quota.group.display(), quota.file);
+            Finding::warn(
+                CHECK,
+                format!(
+                    "{} of {} allows {:.0}% of one CPU: 0..47 cannot lift it, 48..63 escapes it",
+                    quota.file,
+                    quota.group.display(),
+                    quota.cpus * 100.0
+                ),
+                format!("write \"{}\" to {file} to lift it", quota.lifted),
+            )
+        }
+        (None, Some(group)) if group.hides_groups_above() => Finding::ok(
+            CHECK,
+            "none limits the control groups of this process that this container shows",
+        ),
+        _ => Finding::ok(CHECK, "none limits the control group of this process"),
+    })
 }
 
 /// Checks whether the scheduler divides CPU time among sessions before threads.
@@ -166,10 +187,10 @@ pub(super) fn autogroup() -> Finding {
             format!("run \"echo 0 >{AUTOGROUP_ENABLED}\" as root to order them all"),
         ),
         Ok(false) => Finding::ok(CHECK, "off, or not in this kernel"),
-        Err(error) => Finding::warn(
+        Err(error) => Finding::unknown(
             CHECK,
             format!("unknown whether on: {error}"),
-            "run as root",
+            format!("read {AUTOGROUP_ENABLED} where the whole of /proc is mounted"),
         ),
     }
 }
@@ -178,11 +199,8 @@ const AUTOGROUP_ENABLED: &str = "/proc/sys/kernel/sched_autogroup_enabled";
 
 /// Reads whether each session is a group to the scheduler.
 pub(crate) fn autogroup_enabled() -> io::Result<bool> {
-    match fs::read_to_string(AUTOGROUP_ENABLED) {
-        Ok(enabled) => Ok(enabled.trim() != "0"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+    let file = Path::new(AUTOGROUP_ENABLED);
+    Ok(read_or_absent(file, file)?.is_some_and(|enabled| enabled != "0"))
 }
 
 #[cfg(test)]
@@ -199,8 +217,29 @@ mod tests {
         ] {
             fs::write(dir.path().join("state"), format!("{state}\n")).expect("file");
             fs::write(dir.path().join("switch_all"), format!("{switch_all}\n")).expect("file");
-            assert_eq!(SchedExt::read_at(dir.path()).expect("readable"), mode);
+            let read = SchedExt::read_at(dir.path());
+            assert_eq!(read.expect("readable"), Some(mode));
         }
+    }
+
+    #[test]
+    fn a_feature_is_absent_where_its_surroundings_are_there_and_otherwise_unknown() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let feature = dir.path().join("sched_ext");
+        assert_eq!(SchedExt::read_at(&feature).expect("absent"), None);
+        let nowhere = dir.path().join("kernel/sched_ext");
+        let error = SchedExt::read_at(&nowhere).expect_err("unknown");
+        assert!(
+            error.to_string().contains("kernel/sched_ext/state"),
+            "{error}"
+        );
+        fs::create_dir(&feature).expect("directory");
+        assert!(SchedExt::read_at(&feature).is_err());
+
+        let file = dir.path().join("autogroup");
+        assert_eq!(read_or_absent(&file, &file).expect("absent"), None);
+        let file = dir.path().join("kernel/autogroup");
+        assert!(read_or_absent(&file, &file).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::io::Write;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -35,11 +36,15 @@ pub(super) fn write(out: &mut dyn Write, sample: &Sample) -> io::Result<()> {
 /// One update.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct TopJson {
-    /// The threads that a sched_ext scheduler runs, null if the kernel has no sched_ext.
+    /// The threads that a sched_ext scheduler runs, null if the kernel has no sched_ext or if
+    /// that is unknown.
     sched_ext: Option<SchedExt>,
     /// Whether each session is a group to the scheduler, so that priorities below 48 only
-    /// order threads within a session.
-    autogroup: bool,
+    /// order threads within a session; null if that is unknown.
+    autogroup: Option<bool>,
+    /// What could not be read of the system and why, a sentence for each. That of quotas is
+    /// with each thread.
+    unknown: Vec<String>,
     threads: Vec<TopThreadJson>,
 }
 
@@ -74,13 +79,16 @@ struct TopThreadJson {
     /// Path of the control group inside which the thread competes for CPU time: that
     /// group, or the nearest above it that has the controller cpu.
     cpu_cgroup: Option<String>,
-    /// The lowest CPU limit of the control group and those above it, null without one.
+    /// The lowest CPU limit of the control group and those above it, null without one or if
+    /// that is unknown.
     quota: Option<QuotaJson>,
+    /// Why the limit is unknown, null if it is known.
+    quota_unknown: Option<String>,
     /// The group of its session, null where autogroups do not count.
     autogroup: Option<String>,
 }
 
-/// A limit of CPU time, cpu.max.
+/// A limit of CPU time: cpu.max, or cpu.cfs_quota_us of version 1.
 #[derive(Serialize, JsonSchema)]
 struct QuotaJson {
     /// The directory of the control group that has the limit.
@@ -96,8 +104,9 @@ struct QuotaJson {
 impl TopJson {
     pub(super) fn new(sample: &Sample) -> Self {
         Self {
-            sched_ext: sample.sched_ext,
-            autogroup: sample.autogroup,
+            sched_ext: sample.sched_ext.as_ref().ok().copied().flatten(),
+            autogroup: sample.autogroup.as_ref().ok().copied(),
+            unknown: sample.unknown(),
             threads: sample.rows.iter().map(TopThreadJson::new).collect(),
         }
     }
@@ -105,6 +114,8 @@ impl TopJson {
 
 impl TopThreadJson {
     fn new(row: &Row) -> Self {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let quota = row.quota.as_ref().ok().and_then(Option::as_ref);
         Self {
             pid: row.pid,
             command: row.command.clone(),
@@ -116,14 +127,15 @@ impl TopThreadJson {
             kernel_priority: row.kernel_priority,
             boosted: row.is_boosted(),
             policy_mismatch: row.has_policy_mismatch(),
-            cgroup: row.cgroup.clone(),
-            cpu_cgroup: row.cpu_cgroup.clone(),
-            quota: row.quota.as_ref().map(|quota| QuotaJson {
-                cgroup: quota.cgroup.display().to_string(),
+            cgroup: row.cgroup.as_deref().map(text),
+            cpu_cgroup: row.cpu_cgroup.as_deref().map(text),
+            quota: quota.map(|quota| QuotaJson {
+                cgroup: text(&quota.group),
                 cpus: quota.cpus,
                 throttled: quota.throttled,
                 throttled_now: row.throttled,
             }),
+            quota_unknown: row.quota.as_ref().err().map(ToString::to_string),
             autogroup: row.autogroup.clone(),
         }
     }

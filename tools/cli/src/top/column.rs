@@ -3,6 +3,7 @@
 //! The columns of the table.
 
 use std::cmp::Ordering;
+use std::path::Path;
 
 use clap::ValueEnum;
 
@@ -14,8 +15,8 @@ use crate::table::or_dash;
 
 /// The meaning of the marks, which say the same as the colours.
 pub(super) const LEGEND: &str = "MARKS: ! the priority asked for is not in force  P policy not that of the \
-priority  B boosted by a lock  C a hint was above the ceiling  R ran away  Q cpu.max applies  T throttled just now  \
-X a sched_ext scheduler runs it";
+priority  B boosted by a lock  C a hint was above the ceiling  R ran away  Q a quota applies  T throttled just now  \
+X a sched_ext scheduler runs it  ? quota unknown";
 
 /// One column of the table.
 pub(super) struct Column {
@@ -62,8 +63,12 @@ pub(super) const COLUMNS: [Column; 16] = [
     text("CHANGE", |row, _| or_dash(row.facts.stats.last_cause)),
     text("MARKS", marks),
     text("GROUP", |row, _| {
-        let group = row.autogroup.as_deref().or(row.cpu_cgroup.as_deref());
-        or_dash(group.map(printable))
+        let group = row.autogroup.as_deref().map(Path::new);
+        match group.or(row.cpu_cgroup.as_deref()) {
+            Some(group) => printable(&group.to_string_lossy()),
+            None if row.quota.is_err() => "?".to_owned(),
+            None => "-".to_owned(),
+        }
     }),
 ];
 
@@ -95,6 +100,7 @@ pub(super) fn marks(row: &Row, sample: &Sample) -> String {
         ('Q', row.is_limited()),
         ('T', row.throttled > 0),
         ('X', sample.is_taken_over()),
+        ('?', row.quota.is_err()),
     ]
     .into_iter()
     .filter_map(|(mark, set)| set.then_some(mark))
@@ -133,6 +139,9 @@ impl SortKey {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
     use crate::check::limits::SchedExt;
     use crate::top::fixture;
@@ -147,9 +156,10 @@ mod tests {
         row.facts.stats.clamps = 1;
         row.facts.stats.runaways = 1;
         row.throttled = 3;
-        sample.sched_ext = Some(SchedExt::Full);
-        assert_eq!(marks(&row, &sample), "!PBCRTX");
-        for mark in "!PBCRQTX".chars() {
+        sample.sched_ext = Ok(Some(SchedExt::Full));
+        row.quota = Err(std::io::ErrorKind::PermissionDenied.into());
+        assert_eq!(marks(&row, &sample), "!PBCRTX?");
+        for mark in "!PBCRQTX?".chars() {
             let meaning = format!(" {mark} ");
             assert!(LEGEND.contains(&meaning), "{mark}");
         }
@@ -158,10 +168,16 @@ mod tests {
     #[test]
     fn the_name_of_a_group_does_not_move_the_cursor() {
         let mut row = fixture::row(42, Some(50));
-        row.cpu_cgroup = Some("/a\u{1b}[2Jb".to_owned());
+        row.cpu_cgroup = Some("/a\u{1b}[2Jb".into());
         let group = COLUMNS.iter().find(|column| column.heading == "GROUP");
         let cell = group.expect("a column").cell;
         assert_eq!(cell(&row, &fixture::sample(vec![])), "/a?[2Jb");
+        row.cpu_cgroup = Some(OsStr::from_bytes(b"/caf\xe9").into());
+        assert_eq!(cell(&row, &fixture::sample(vec![])), "/caf\u{fffd}");
+        row.cpu_cgroup = None;
+        assert_eq!(cell(&row, &fixture::sample(vec![])), "-");
+        row.quota = Err(std::io::ErrorKind::PermissionDenied.into());
+        assert_eq!(cell(&row, &fixture::sample(vec![])), "?");
     }
 
     #[test]

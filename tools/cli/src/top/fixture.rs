@@ -15,14 +15,16 @@ use gosched::Status;
 
 use super::sample::Row;
 use super::sample::Sample;
+use super::sample::Unread;
 use crate::check::limits::SchedExt;
 use crate::facts::Facts;
 
 pub(super) fn sample(rows: Vec<Row>) -> Sample {
     Sample {
-        sched_ext: Some(SchedExt::Off),
-        autogroup: false,
+        sched_ext: Ok(Some(SchedExt::Off)),
+        autogroup: Ok(false),
         rows,
+        unread: Unread::default(),
     }
 }
 
@@ -77,9 +79,9 @@ pub(super) fn row(tid: i32, prio: Option<u32>) -> Row {
         cpu_percent: 12.5,
         wait_percent: Some(0.5),
         kernel_priority,
-        cgroup: Some("/batch".to_owned()),
-        cpu_cgroup: Some("/".to_owned()),
-        quota: None,
+        cgroup: Some("/batch".into()),
+        cpu_cgroup: Some("/".into()),
+        quota: Ok(None),
         throttled: 0,
         autogroup: None,
     }

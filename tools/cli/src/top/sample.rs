@@ -4,12 +4,19 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use gosched::cgroup::Hierarchies;
+use gosched::cgroup::Quota;
+use gosched::error::FindError;
 use gosched::error::RequestError;
 use gosched::policy::level;
 use gosched::sched::Params;
+use gosched::thread::check_proc;
+use gosched::thread::ThreadId;
+use gosched::thread::Threads;
 use gosched::Device;
 use gosched::Target;
 use procfs::process::Process;
@@ -19,8 +26,6 @@ use procfs::process::Task;
 use procfs::ProcError;
 use procfs::ProcResult;
 
-use crate::cgroup::Hierarchy;
-use crate::cgroup::Quota;
 use crate::check::limits::autogroup_enabled;
 use crate::check::limits::SchedExt;
 use crate::device;
@@ -32,17 +37,63 @@ use crate::output::printable;
 /// The state of the system and its threads at one moment.
 pub(super) struct Sample {
     /// The threads that a `sched_ext` scheduler runs; `None` if the kernel has no
-    /// `sched_ext`.
-    pub(super) sched_ext: Option<SchedExt>,
-    /// Whether each session is a group to the scheduler.
-    pub(super) autogroup: bool,
+    /// `sched_ext`. The error is why that cannot be read.
+    pub(super) sched_ext: io::Result<Option<SchedExt>>,
+    /// Whether each session is a group to the scheduler, or why that cannot be read.
+    pub(super) autogroup: io::Result<bool>,
     pub(super) rows: Vec<Row>,
+    pub(super) unread: Unread,
+}
+
+/// The processes and threads that have no row as they cannot be read.
+#[derive(Default)]
+pub(super) struct Unread {
+    /// The number of those that `/proc` lists.
+    pub(super) count: usize,
+    /// Why the first one cannot be read; `None` if there is none.
+    pub(super) reason: Option<String>,
+}
+
+impl Unread {
+    /// Counts what cannot be read, and leaves out what has ended. Returns any other error.
+    fn add(&mut self, error: RowError) -> Result<(), Error> {
+        let error = match error {
+            RowError::Ended => return Ok(()),
+            RowError::Other(error) => error,
+        };
+        match error {
+            ThreadError::Proc(_) | ThreadError::Find(FindError::Hidden) => {
+                self.reason.get_or_insert_with(|| error.to_string());
+                self.count += 1;
+                Ok(())
+            }
+            ThreadError::Find(error) => Err(error.into()),
+            ThreadError::Request(error) => Err(error.into()),
+        }
+    }
 }
 
 impl Sample {
     /// Whether a `sched_ext` scheduler runs all threads.
     pub(super) fn is_taken_over(&self) -> bool {
-        self.sched_ext == Some(SchedExt::Full)
+        matches!(self.sched_ext, Ok(Some(SchedExt::Full)))
+    }
+
+    /// Returns a sentence for each thing that cannot be read, but for quotas.
+    pub(super) fn unknown(&self) -> Vec<String> {
+        let sched_ext = self.sched_ext.as_ref().err();
+        let sched_ext = sched_ext.map(|error| format!("sched_ext is unknown: {error}"));
+        let autogroup = self.autogroup.as_ref().err();
+        let autogroup = autogroup.map(|error| format!("autogroup is unknown: {error}"));
+        let unread = self.unread.reason.as_ref().map(|reason| {
+            let count = Some(self.unread.count).filter(|count| *count > 0);
+            let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
+            format!("{count} processes or threads are not shown: {reason}")
+        });
+        [sched_ext, autogroup, unread]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
@@ -62,11 +113,12 @@ pub(super) struct Row {
     /// The field "priority" of `/proc/PID/stat`, see [`kernel_priority`].
     pub(super) kernel_priority: i64,
     /// Path of the control group below the root of the hierarchy.
-    pub(super) cgroup: Option<String>,
+    pub(super) cgroup: Option<PathBuf>,
     /// Path of the control group inside which the thread competes for CPU time.
-    pub(super) cpu_cgroup: Option<String>,
-    /// The lowest CPU limit of the control group and those above it.
-    pub(super) quota: Option<Quota>,
+    pub(super) cpu_cgroup: Option<PathBuf>,
+    /// The lowest CPU limit of the control group and those above it, or why that cannot be
+    /// read.
+    pub(super) quota: io::Result<Option<Quota>>,
     /// Number of periods since the last sample in which the quota was used up.
     pub(super) throttled: u64,
     /// The group of its session, "/autogroup-N", where autogroups count.
@@ -82,7 +134,7 @@ impl Row {
 
     /// Whether a quota limits the thread. Real-time threads escape quotas.
     pub(super) fn is_limited(&self) -> bool {
-        self.quota.is_some() && self.facts.status.current.policy.is_fair()
+        matches!(self.quota, Ok(Some(_))) && self.facts.status.current.policy.is_fair()
     }
 
     /// Whether the priority asked for is not the one in force.
@@ -120,7 +172,7 @@ pub(super) fn kernel_priority(params: &Params) -> i64 {
 /// Takes samples, and keeps what the next sample is compared with.
 pub(super) struct Sampler {
     device: Device,
-    hierarchy: Option<Hierarchy>,
+    hierarchies: Hierarchies,
     /// Ids of the processes to look at; all processes if empty.
     pids: Vec<i32>,
     /// Time of the last sample.
@@ -131,12 +183,17 @@ pub(super) struct Sampler {
 
 impl Sampler {
     pub(super) fn new(pids: &[i32]) -> Result<Self, Error> {
+        check_proc()?;
         for pid in pids {
-            Process::new(*pid).map_err(|error| Error::of_thread(pid, error))?;
+            let id = ThreadId {
+                pid: *pid,
+                inode: None,
+            };
+            Threads::of(id).map_err(|error| Error::of_thread(pid, error))?;
         }
         Ok(Self {
             device: device::open()?,
-            hierarchy: Hierarchy::find()?,
+            hierarchies: Hierarchies::find()?,
             pids: pids.to_vec(),
             taken: Instant::now(),
             threads: HashMap::new(),
@@ -151,39 +208,60 @@ impl Sampler {
             seconds: now.duration_since(self.taken).as_secs_f64(),
             threads: HashMap::new(),
             throttled: HashMap::new(),
-            autogroup: autogroup_enabled().unwrap_or_default(),
+            autogroup: false,
         };
+        let autogroup = autogroup_enabled();
+        next.autogroup = autogroup.as_ref().is_ok_and(|enabled| *enabled);
 
         let mut rows = Vec::new();
+        let mut unread = Unread::default();
+        // Each takes a descriptor, so one process at a time.
         for process in self.processes()? {
-            // A process that ends meanwhile is left out.
-            let Ok(tasks) = process.tasks() else { continue };
-            for task in tasks.filter_map(Result::ok) {
-                match self.row(&process, &task, all, &mut next) {
+            let found = process.and_then(|process| Ok((process.tasks()?, process)));
+            let (tasks, process) = match found {
+                Ok(found) => found,
+                Err(error) => {
+                    unread.add(error.into())?;
+                    continue;
+                }
+            };
+            for task in tasks {
+                let row = task
+                    .map_err(RowError::from)
+                    .and_then(|task| self.row(&process, &task, all, &mut next));
+                match row {
                     Ok(row) => rows.extend(row),
-                    Err(RowError::Ended) => continue,
-                    Err(RowError::Other(error)) => return Err(Error::of_thread(task.tid, error)),
+                    Err(error) => unread.add(error)?,
                 }
             }
+        }
+
+        // Those that are not even listed.
+        let first = ThreadId {
+            pid: 1,
+            inode: None,
+        };
+        if let (true, Err(error @ FindError::Hidden)) = (self.pids.is_empty(), Threads::of(first)) {
+            unread.reason.get_or_insert_with(|| error.to_string());
         }
 
         self.taken = now;
         self.threads = next.threads;
         self.throttled = next.throttled;
         Ok(Sample {
-            sched_ext: SchedExt::read().ok(),
-            autogroup: next.autogroup,
+            sched_ext: SchedExt::read(),
+            autogroup,
             rows,
+            unread,
         })
     }
 
-    fn processes(&self) -> ProcResult<Vec<Process>> {
+    /// Opens the processes to look at, one after the other.
+    fn processes(&self) -> ProcResult<Box<dyn Iterator<Item = ProcResult<Process>>>> {
         if self.pids.is_empty() {
-            let all = procfs::process::all_processes()?;
-            return Ok(all.filter_map(Result::ok).collect());
+            return Ok(Box::new(procfs::process::all_processes()?));
         }
-        let chosen = self.pids.iter().map(|pid| Process::new(*pid));
-        Ok(chosen.filter_map(Result::ok).collect())
+        Ok(Box::new(self.pids.clone().into_iter().map(Process::new)))
     }
 
     fn row(
@@ -198,6 +276,8 @@ impl Sampler {
             return Ok(None);
         }
         let facts = Facts::read(&self.device, target)?;
+        let file = format!("/proc/{}/task/{}/cgroup", process.pid, task.tid);
+        let group = self.hierarchies.group_of(file.as_ref());
         // The directory was there before the answers, and is still there: they are of the
         // same thread.
         let stat = task.stat()?;
@@ -209,14 +289,18 @@ impl Sampler {
         let seconds = next.seconds;
         let percent = |nanoseconds: u64| nanoseconds as f64 / seconds / 1e9 * 100.0;
 
-        let of_task = |file| format!("/proc/{}/task/{}/{file}", process.pid, task.tid);
-        let cgroup = Hierarchy::path(of_task("cgroup").as_ref())?;
-        let placed = self.hierarchy.as_ref().zip(cgroup.as_ref());
-        let quota = placed.and_then(|(hierarchy, path)| hierarchy.tightest_quota(path));
-        let cpu_cgroup = placed.and_then(|(hierarchy, path)| hierarchy.cpu_cgroup(path));
-        let throttled = quota
-            .as_ref()
-            .map_or(0, |quota| self.throttled(quota, next));
+        let (group, quota, cpu_group) = match group {
+            Ok(Some(group)) => {
+                let (quota, cpu_group) = (group.tightest_quota(), group.cpu_group());
+                (Some(group.path), quota, cpu_group)
+            }
+            Ok(None) => (None, Ok(None), Ok(None)),
+            Err(error) => (None, Err(error), Err(io::ErrorKind::Other.into())),
+        };
+        let throttled = match &quota {
+            Ok(Some(quota)) => self.throttled(quota, next),
+            _ => 0,
+        };
         Ok(Some(Row {
             pid: process.pid,
             tid: task.tid,
@@ -227,11 +311,15 @@ impl Sampler {
             command: printable(&stat.comm),
             facts,
             // An autogroup counts in the root group alone.
-            autogroup: (next.autogroup && cpu_cgroup.is_none())
+            autogroup: (next.autogroup && matches!(cpu_group, Ok(None)))
                 .then(|| autogroup(process.pid))
                 .flatten(),
-            cpu_cgroup: cpu_cgroup.or_else(|| placed.map(|_| "/".to_owned())),
-            cgroup,
+            cpu_cgroup: match cpu_group {
+                Ok(None) => group.as_ref().map(|_| "/".into()),
+                Ok(inside) => inside,
+                Err(_) => None,
+            },
+            cgroup: group,
             quota,
             throttled,
         }))
@@ -239,10 +327,10 @@ impl Sampler {
 
     /// Returns the number of periods since the last sample in which a quota was used up.
     fn throttled(&self, quota: &Quota, next: &mut Baseline) -> u64 {
-        let before = self.throttled.get(&quota.cgroup).copied();
+        let before = self.throttled.get(&quota.group).copied();
         let now = *next
             .throttled
-            .entry(quota.cgroup.clone())
+            .entry(quota.group.clone())
             .or_insert(quota.throttled);
         now.saturating_sub(before.unwrap_or(now))
     }
@@ -264,9 +352,8 @@ enum RowError {
 }
 
 impl From<ProcError> for RowError {
-    fn from(_: ProcError) -> Self {
-        // Everybody may read these files as long as the thread lives.
-        Self::Ended
+    fn from(error: ProcError) -> Self {
+        ThreadError::from(error).into()
     }
 }
 

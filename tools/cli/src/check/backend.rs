@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Checks which interface of the kernel a program would get, such as one that lets the Go
+//! package choose.
+
+use std::io;
+
+use gosched::policy::GoPrio;
+use gosched::raw::set_schedprio;
+use gosched::sched::SchedAttr;
+use gosched::sched::SchedPolicy;
+use gosched::Device;
+use rustix::process::getrlimit;
+use rustix::process::Resource;
+
+use super::Finding;
+
+const CHECK: &str = "backend";
+
+/// The best interface that works for this user.
+#[derive(Debug)]
+enum Backend {
+    Device,
+    SystemCall,
+    /// `sched_setattr(2)`.
+    SetAttr(Return),
+    None(io::Error),
+}
+
+/// Whether `sched_setattr(2)` brings a thread back to where it was before it was lowered.
+#[derive(Debug)]
+struct Return {
+    works: bool,
+    /// The nice value to come back to.
+    nice: i32,
+    /// `RLIMIT_NICE`: 20 minus the lowest nice value that it allows, or `None` for no limit.
+    limit: Option<u64>,
+}
+
+pub(super) fn backend(device_opens: bool) -> Finding {
+    finding(&Backend::find(device_opens))
+}
+
+impl Backend {
+    /// Tries the interfaces on this thread, which has its attributes again afterwards unless
+    /// `sched_setattr(2)` cannot bring it back.
+    fn find(device_opens: bool) -> Self {
+        if device_opens {
+            return Self::Device;
+        }
+        let base = match SchedAttr::of(0) {
+            Ok(base) => base,
+            Err(error) => return Self::None(error),
+        };
+        if set_schedprio(0, GoPrio::MIN.get(), 0).is_ok() {
+            // Ends the priority, and is allowed what the thread had before.
+            let _ = base.apply(0);
+            return Self::SystemCall;
+        }
+        match SchedAttr::new(SchedPolicy::IDLE).apply(0) {
+            Ok(()) => Self::SetAttr(Return {
+                works: base.apply(0).is_ok(),
+                nice: base.nice,
+                limit: getrlimit(Resource::Nice).current,
+            }),
+            Err(error) => Self::None(error),
+        }
+    }
+}
+
+fn finding(backend: &Backend) -> Finding {
+    match backend {
+        Backend::Device => Finding::ok(CHECK, format!("programs get {}", Device::PATH)),
+        Backend::SystemCall => Finding::warn(
+            CHECK,
+            "programs get go_set_schedprio(2), which has neither ceilings nor hints",
+            format!("let this user open {}", Device::PATH),
+        ),
+        Backend::SetAttr(back) if back.works => Finding::warn(
+            CHECK,
+            format!(
+                "programs get sched_setattr(2), without go_sched: a lowered thread may come back, {}",
+                match back.limit {
+                    Some(limit) if limit > 0 => format!("RLIMIT_NICE is {limit}"),
+                    _ => "CAP_SYS_NICE allows it".to_owned(),
+                }
+            ),
+            "put right what fails above, to have ceilings and hints",
+        ),
+        Backend::SetAttr(back) => {
+            // What the kernel compares a nice value with, see setrlimit(2).
+            let needed = 20 - back.nice;
+            Finding::warn(
+                CHECK,
+                format!(
+                    "programs get sched_setattr(2), without go_sched, and no lowered thread may come back: \
+                     RLIMIT_NICE is {}, and it takes {needed}",
+                    back.limit.unwrap_or_default()
+                ),
+                format!(
+                    "put right what fails above; or set LimitNICE={needed} in the unit of the service, or \
+                     \"ulimit -e {needed}\" as root"
+                ),
+            )
+        }
+        Backend::None(error) => Finding::fail(
+            CHECK,
+            format!("programs get none: sched_setattr(2) is refused too: {error}"),
+            "have the filter of system calls, or the security module, allow it",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn come_back(works: bool, nice: i32, limit: Option<u64>) -> Finding {
+        finding(&Backend::SetAttr(Return { works, nice, limit }))
+    }
+
+    #[test]
+    fn a_limit_that_keeps_threads_down_is_named_with_the_one_it_takes() {
+        let kept = come_back(false, 0, Some(0));
+        assert_eq!(kept.verdict.label(), "warn");
+        assert!(
+            kept.detail.contains("RLIMIT_NICE is 0, and it takes 20"),
+            "{}",
+            kept.detail
+        );
+        let advice = kept.advice.expect("what to do");
+        assert!(advice.contains("LimitNICE=20 "), "{advice}");
+        let advice = come_back(false, -5, Some(20)).advice.expect("what to do");
+        assert!(advice.contains("LimitNICE=25 "), "{advice}");
+    }
+
+    #[test]
+    fn the_way_back_is_named_by_what_allows_it() {
+        let limit = come_back(true, 0, Some(20)).detail;
+        assert!(limit.ends_with("RLIMIT_NICE is 20"), "{limit}");
+        let capability = come_back(true, 0, Some(0)).detail;
+        assert!(
+            capability.ends_with("CAP_SYS_NICE allows it"),
+            "{capability}"
+        );
+    }
+
+    #[test]
+    fn each_interface_has_a_verdict() {
+        let none = Backend::None(io::ErrorKind::PermissionDenied.into());
+        let labels = [Backend::Device, Backend::SystemCall, none]
+            .map(|backend| finding(&backend).verdict.label());
+        assert_eq!(labels, ["ok", "warn", "FAIL"]);
+    }
+}
