@@ -6,5 +6,6 @@ mod follow;
 mod handed;
 mod output;
 mod run;
+mod system;
 mod top;
 mod verbs;
