@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR GPL-2.0
 
 //! The mapping from a Go priority, 0 to 63 and higher = more urgent, to the
 //! scheduling parameters of Linux.

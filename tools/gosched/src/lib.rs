@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR GPL-2.0
 
 //! Go priorities of threads: one number, 0 to 63 and higher = more urgent, which
 //! the Linux scheduler maps to its own parameters while the module

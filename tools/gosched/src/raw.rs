@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR GPL-2.0
 
 //! The kernel's interface by plain numbers, for callers that must see each error
 //! number: see [`io::Error::raw_os_error`], and `uapi/go_sched.h` for what each means.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR GPL-2.0
 
 //! Finding threads so that a recycled id is never taken for the one meant: each
 //! is held by a pidfd.

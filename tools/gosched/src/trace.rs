@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR GPL-2.0
 
 //! The kernel's tracepoints `go_sched:*`, as tracefs shows them.
 //!

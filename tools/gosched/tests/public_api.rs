@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR GPL-2.0
 
 //! What others can use of the libraries is what is written down in public-api/: whoever
 //! changes that sees it in the diff. After a change that is meant,

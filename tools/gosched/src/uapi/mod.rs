@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR GPL-2.0
 
 //! The ABI of `/dev/go_sched` as its header `uapi/go_sched.h` has it; see there
 //! for what each item means.
