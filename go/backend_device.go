@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//go:build linux
-
 package gosched
 
 import (
@@ -24,7 +22,7 @@ type device struct {
 
 	mu sync.Mutex // Guards what follows; taken before open.
 	// The hint pages mapped so far, in the order of their slots.
-	pages [][]byte
+	pages [][]sys.Slot
 	// Slots of these pages that no thread is bound to.
 	free []uint32
 	// Bindings of hints that were collected without Unbind. Their slots are free once
@@ -42,11 +40,12 @@ type binding struct {
 
 // openDevice opens the device of the loaded module.
 func openDevice() (*device, error) {
-	fd, err := syscall.Open(Path, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, openFailure(err.(syscall.Errno))
+	fd, errno := sys.Open(Path)
+	if errno != 0 {
+		return nil, openFailure(errno)
 	}
 	version, errno := sys.Version(fd)
+	var err error
 	switch {
 	case errno == syscall.ENOTTY:
 		err = refused(errno, "%s is not the device of the module go_sched_class: remove it, "+
@@ -58,7 +57,7 @@ func openDevice() (*device, error) {
 	default:
 		return &device{fd: fd}, nil
 	}
-	syscall.Close(fd)
+	_ = sys.Close(fd)
 	return nil, err
 }
 
@@ -70,10 +69,10 @@ func (d *device) close() error {
 	if d.fd < 0 {
 		return os.ErrClosed
 	}
-	err := syscall.Close(d.fd)
+	err := sys.Close(d.fd)
 	d.fd = -1
 	d.unmapIfUnused()
-	return os.NewSyscallError("close", err)
+	return err
 }
 
 // unmapIfUnused unmaps the pages once the device is closed and no hint can be stored to.
@@ -83,8 +82,7 @@ func (d *device) unmapIfUnused() {
 		return
 	}
 	for _, page := range d.pages {
-		// It fails only for what is not mapped.
-		_ = syscall.Munmap(page)
+		sys.Unmap(page)
 	}
 	d.pages = nil
 }

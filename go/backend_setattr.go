@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//go:build linux
-
 package gosched
 
 import (

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//go:build linux
-
 package gosched
 
 import (
@@ -37,7 +35,7 @@ func (b *syscallBackend) probe() syscall.Errno {
 	go func() {
 		// Never unlocked: the end of the goroutine ends the thread.
 		runtime.LockOSThread()
-		tids <- syscall.Gettid()
+		tids <- sys.Gettid()
 		<-end
 	}()
 	tid := <-tids

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//go:build linux
-
 // Package gosched gives kernel threads a Go priority: a number from 0 to 63, higher = more
 // urgent. The Linux scheduler maps it to its own parameters while the module
 // go_sched_class is loaded. An ordinary thread is at 32. Threads at 0 to 15 run when no

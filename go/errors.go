@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//go:build linux
-
 package gosched
 
 import (
@@ -49,6 +47,11 @@ func refused(errno syscall.Errno, format string, values ...any) *failure {
 	return &failure{fmt.Sprintf(format, values...), errno, false}
 }
 
+// elsewhereFailure returns the error of a backend on another system than Linux.
+func elsewhereFailure(b Backend, system string) error {
+	return unsupported(syscall.ENOSYS, "%v is of Linux, and this program was built for %s", b, system)
+}
+
 // openFailure returns the error of a device that cannot be opened.
 func openFailure(errno syscall.Errno) error {
 	switch errno {
@@ -70,9 +73,8 @@ func permissions() string {
 	if err != nil {
 		return "cannot be looked at"
 	}
-	owner := info.Sys().(*syscall.Stat_t)
 	// The number of the group, as package os/user would bring along the C library.
-	return fmt.Sprintf("has mode %#o and group id %d", info.Mode().Perm(), owner.Gid)
+	return fmt.Sprintf("has mode %#o and group id %d", info.Mode().Perm(), sys.Group(info))
 }
 
 // versionFailure returns the error of a module of another ABI.

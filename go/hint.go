@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//go:build linux
-
 package gosched
 
 import (
@@ -33,7 +31,7 @@ func (s *Scheduler) bind(role string) (*Hint, error) {
 		return nil, unsupported(0, "hints take %s, and %v is in use: open it with Device, or "+
 			"use Set", Path, s.kind)
 	}
-	tid := syscall.Gettid()
+	tid := sys.Gettid()
 	r := bindRequest(tid)
 	// The listing of Threads needs it; the kernel does not.
 	start, err := startTime(tid)
@@ -63,7 +61,7 @@ func (s *Scheduler) bind(role string) (*Hint, error) {
 		scheduler: s,
 		bound:     binding{number, tid, assigned},
 		former:    s.declaredRole(tid, start),
-		slot:      &sys.Slots(d.pages[number/perPage])[number%perPage],
+		slot:      &d.pages[number/perPage][number%perPage],
 	}
 	s.assignRole(tid, assigned)
 	// A goroutine may end with its thread and without Unbind. Another thread gets the slot
@@ -86,11 +84,10 @@ func (s *Scheduler) addSlots(r request) error {
 		return noSlotFailure(r.tid)
 	}
 	d.open.RLock()
-	page, err := syscall.Mmap(d.fd, int64(offset), size,
-		syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	page, errno := sys.Map(d.fd, int64(offset), size)
 	d.open.RUnlock()
-	if err != nil {
-		return d.failed(r, err.(syscall.Errno))
+	if errno != 0 {
+		return d.failed(r, errno)
 	}
 	d.pages = append(d.pages, page)
 	// The last one is taken first: the lowest.
@@ -143,7 +140,7 @@ func (h *Hint) Applied() (Prio, bool) {
 // binding too.
 func (h *Hint) Unbind() error {
 	tid := h.bound.tid
-	if syscall.Gettid() != tid {
+	if sys.Gettid() != tid {
 		return refused(syscall.EPERM, "%v: another thread calls: lock the goroutine with "+
 			"runtime.LockOSThread from Bind to Unbind", unbindRequest(tid))
 	}

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//go:build linux
-
 package gosched
 
 import (
@@ -9,7 +7,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
-	"syscall"
+
+	"go_sched/gosched/internal/sys"
 )
 
 // process has what the loops of RealtimeLoop set for the whole process, and what the last
@@ -35,8 +34,8 @@ func prepareProcess(loop Loop) (restore func(), err error) {
 		if process.lockingLoops == 0 {
 			// After an error, Linux has locked nothing. To unlock would undo what the program
 			// has locked itself.
-			if err := syscall.Mlockall(syscall.MCL_CURRENT | syscall.MCL_FUTURE); err != nil {
-				return nil, lockMemoryFailure(err.(syscall.Errno))
+			if errno := sys.LockMemory(); errno != 0 {
+				return nil, lockMemoryFailure(errno)
 			}
 		}
 		process.lockingLoops++
@@ -58,8 +57,7 @@ func prepareProcess(loop Loop) (restore func(), err error) {
 		}
 		if !loop.KeepMemory {
 			if process.lockingLoops--; process.lockingLoops == 0 {
-				// It fails only on a kernel without memory management.
-				_ = syscall.Munlockall()
+				sys.UnlockMemory()
 			}
 		}
 	}, nil

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//go:build linux
-
 package gosched
 
 import (
 	"runtime"
-	"syscall"
+
+	"go_sched/gosched/internal/sys"
 )
 
 // Role is a kind of work, such as "request" or "compaction", with the priority of the
@@ -49,7 +48,7 @@ func (s *Scheduler) Do(prio Prio, work func()) error {
 func (r *Role) Do(work func()) (err error) {
 	s := r.scheduler
 	runtime.LockOSThread()
-	tid := syscall.Gettid()
+	tid := sys.Gettid()
 	// Before the thread is lowered: from then on it runs work alone.
 	former := s.assignRole(tid, &assignment{role: r.name})
 	before, err := s.begin(tid, r.prio)

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//go:build linux
-
 package gosched
 
 import (
 	"bytes"
 	"os"
 	"strconv"
-	"syscall"
 
 	"go_sched/gosched/internal/sys"
 )
@@ -62,7 +59,7 @@ const (
 // mayChange tells whether sched_setattr(2) would let the calling thread change its
 // attributes.
 func mayChange(from, to sys.SchedAttr) bool {
-	return hasSysNice() || allowed(from, to, limit(rlimitNice), limit(rlimitRTPrio))
+	return hasSysNice() || allowed(from, to, sys.Limit(rlimitNice), sys.Limit(rlimitRTPrio))
 }
 
 // allowed is the rule for a thread without CAP_SYS_NICE that has these limits. It is that
@@ -83,14 +80,6 @@ func allowed(from, to sys.SchedAttr, niceLimit, rtLimit uint64) bool {
 		}
 	}
 	return from.Policy != sys.SchedIdle || to.Policy == sys.SchedIdle || mayHave(from.Nice)
-}
-
-func limit(resource int) uint64 {
-	var limit syscall.Rlimit
-	if syscall.Getrlimit(resource, &limit) != nil {
-		return 0
-	}
-	return limit.Cur
 }
 
 // initialUserNamespace has the inode of the initial user namespace, PROC_USER_INIT_INO of

@@ -92,10 +92,11 @@ func wayBack() (string, error) {
 
 // Only privilege of the initial user namespace raises a thread again.
 func TestAnyRootOfAUserNamespaceHasNoWayBack(t *testing.T) {
+	all := uint32(math.MaxUint32)
 	for name, ids := range map[string][]syscall.SysProcIDMap{
 		"unshare -r": {{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 		// Needs root. The map of this namespace is that of the initial one.
-		"all ids": {{ContainerID: 0, HostID: 0, Size: math.MaxUint32}},
+		"all ids": {{ContainerID: 0, HostID: 0, Size: int(all)}},
 	} {
 		if ids[0].Size > 1 && os.Geteuid() != 0 {
 			continue

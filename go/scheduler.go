@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//go:build linux
-
 package gosched
 
 import (
 	"errors"
 	"math"
+	"runtime"
 	"sync"
 	"syscall"
+
+	"go_sched/gosched/internal/sys"
 )
 
 // Backend is what a Scheduler sets priorities with.
@@ -84,17 +85,19 @@ func Open(backends ...Backend) (*Scheduler, error) {
 	var failures []error
 	for _, s.kind = range backends {
 		var err error
-		switch s.kind {
-		case Device:
-			s.device, err = openDevice()
-			s.threads = s.device
-		case SystemCall:
-			s.threads, err = openSyscall()
-		case SchedSetattr:
-			s.threads, err = openSetattr()
-		default:
+		switch {
+		case s.kind < Device || s.kind > SchedSetattr:
 			return nil, refused(syscall.EINVAL, "%d is no backend: give Device, SystemCall "+
 				"or SchedSetattr", int(s.kind))
+		case !sys.Linux:
+			err = elsewhereFailure(s.kind, runtime.GOOS)
+		case s.kind == Device:
+			s.device, err = openDevice()
+			s.threads = s.device
+		case s.kind == SystemCall:
+			s.threads, err = openSyscall()
+		case s.kind == SchedSetattr:
+			s.threads, err = openSetattr()
 		}
 		if err == nil {
 			return s, nil
@@ -166,7 +169,7 @@ func thread(tid int) (int, error) {
 			"the calling thread", tid)
 	}
 	if tid == 0 {
-		tid = syscall.Gettid()
+		tid = sys.Gettid()
 	}
 	return tid, nil
 }

@@ -28,6 +28,7 @@ func TestGuideExplainsWhatErrorsSay(t *testing.T) {
 	set, fair := setRequest(4711, 50), setRequest(4711, 40)
 	for _, message := range []error{
 		ErrUnsupported,
+		elsewhereFailure(Device, "darwin"),
 		openFailure(syscall.ENOENT),
 		openFailure(syscall.EACCES),
 		versionFailure(sys.ABIVersion - 1),

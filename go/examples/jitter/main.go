@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//go:build linux
-
 // Jitter measures how late the ticks of a periodic loop are while other goroutines take all
 // CPUs: first of a loop that calls time.Sleep, then of RealtimeLoop at priority 50. It needs
 // root, for the priority and to lock memory. In the guest, from this folder:

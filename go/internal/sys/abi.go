@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//go:build linux
-
+// Package sys makes the system calls that package syscall does not have, and the requests
+// to /dev/go_sched. No other package of this module imports unsafe.
+//
+// A thread is named by its id; 0 is the calling thread. On other systems than Linux, all
+// calls return ENOSYS.
 package sys
 
 // Constants of uapi/go_sched.h. abi_test.go compares each with the definition that its

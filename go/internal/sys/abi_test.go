@@ -5,13 +5,17 @@
 package sys
 
 import (
+	"fmt"
 	"go/ast"
 	"go/constant"
 	"go/parser"
 	"go/token"
 	"go/types"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -55,6 +59,30 @@ func members(t *testing.T, header, structure string) (names, kinds []string) {
 		names, kinds = append(names, name), append(kinds, member[4]+sign+member[2])
 	}
 	return names, kinds
+}
+
+// The vendored package unix of the Go toolchain has the numbers of all architectures.
+func TestSystemCallsHaveTheNumbersOfEachArchitecture(t *testing.T) {
+	ports, err := exec.Command("go", "tool", "dist", "list").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range regexp.MustCompile(`(?m)^linux/(\w+)$`).FindAllStringSubmatch(string(ports), -1) {
+		arch := port[1]
+		numbers, err := os.ReadFile(filepath.Join(runtime.GOROOT(), "src/cmd/vendor/golang.org/x/sys/unix",
+			"zsysnum_linux_"+arch+".go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, number := range map[string]uintptr{
+			"SETATTR": schedSetattrNumbers[arch], "GETATTR": schedSetattrNumbers[arch] + 1,
+		} {
+			line := fmt.Sprintf(`SYS_SCHED_%s\s+= %d\n`, name, number)
+			if !regexp.MustCompile(line).Match(numbers) {
+				t.Errorf("%s: %s is not %d", arch, name, number)
+			}
+		}
+	}
 }
 
 // The test reads abi.go too, so that all of its declarations are compared.

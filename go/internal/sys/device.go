@@ -2,13 +2,10 @@
 
 //go:build linux
 
-// Package sys makes the system calls that package syscall does not have, and the requests
-// to /dev/go_sched. No other package of this module imports unsafe.
-//
-// A thread is named by its id; 0 is the calling thread.
 package sys
 
 import (
+	"os"
 	"syscall"
 	"unsafe"
 )
@@ -17,6 +14,16 @@ func ioctl(fd int, request uintptr, argument unsafe.Pointer) (int, syscall.Errno
 	result, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), request, uintptr(argument))
 	return int(result), errno
 }
+
+// Open opens a file to make requests to.
+func Open(path string) (int, syscall.Errno) {
+	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	errno, _ := err.(syscall.Errno)
+	return fd, errno
+}
+
+// Close closes what Open opened.
+func Close(fd int) error { return os.NewSyscallError("close", syscall.Close(fd)) }
 
 // Version returns the version of the ABI that the device has.
 func Version(fd int) (int, syscall.Errno) { return ioctl(fd, iocVersion, nil) }
@@ -59,7 +66,18 @@ func Unbind(fd int) syscall.Errno {
 	return errno
 }
 
-// Slots returns the slots of a mapped hint page, which must stay mapped while they are used.
-func Slots(page []byte) []Slot {
-	return unsafe.Slice((*Slot)(unsafe.Pointer(&page[0])), len(page)/SlotSize)
+// Map maps slots of the device from an offset of its hint pages on, both in bytes.
+func Map(fd int, offset int64, size int) ([]Slot, syscall.Errno) {
+	page, err := syscall.Mmap(fd, offset, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, err.(syscall.Errno)
+	}
+	return unsafe.Slice((*Slot)(unsafe.Pointer(&page[0])), size/SlotSize), 0
+}
+
+// Unmap unmaps what Map returned, of which no slot may be used any more.
+func Unmap(slots []Slot) {
+	page := unsafe.Slice((*byte)(unsafe.Pointer(&slots[0])), len(slots)*SlotSize)
+	// It fails only for what is not mapped.
+	_ = syscall.Munmap(page)
 }

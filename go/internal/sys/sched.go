@@ -6,33 +6,39 @@ package sys
 
 import (
 	"os"
+	"runtime"
 	"syscall"
 	"unsafe"
 )
 
-// Policies of include/uapi/linux/sched.h.
-const (
-	SchedOther    = 0
-	SchedFIFO     = 1
-	SchedRR       = 2
-	SchedBatch    = 3
-	SchedIdle     = 5
-	SchedDeadline = 6
-)
-
-// SchedAttr is the first version of struct sched_attr, see sched_setattr(2).
-type SchedAttr struct {
-	Size, Policy              uint32
-	Flags                     uint64
-	Nice                      int32
-	RTPriority                uint32
-	Runtime, Deadline, Period uint64 // In ns. Runtime is the slice of a fair thread.
+// schedSetattrNumbers has the number of sched_setattr(2) by architecture, which package
+// syscall does not define. That of sched_getattr(2) is the next one.
+var schedSetattrNumbers = map[string]uintptr{
+	"386":      351,
+	"amd64":    314,
+	"arm":      380,
+	"arm64":    274,
+	"loong64":  274,
+	"mips":     4349,
+	"mipsle":   4349,
+	"mips64":   5309,
+	"mips64le": 5309,
+	"ppc64":    355,
+	"ppc64le":  355,
+	"riscv64":  274,
+	"s390x":    345,
 }
+
+// schedSetattr is 0 on an architecture that is not known.
+var schedSetattr = schedSetattrNumbers[runtime.GOARCH]
 
 // GetAttr returns the attributes that a thread has without a Go priority.
 func GetAttr(tid int) (SchedAttr, syscall.Errno) {
 	var a SchedAttr
-	_, _, errno := syscall.Syscall6(sysSchedGetattr, uintptr(tid),
+	if schedSetattr == 0 {
+		return a, syscall.ENOSYS
+	}
+	_, _, errno := syscall.Syscall6(schedSetattr+1, uintptr(tid),
 		uintptr(unsafe.Pointer(&a)), unsafe.Sizeof(a), 0, 0, 0)
 	if errno != 0 {
 		return a, errno
@@ -48,7 +54,10 @@ func GetAttr(tid int) (SchedAttr, syscall.Errno) {
 
 // SetAttr gives a thread attributes.
 func SetAttr(tid int, a SchedAttr) syscall.Errno {
-	_, _, errno := syscall.Syscall(sysSchedSetattr, uintptr(tid), uintptr(unsafe.Pointer(&a)), 0)
+	if schedSetattr == 0 {
+		return syscall.ENOSYS
+	}
+	_, _, errno := syscall.Syscall(schedSetattr, uintptr(tid), uintptr(unsafe.Pointer(&a)), 0)
 	return errno
 }
 
@@ -59,8 +68,12 @@ func SetParam(tid int, rtPriority uint32) syscall.Errno {
 	return errno
 }
 
-// SetSchedprio is go_set_schedprio(2): it gives a thread a Go priority.
+// SetSchedprio is go_set_schedprio(2): it gives a thread a Go priority. On many other
+// architectures its number is that of msgsnd(2).
 func SetSchedprio(tid int, prio, flags uint32) syscall.Errno {
+	if runtime.GOARCH != "amd64" {
+		return syscall.ENOSYS
+	}
 	_, _, errno := syscall.Syscall(nrSetSchedprio, uintptr(tid), uintptr(prio), uintptr(flags))
 	return errno
 }

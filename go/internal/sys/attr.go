@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+package sys
+
+// Policies of include/uapi/linux/sched.h.
+const (
+	SchedOther    = 0
+	SchedFIFO     = 1
+	SchedRR       = 2
+	SchedBatch    = 3
+	SchedIdle     = 5
+	SchedDeadline = 6
+)
+
+// SchedAttr is the first version of struct sched_attr, see sched_setattr(2).
+type SchedAttr struct {
+	Size, Policy              uint32
+	Flags                     uint64
+	Nice                      int32
+	RTPriority                uint32
+	Runtime, Deadline, Period uint64 // In ns. Runtime is the slice of a fair thread.
+}
