@@ -12,6 +12,9 @@ import (
 type setattrBackend struct{ threadTable }
 
 func openSetattr() (*setattrBackend, error) {
+	if err := checkProc(); err != nil {
+		return nil, err
+	}
 	if err := tryGetattr(); err != nil {
 		return nil, err
 	}

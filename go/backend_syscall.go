@@ -4,7 +4,6 @@ package gosched
 
 import (
 	"bytes"
-	"os"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -17,6 +16,9 @@ import (
 type syscallBackend struct{ threadTable }
 
 func openSyscall() (*syscallBackend, error) {
+	if err := checkProc(); err != nil {
+		return nil, err
+	}
 	if err := tryGetattr(); err != nil {
 		return nil, err
 	}
@@ -59,8 +61,8 @@ type procSched struct {
 
 // readProcSched returns false if the kernel is built without CONFIG_SCHED_DEBUG.
 func readProcSched(tid int) (procSched, bool) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/sched")
-	return parseProcSched(text), err == nil
+	text, errno := readProc(tid, "sched")
+	return parseProcSched(text), errno == 0
 }
 
 // parseProcSched returns None for what the text lacks, as that of a thread does which

@@ -47,9 +47,17 @@ func refused(errno syscall.Errno, format string, values ...any) *failure {
 	return &failure{fmt.Sprintf(format, values...), errno, false}
 }
 
-// elsewhereFailure returns the error of a backend on another system than Linux.
-func elsewhereFailure(b Backend, system string) error {
-	return unsupported(syscall.ENOSYS, "%v is of Linux, and this program was built for %s", b, system)
+// elsewhereFailure returns the error of what another system than Linux lacks.
+func elsewhereFailure(what, system string) error {
+	return unsupported(syscall.ENOSYS, "%s is of Linux, and this program was built for %s", what, system)
+}
+
+// procFailure returns the error of a process that finds a name of another pid namespace, or
+// none, in /proc/self.
+func procFailure(name string) error {
+	return unsupported(syscall.ENOENT, "/proc is not that of this pid namespace, and calls this "+
+		"process %q instead of %d: have root run \"mount -t proc proc /proc\" in the namespace",
+		name, os.Getpid())
 }
 
 // openFailure returns the error of a device that cannot be opened.
@@ -165,6 +173,10 @@ func (r request) String() string { return fmt.Sprintf("cannot %s thread %d", r.v
 // that refuses it, as each backend has its own.
 func (r request) failed(errno syscall.Errno, permission string) error {
 	switch errno {
+	case syscall.ENOENT:
+		if err := checkProc(); err != nil {
+			return err
+		}
 	case syscall.ESRCH:
 		return refused(errno, "%v: no such thread, or it is exiting; list the threads again", r)
 	case syscall.EPERM, syscall.EACCES:

@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 	child, ok := map[string]func() (string, error){
 		"doUnderAnInherited": doUnderAnInherited,
 		"lockWithoutRoom":    lockWithoutRoom,
+		"otherProc":          otherProc,
 		"wayBack":            wayBack,
 	}[os.Getenv(inChild)]
 	if !ok {

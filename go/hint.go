@@ -3,7 +3,6 @@
 package gosched
 
 import (
-	"fmt"
 	"os"
 	"runtime"
 	"syscall"
@@ -33,11 +32,8 @@ func (s *Scheduler) bind(role string) (*Hint, error) {
 	}
 	tid := sys.Gettid()
 	r := bindRequest(tid)
-	// The listing of Threads needs it; the kernel does not.
-	start, err := startTime(tid)
-	if err != nil {
-		return nil, fmt.Errorf("gosched: %v: %w", r, err)
-	}
+	// The listing of Threads uses it, if /proc tells; the kernel needs none.
+	start, _ := startTime(tid)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.free) == 0 {

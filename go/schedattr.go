@@ -3,7 +3,6 @@
 package gosched
 
 import (
-	"bytes"
 	"os"
 	"strconv"
 
@@ -94,12 +93,6 @@ func hasSysNice() bool {
 	if namespace, err := os.Readlink("/proc/self/ns/user"); err == nil && namespace != initialUserNamespace {
 		return false
 	}
-	status, err := os.ReadFile("/proc/thread-self/status")
-	if err != nil {
-		return false
-	}
-	_, after, _ := bytes.Cut(status, []byte("\nCapEff:\t"))
-	line, _, _ := bytes.Cut(after, []byte("\n"))
-	effective, err := strconv.ParseUint(string(line), 16, 64)
+	effective, err := strconv.ParseUint(ownStatus("CapEff"), 16, 64)
 	return err == nil && effective&(1<<capSysNice) != 0
 }

@@ -90,7 +90,7 @@ func Open(backends ...Backend) (*Scheduler, error) {
 			return nil, refused(syscall.EINVAL, "%d is no backend: give Device, SystemCall "+
 				"or SchedSetattr", int(s.kind))
 		case !sys.Linux:
-			err = elsewhereFailure(s.kind, runtime.GOOS)
+			err = elsewhereFailure(s.kind.String(), runtime.GOOS)
 		case s.kind == Device:
 			s.device, err = openDevice()
 			s.threads = s.device

@@ -3,9 +3,6 @@
 package gosched
 
 import (
-	"bytes"
-	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -46,9 +43,9 @@ func (r *record) of(start uint64) *record {
 
 // find returns the record of a thread, or one without a priority if none is kept.
 func (t *threadTable) find(tid int) (*record, syscall.Errno) {
-	start, err := startTime(tid)
-	if err != nil {
-		return nil, syscall.ESRCH
+	start, errno := startTime(tid)
+	if errno != 0 {
+		return nil, errno
 	}
 	if c, ok := t.byTID.Load(tid); ok {
 		return c.(*cell).Load().of(start), 0
@@ -62,9 +59,9 @@ func (t *threadTable) find(tid int) (*record, syscall.Errno) {
 // so that no goroutine takes for the base what another one has set.
 func (t *threadTable) replace(tid int, next func(*record) (record, syscall.Errno),
 	change func(record) syscall.Errno) syscall.Errno {
-	start, err := startTime(tid)
-	if err != nil {
-		return syscall.ESRCH
+	start, errno := startTime(tid)
+	if errno != 0 {
+		return errno
 	}
 	c := t.cell(tid)
 	for {
@@ -106,7 +103,7 @@ func (t *threadTable) cell(tid int) *cell {
 // dropEnded drops the cells of ids that no thread has.
 func (t *threadTable) dropEnded() {
 	t.byTID.Range(func(tid, _ any) bool {
-		if _, err := startTime(tid.(int)); err != nil {
+		if _, errno := startTime(tid.(int)); errno == syscall.ESRCH {
 			if _, loaded := t.byTID.LoadAndDelete(tid); loaded {
 				t.count.Add(-1)
 			}
@@ -114,19 +111,4 @@ func (t *threadTable) dropEnded() {
 		return true
 	})
 	t.dropAt.Store(2*t.count.Load() + 64)
-}
-
-// startTime returns when a thread started, in clock ticks since the machine did.
-func startTime(tid int) (uint64, error) {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/stat")
-	if err != nil {
-		return 0, err
-	}
-	// The name, field 2, is in parentheses and may contain anything.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	// The start time is field 22, see proc(5), and two are cut off.
-	if len(fields) < 20 {
-		return 0, syscall.ESRCH
-	}
-	return strconv.ParseUint(string(fields[19]), 10, 64)
 }

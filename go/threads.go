@@ -45,7 +45,8 @@ type Thread struct {
 // assignment says that a thread has a role.
 type assignment struct {
 	role string
-	// The startTime of the thread if the thread may end before the assignment does, or 0.
+	// The startTime of the thread if the thread may end before the assignment does, or 0. It
+	// is 0 as well where /proc did not tell it.
 	start uint64
 }
 
@@ -88,7 +89,13 @@ func (s *Scheduler) declaredRole(tid int, start uint64) *assignment {
 // Package runtime/metrics tells how much work there is, of all threads together: since Go
 // 1.20, /cpu/classes/gc/mark/idle:cpu-seconds is the time of the idle workers of the garbage
 // collector, and /cpu/classes/gc/total:cpu-seconds that of all its work.
+//
+// The list is read from /proc. Where that is not mounted, or is that of another pid
+// namespace, Threads returns an error that matches ErrUnsupported.
 func (s *Scheduler) Threads() ([]Thread, error) {
+	if err := checkProc(); err != nil {
+		return nil, err
+	}
 	entries, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return nil, err
@@ -105,8 +112,8 @@ func (s *Scheduler) Threads() ([]Thread, error) {
 	// The index and the start time of the thread started first after the main thread.
 	first, firstStart := -1, uint64(math.MaxUint64)
 	for _, tid := range tids {
-		start, err := startTime(tid)
-		if err != nil {
+		start, errno := startTime(tid)
+		if errno != 0 {
 			continue // It has ended.
 		}
 		state, err := s.threads.get(tid)

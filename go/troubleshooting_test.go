@@ -28,7 +28,8 @@ func TestGuideExplainsWhatErrorsSay(t *testing.T) {
 	set, fair := setRequest(4711, 50), setRequest(4711, 40)
 	for _, message := range []error{
 		ErrUnsupported,
-		elsewhereFailure(Device, "darwin"),
+		elsewhereFailure(Device.String(), "darwin"),
+		procFailure("4711"),
 		openFailure(syscall.ENOENT),
 		openFailure(syscall.EACCES),
 		versionFailure(sys.ABIVersion - 1),
