@@ -39,12 +39,30 @@ func (b *setattrBackend) set(tid int, prio Prio, _ Children) error {
 		base, errno := baseOf(tid, r)
 		return record{prio: prio, children: Inherit, base: base}, errno
 	}, func(r record) syscall.Errno {
-		return sys.SetAttr(tid, prio.attributes(*r.base))
+		return change(tid, prio.attributes(*r.base))
 	})
 	if errno != 0 {
 		return setRequest(tid, prio).failed(errno, setattrPermission)
 	}
 	return nil
+}
+
+// change gives a thread attributes that it does not have: a filter of system calls may refuse
+// sched_setattr(2) even where that would change nothing.
+func change(tid int, want sys.SchedAttr) syscall.Errno {
+	now, errno := sys.GetAttr(tid)
+	if errno != 0 {
+		return errno
+	}
+	same := want
+	if now.Runtime == 0 {
+		// Kernels before 6.12 neither tell nor take a slice.
+		same.Runtime = 0
+	}
+	if now == same {
+		return 0
+	}
+	return sys.SetAttr(tid, want)
 }
 
 // baseOf returns the attributes that a thread has without its priority. For a deadline
@@ -63,7 +81,7 @@ func baseOf(tid int, r *record) (*sys.SchedAttr, syscall.Errno) {
 func (b *setattrBackend) clear(tid int) error {
 	r, errno := b.find(tid)
 	if errno == 0 && r.prio != None {
-		errno = sys.SetAttr(tid, *r.base)
+		errno = change(tid, *r.base)
 	}
 	if errno != 0 {
 		return clearRequest(tid).failed(errno, setattrPermission)

@@ -68,7 +68,8 @@ func TestAnyFallbackDoesNotBeginWhatCannotBeUndone(t *testing.T) {
 		if hasSysNice() {
 			must(t, err)
 		} else {
-			expectError(t, err, syscall.EPERM, "not begun")
+			expectError(t, err, syscall.EPERM, "not begun: ")
+			expectError(t, err, ErrNotBegun, "")
 		}
 		if ran != hasSysNice() {
 			t.Errorf("work was run: %v", ran)

@@ -7,7 +7,7 @@
 //
 // The usual way is to run a piece of work at a priority:
 //
-//	scheduler, err := gosched.Open()
+//	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.NoOp)
 //	if err != nil {
 //		return err
 //	}
@@ -28,14 +28,16 @@
 //
 // # Without go_sched
 //
-// Open fails where there is no device, with an error that matches ErrUnsupported. A
-// program that shall run there too names other backends, and asks which one it got:
+// Open fails where none of its backends works, on other systems than Linux too, with an error
+// that matches ErrUnsupported. NoOp, as the last one, always works: work then runs without a
+// priority. Backend tells which one it is, and says what each of them cannot do.
 //
-//	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr)
-//	...
-//	log.Print(scheduler.Backend())
+// Do may fail too, where the kernel refuses the priority. The error matches ErrNotBegun if
+// the work was not run:
 //
-// Backend says what each of them cannot do.
+//	if errors.Is(err, gosched.ErrNotBegun) {
+//		compact()
+//	}
 //
 // # Hints
 //

@@ -16,6 +16,20 @@ import (
 // backend in use lacks what was asked for.
 var ErrUnsupported = errors.New("gosched: not supported here")
 
+// ErrNotBegun matches, by errors.Is, an error of Do or RealtimeLoop that has not run the work.
+var ErrNotBegun = errors.New("gosched: not begun")
+
+// notBegun is the error of work that was not run.
+type notBegun struct{ cause error }
+
+func (e notBegun) Error() string {
+	return "gosched: not begun: " + strings.TrimPrefix(e.cause.Error(), "gosched: ")
+}
+
+func (e notBegun) Unwrap() error { return e.cause }
+
+func (e notBegun) Is(target error) bool { return target == ErrNotBegun }
+
 // failure is an error that says what to do next. It wraps errno unless that is 0, so
 // errors.Is finds the number, and fs.ErrNotExist and fs.ErrPermission through it.
 //
@@ -130,14 +144,14 @@ func lockMemoryFailure(errno syscall.Errno) error {
 
 // boundFailure returns the error of Do on a thread that is bound to a hint.
 func boundFailure(tid int) error {
-	return refused(syscall.EBUSY, "not begun: thread %d is bound to a hint, which would "+
+	return refused(syscall.EBUSY, "thread %d is bound to a hint, which would "+
 		"take the priority away again: use the hint's Set", tid)
 }
 
 // noReturnFailure returns the error of Do where sched_setattr(2) could not raise the thread
 // to where it was.
 func noReturnFailure(tid int, prio Prio) error {
-	return refused(syscall.EPERM, "not begun: sched_setattr(2) would not bring thread %d "+
+	return refused(syscall.EPERM, "sched_setattr(2) would not bring thread %d "+
 		"back from priority %v: that takes CAP_SYS_NICE or a higher RLIMIT_NICE or "+
 		"RLIMIT_RTPRIO, or a kernel with go_sched; or lower a thread for good, with "+
 		"runtime.LockOSThread and SetCurrent", tid, prio)
@@ -156,7 +170,7 @@ func setRequest(tid int, prio Prio) request {
 
 // returnRequest is the request that Do makes before it begins.
 func returnRequest(tid int, prio Prio) request {
-	return request{fmt.Sprintf("begin the work: there is no way back to priority %v for", prio), tid, prio}
+	return request{fmt.Sprintf("find a way back to priority %v for", prio), tid, prio}
 }
 
 func clearRequest(tid int) request { return request{"clear the priority of", tid, None} }

@@ -29,7 +29,7 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 		{openFailure(syscall.EMFILE), "too many open files", syscall.EMFILE, false},
 		{versionFailure(0), "load the module of the release", syscall.EPROTO, false},
 		{versionFailure(sys.ABIVersion + 1), "build the program with package gosched of", syscall.EPROTO, false},
-		{returnRequest(7, 8).failed(syscall.EPERM, "because"), "cannot begin the work: there is no way back to priority 8 for thread 7: not permitted: because", syscall.EPERM, false},
+		{returnRequest(7, 8).failed(syscall.EPERM, "because"), "cannot find a way back to priority 8 for thread 7: not permitted: because", syscall.EPERM, false},
 		{setRequest(7, 8).failed(syscall.ESRCH, ""), "priority 8 to thread 7: no such thread", syscall.ESRCH, false},
 		{setRequest(7, 8).failed(syscall.EPERM, "because"), "not permitted: because", syscall.EPERM, false},
 		{setRequest(7, 8).failed(syscall.EBUSY, ""), "SCHED_DEADLINE", syscall.EBUSY, false},

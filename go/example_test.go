@@ -16,27 +16,28 @@ import (
 	"go_sched/gosched"
 )
 
-// Work that shall not get in the way runs at a low priority.
+// Work that shall not get in the way runs at a low priority, or else without one.
 func ExampleScheduler_Do() {
-	scheduler, err := gosched.Open()
-	if errors.Is(err, gosched.ErrUnsupported) {
-		// Here, the work is the same without a priority.
-		scheduler, err = gosched.Open(gosched.SchedSetattr)
-	}
+	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer scheduler.Close()
-	err = scheduler.Do(32, func() { fmt.Println("compacting") })
-	fmt.Println(err)
+	compact := func() { fmt.Println("compacting") }
+	err = scheduler.Do(8, compact)
+	if errors.Is(err, gosched.ErrNotBegun) {
+		log.Print(err)
+		compact()
+	} else if err != nil {
+		log.Print(err)
+	}
 	// Output:
 	// compacting
-	// <nil>
 }
 
 // A program that runs with and without go_sched names the other backends.
 func ExampleOpen() {
-	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr)
+	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr, gosched.NoOp)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -47,7 +48,9 @@ func ExampleOpen() {
 	case gosched.SystemCall:
 		log.Print("without hints: have root let this user open ", gosched.Path)
 	case gosched.SchedSetattr:
-		log.Print("what is lowered stays low, without privilege")
+		log.Print("without hints, and privilege may raise what was lowered")
+	case gosched.NoOp:
+		log.Print("without priorities")
 	}
 	// Output:
 }

@@ -21,19 +21,25 @@ type Hint struct {
 }
 
 // Bind binds the calling thread to a slot. The goroutine must be locked to the thread with
-// runtime.LockOSThread, and stay so until it has called Unbind. Hints take the Device.
+// runtime.LockOSThread, and stay so until it has called Unbind. Hints take the Device, or NoOp.
 func (s *Scheduler) Bind() (*Hint, error) { return s.bind("") }
 
 func (s *Scheduler) bind(role string) (*Hint, error) {
-	d := s.device
+	d, tid := s.device, sys.Gettid()
+	r := bindRequest(tid)
+	// The listing of Threads uses it, if /proc tells; the kernel needs none.
+	start, _ := startTime(tid)
+	assigned := &assignment{role, start}
+	h := &Hint{scheduler: s, bound: binding{0, tid, assigned}, former: s.declaredRole(tid, start)}
+	if s.kind == NoOp {
+		h.slot = &sys.Slot{Wanted: sys.HintNone, Applied: sys.HintNone}
+		s.assignRole(tid, assigned)
+		return h, nil
+	}
 	if d == nil {
 		return nil, unsupported(0, "hints take %s, and %v is in use: open it with Device, or "+
 			"use Set", Path, s.kind)
 	}
-	tid := sys.Gettid()
-	r := bindRequest(tid)
-	// The listing of Threads uses it, if /proc tells; the kernel needs none.
-	start, _ := startTime(tid)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.free) == 0 {
@@ -52,13 +58,7 @@ func (s *Scheduler) bind(role string) (*Hint, error) {
 	d.free = d.free[:last]
 	d.hints++
 	perPage := uint32(os.Getpagesize() / sys.SlotSize)
-	assigned := &assignment{role, start}
-	h := &Hint{
-		scheduler: s,
-		bound:     binding{number, tid, assigned},
-		former:    s.declaredRole(tid, start),
-		slot:      &d.pages[number/perPage][number%perPage],
-	}
+	h.bound.slot, h.slot = number, &d.pages[number/perPage][number%perPage]
 	s.assignRole(tid, assigned)
 	// A goroutine may end with its thread and without Unbind. Another thread gets the slot
 	// only when no hint can be stored to any more.
@@ -141,6 +141,10 @@ func (h *Hint) Unbind() error {
 			"runtime.LockOSThread from Bind to Unbind", unbindRequest(tid))
 	}
 	d := h.scheduler.device
+	if d == nil {
+		h.scheduler.assignRole(tid, h.former)
+		return nil
+	}
 	if errno := d.request(sys.Unbind); errno != 0 {
 		return d.failed(unbindRequest(tid), errno)
 	}

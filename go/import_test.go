@@ -49,3 +49,29 @@ func main() {
 		}
 	}
 }
+
+// The Go code of the guide is that of the examples, which are run.
+func TestGuideShowsTheExamples(t *testing.T) {
+	indent := regexp.MustCompile(`(?m)^\t+`)
+	var examples string
+	for _, pattern := range []string{"example_test.go", "*/example_test.go"} {
+		files, err := filepath.Glob(pattern)
+		must(t, err)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			must(t, err)
+			examples += indent.ReplaceAllString(string(text), "")
+		}
+	}
+	pages, err := filepath.Glob("../docs/*.md")
+	must(t, err)
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		must(t, err)
+		for _, block := range regexp.MustCompile("(?s)\n```go\n(.*?\n)```").FindAllSubmatch(text, -1) {
+			if !strings.Contains(examples, indent.ReplaceAllString(string(block[1]), "")) {
+				t.Errorf("%s shows what no example does:\n%s", page, block[1])
+			}
+		}
+	}
+}

@@ -67,11 +67,11 @@ type LoopReport struct {
 func (r *Role) RealtimeLoop(ctx context.Context, loop Loop, work func(Tick)) (LoopReport, error) {
 	var report LoopReport
 	if loop.Period < time.Microsecond {
-		return report, refused(syscall.EINVAL, "%v is no period: give 1µs or more", loop.Period)
+		return report, notBegun{refused(syscall.EINVAL, "%v is no period: give 1µs or more", loop.Period)}
 	}
 	restore, err := prepareProcess(loop)
 	if err != nil {
-		return report, err
+		return report, notBegun{err}
 	}
 	defer restore()
 	err = r.Do(func() { report.run(ctx, loop.Period, work) })

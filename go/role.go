@@ -28,7 +28,8 @@ func (s *Scheduler) NewRole(name string, prio Prio) (*Role, error) {
 // former Go priority, or none. Do locks the goroutine to the thread, and unlocks it once
 // the thread is as before. Calls of Do may be nested.
 //
-// If the thread could not be returned, Do does not run work, and returns an error. Do returns
+// If the thread could not be returned, Do does not run work. Each error of work that was not
+// run matches ErrNotBegun: a program may then run the work itself, without a priority. Do returns
 // the thread when work returns, when it panics, and when it calls runtime.Goexit. If the
 // kernel refuses that nonetheless, the goroutine stays locked, so that its thread ends with
 // it and no other goroutine gets the thread, and Do returns the error; a goroutine that
@@ -39,7 +40,7 @@ func (s *Scheduler) NewRole(name string, prio Prio) (*Role, error) {
 func (s *Scheduler) Do(prio Prio, work func()) error {
 	role, err := s.NewRole("", prio)
 	if err != nil {
-		return err
+		return notBegun{err}
 	}
 	return role.Do(work)
 }
@@ -55,7 +56,7 @@ func (r *Role) Do(work func()) (err error) {
 	if err != nil {
 		s.assignRole(tid, former)
 		runtime.UnlockOSThread()
-		return err
+		return notBegun{err}
 	}
 	defer func() {
 		err = s.end(tid, before)

@@ -169,7 +169,7 @@ func TestRootDoIsNotBegunWithNoWayBack(t *testing.T) {
 		must(t, s.SetCurrent(50))
 		becomeUser(t)
 		err := s.Do(8, func() { t.Error("work was run") })
-		expectError(t, err, syscall.EPERM, "cannot begin the work: there is no way back to priority 50 for thread")
+		expectError(t, err, syscall.EPERM, "not begun: cannot find a way back to priority 50 for thread")
 		expectError(t, err, syscall.EPERM, "ceiling, 32")
 		expect(t, s, 0, 50)
 	})

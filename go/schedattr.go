@@ -61,6 +61,12 @@ func mayChange(from, to sys.SchedAttr) bool {
 	return hasSysNice() || allowed(from, to, sys.Limit(rlimitNice), sys.Limit(rlimitRTPrio))
 }
 
+// mayRaise tells whether the calling thread may return from any priority to what it has.
+func mayRaise() bool {
+	base, errno := sys.GetAttr(0)
+	return errno == 0 && mayChange(Prio(0).attributes(base), base) && mayChange(fairFirst.attributes(base), base)
+}
+
 // allowed is the rule for a thread without CAP_SYS_NICE that has these limits. It is that
 // of user_check_sched_setscheduler() in kernel/sched/syscalls.c.
 func allowed(from, to sys.SchedAttr, niceLimit, rtLimit uint64) bool {

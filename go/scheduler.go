@@ -39,6 +39,11 @@ const (
 	// returns a thread to what it had when this Scheduler set it first. A thread with a Go
 	// priority is refused under a kernel that shows it.
 	SchedSetattr
+	// NoOp does nothing, on any system: work runs without a priority, hints are read by
+	// nobody, and Get returns None. It always opens, so it is the last backend of a program
+	// whose work matters more than its priority. A SchedSetattr before it is opened only if
+	// the calling thread may raise itself again, as Do would refuse to begin without that.
+	NoOp
 )
 
 // String returns the name of the device or the system call.
@@ -50,6 +55,8 @@ func (b Backend) String() string {
 		return "go_set_schedprio(2)"
 	case SchedSetattr:
 		return "sched_setattr(2)"
+	case NoOp:
+		return "no priorities"
 	}
 	return "no backend"
 }
@@ -74,29 +81,34 @@ type Scheduler struct {
 }
 
 // Open opens the first of the backends that works here; without arguments, the Device. It
-// uses no other backend than those: a program that shall run without go_sched too includes
-// SchedSetattr, and asks Backend which one it got. A device with another ABI version is an
-// error, whatever comes after it.
+// uses no other backend than those: a program that shall run without go_sched too ends with
+// SchedSetattr or NoOp, and asks Backend which one it got. A device with another ABI version
+// is an error, whatever comes after it.
 func Open(backends ...Backend) (*Scheduler, error) {
 	if len(backends) == 0 {
 		backends = []Backend{Device}
 	}
 	s := &Scheduler{}
 	var failures []error
-	for _, s.kind = range backends {
+	for i, kind := range backends {
 		var err error
+		s.kind = kind
 		switch {
-		case s.kind < Device || s.kind > SchedSetattr:
-			return nil, refused(syscall.EINVAL, "%d is no backend: give Device, SystemCall "+
-				"or SchedSetattr", int(s.kind))
+		case kind < Device || kind > NoOp:
+			return nil, refused(syscall.EINVAL, "%d is no backend: give Device, SystemCall, "+
+				"SchedSetattr or NoOp", int(kind))
+		case kind == NoOp:
+			s.threads = noOp{}
 		case !sys.Linux:
-			err = elsewhereFailure(s.kind.String(), runtime.GOOS)
-		case s.kind == Device:
+			err = elsewhereFailure(kind.String(), runtime.GOOS)
+		case kind == Device:
 			s.device, err = openDevice()
 			s.threads = s.device
-		case s.kind == SystemCall:
+		case kind == SystemCall:
 			s.threads, err = openSyscall()
-		case s.kind == SchedSetattr:
+		case kind == SchedSetattr && endsWithNoOp(backends[i:]) && !mayRaise():
+			continue
+		case kind == SchedSetattr:
 			s.threads, err = openSetattr()
 		}
 		if err == nil {
@@ -109,6 +121,8 @@ func Open(backends ...Backend) (*Scheduler, error) {
 	}
 	return nil, joinFailures(failures)
 }
+
+func endsWithNoOp(backends []Backend) bool { return backends[len(backends)-1] == NoOp }
 
 // Backend returns the backend in use.
 func (s *Scheduler) Backend() Backend { return s.kind }
