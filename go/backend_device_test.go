@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"go_sched/gosched/internal/testenv"
 )
 
 func TestKernelSetsGetsAndClears(t *testing.T) {
@@ -185,7 +187,7 @@ func TestUserMayNotTouchAnotherUsersThread(t *testing.T) {
 }
 
 func TestDeniedUserIsToldWhoMayOpenTheDevice(t *testing.T) {
-	needGuest(t)
+	testenv.NeedGuest(t)
 	_, err := Open()
 	if !errors.Is(err, os.ErrPermission) || errors.Is(err, ErrUnsupported) ||
 		!strings.Contains(err.Error(), "mode 0600 and group id 0") {
@@ -204,7 +206,7 @@ func TestDeniedUserIsToldWhoMayOpenTheDevice(t *testing.T) {
 }
 
 func TestAbsentModuleIsUnsupported(t *testing.T) {
-	needGuest(t)
+	testenv.NeedGuest(t)
 	expectError(t, errorOf(Open()), ErrUnsupported, "insmod go_sched_class.ko")
 	expectError(t, errorOf(Open()), os.ErrNotExist, "")
 	expectError(t, errorOf(Open(Device, SystemCall)), ErrUnsupported, "load the module")

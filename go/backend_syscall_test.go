@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"go_sched/gosched/internal/sys"
+	"go_sched/gosched/internal/testenv"
 )
 
 // The tests set priorities by the device too, and read them there. The backend SystemCall
@@ -102,7 +103,7 @@ func TestKernelSystemCallKeepsAnInheritedPriority(t *testing.T) {
 	onThread(t, func() {
 		must(t, s.Set(0, 24, Inherit))
 		child := exec.Command("/proc/self/exe")
-		child.Env = append(os.Environ(), inChild+"=doUnderAnInherited")
+		child.Env = append(os.Environ(), testenv.Call("doUnderAnInherited"))
 		child.Stderr = os.Stderr
 		out, err := child.Output()
 		must(t, err)

@@ -6,7 +6,6 @@ package gosched
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"go_sched/gosched/internal/sys"
+	"go_sched/gosched/internal/testenv"
 )
 
 // Tests are named by what they need, as tests/go/main.rs runs them inside the guest:
@@ -32,38 +32,13 @@ import (
 // The main goroutine keeps the main thread, which never ends, so that no test gets it.
 func init() { runtime.LockOSThread() }
 
-// inGuest is set in the guest, where a test that lacks what it needs fails. Elsewhere such
-// a test is skipped.
-const inGuest = "GO_SCHED_GUEST"
-
-// inChild names the function that a process which the tests have started calls in place of
-// testing. The process prints the result.
-const inChild = "GO_SCHED_TEST_CHILD"
-
 func TestMain(m *testing.M) {
-	child, ok := map[string]func() (string, error){
+	testenv.Main(m, map[string]func() (string, error){
 		"doUnderAnInherited": doUnderAnInherited,
 		"lockWithoutRoom":    lockWithoutRoom,
 		"otherProc":          otherProc,
 		"wayBack":            wayBack,
-	}[os.Getenv(inChild)]
-	if !ok {
-		os.Exit(m.Run())
-	}
-	text, err := child()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	fmt.Print(text)
-}
-
-// needGuest skips a test outside the guest.
-func needGuest(t testing.TB) {
-	t.Helper()
-	if os.Getenv(inGuest) == "" {
-		t.Skip("for the guest: tests/go runs it there")
-	}
+	})
 }
 
 // open opens backends for a test that needs go_sched.
@@ -71,7 +46,7 @@ func open(t testing.TB, backends ...Backend) *Scheduler {
 	t.Helper()
 	s, err := Open(backends...)
 	if err != nil {
-		if os.Getenv(inGuest) == "" {
+		if !testenv.InGuest {
 			t.Skip("needs go_sched, as the guest has it: ", err)
 		}
 		t.Fatal(err)

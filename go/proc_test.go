@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"go_sched/gosched/internal/testenv"
 )
 
 // otherProc is a child in a pid namespace of its own, with the /proc of its parent. It prints
@@ -49,14 +51,14 @@ func otherProc() (string, error) {
 
 func TestAnyOtherProcIsNotTakenForThatOfTheNamespace(t *testing.T) {
 	child := exec.Command("/proc/self/exe")
-	child.Env = append(os.Environ(), inChild+"=otherProc")
+	child.Env = append(os.Environ(), testenv.Call("otherProc"))
 	child.Stderr = os.Stderr
 	child.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 	}
 	out, err := child.Output()
-	if errors.Is(err, os.ErrPermission) && os.Getenv(inGuest) == "" {
+	if errors.Is(err, os.ErrPermission) && !testenv.InGuest {
 		t.Skip("this system lets nobody make a namespace: ", err)
 	}
 	must(t, err)
@@ -66,7 +68,7 @@ func TestAnyOtherProcIsNotTakenForThatOfTheNamespace(t *testing.T) {
 	}
 	for _, line := range lines {
 		whole := strings.Contains(line, "gosched: /proc is not that of this pid namespace") ||
-			os.Getenv(inGuest) == "" && strings.HasPrefix(line, Device.String()+": open")
+			!testenv.InGuest && strings.HasPrefix(line, Device.String()+": open")
 		if strings.HasPrefix(line, Device.String()+": do") {
 			// The device needs no /proc, but for the list.
 			whole = whole && strings.Contains(line, "do <nil>, bind <nil>, threads gosched")

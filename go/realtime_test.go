@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go_sched/gosched/internal/testenv"
 )
 
 // lockedMemory returns the amount of locked memory of this process.
@@ -169,7 +171,7 @@ func lockWithoutRoom() (string, error) {
 
 func TestAnyFailedLoopLeavesWhatTheProgramLocked(t *testing.T) {
 	child := exec.Command("/proc/self/exe")
-	child.Env = append(os.Environ(), inChild+"=lockWithoutRoom")
+	child.Env = append(os.Environ(), testenv.Call("lockWithoutRoom"))
 	child.Stderr = os.Stderr
 	if os.Geteuid() == 0 {
 		// CAP_IPC_LOCK would lift the limit.

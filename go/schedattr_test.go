@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"go_sched/gosched/internal/sys"
+	"go_sched/gosched/internal/testenv"
 )
 
 // The mapping here is that of the module, which the command prints in a test of its own.
@@ -102,11 +103,11 @@ func TestAnyRootOfAUserNamespaceHasNoWayBack(t *testing.T) {
 			continue
 		}
 		child := exec.Command("/proc/self/exe")
-		child.Env = append(os.Environ(), inChild+"=wayBack")
+		child.Env = append(os.Environ(), testenv.Call("wayBack"))
 		child.Stderr = os.Stderr
 		child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: ids}
 		out, err := child.Output()
-		if errors.Is(err, os.ErrPermission) && os.Getenv(inGuest) == "" {
+		if errors.Is(err, os.ErrPermission) && !testenv.InGuest {
 			t.Skip("this system lets nobody make a user namespace: ", err)
 		}
 		must(t, err)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"go_sched/gosched/internal/testenv"
 )
 
 // files makes a root directory of names and contents.
@@ -103,32 +105,30 @@ func TestProcsAreRoundedUp(t *testing.T) {
 	}
 }
 
-// inChild has this program print the result of Set and the quota, in place of testing.
-const inChild = "GO_SCHED_TEST_CHILD"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(inChild) == "" {
-		os.Exit(m.Run())
-	}
+	testenv.Main(m, map[string]func() (string, error){"result": result})
+}
+
+// result is a child that prints the result of Set and the quota.
+func result() (string, error) {
 	// The init function has called Set already.
 	before := runtime.GOMAXPROCS(0)
 	n, err := Set()
 	if err == nil && (n != before || n != runtime.GOMAXPROCS(0)) {
 		err = fmt.Errorf("Set returned %d, GOMAXPROCS was %d and is %d", n, before, runtime.GOMAXPROCS(0))
 	}
-	quota, failure := cpuQuota(os.DirFS("/"))
-	if err != nil || failure != nil {
-		fmt.Fprintln(os.Stderr, err, failure)
-		os.Exit(1)
+	if err != nil {
+		return "", err
 	}
-	fmt.Print(n, " ", quota)
+	quota, err := cpuQuota(os.DirFS("/"))
+	return fmt.Sprint(n, " ", quota), err
 }
 
 // child returns what the program prints after a shell command.
 func child(t *testing.T, before string, environment ...string) string {
 	t.Helper()
 	command := exec.Command("sh", "-c", before+" exec \"$0\"", "/proc/"+strconv.Itoa(os.Getpid())+"/exe")
-	command.Env = append(os.Environ(), append(environment, inChild+"=1")...)
+	command.Env = append(os.Environ(), append(environment, testenv.Call("result"))...)
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	if err != nil {
@@ -145,9 +145,7 @@ func TestAnExplicitGOMAXPROCSStays(t *testing.T) {
 
 // In the guest, which has one hierarchy and two CPUs, with cgroups of its own.
 func TestRootProcsFollowTheOuterQuota(t *testing.T) {
-	if os.Getenv("GO_SCHED_GUEST") == "" {
-		t.Skip("for the guest: tests/go runs it there")
-	}
+	testenv.NeedGuest(t)
 	if runtime.NumCPU() < 2 {
 		t.Fatal("the guest has two CPUs")
 	}

@@ -22,6 +22,7 @@ fn main() {
         go(&[
             "test",
             "-c",
+            "-tags=guest",
             "-o",
             path.to_str().expect("OUT_DIR is UTF-8"),
             package,

@@ -23,9 +23,6 @@ use libtest_mimic::Arguments;
 use libtest_mimic::Failed;
 use libtest_mimic::Trial;
 
-/// Has a test fail, and not skip, that lacks what it needs.
-const IN_GUEST: (&str, &str) = ("GO_SCHED_GUEST", "1");
-
 /// Who runs a test, and what there is.
 #[derive(Clone, Copy, Debug)]
 enum Setting {
@@ -89,7 +86,6 @@ fn run(program: &Path, name: &str, setting: Setting) -> Result<(), Failed> {
     command
         .args(["-test.v", "-test.timeout=10m"])
         .arg(format!("-test.run=^{name}$"))
-        .env(IN_GUEST.0, IN_GUEST.1)
         .current_dir("/tmp");
     let (mut public, mut reloaded) = (None, None);
     match setting {
