@@ -44,8 +44,6 @@
 // A thread that changes its priority often binds itself to a slot of a page that the
 // kernel reads. After that, a change is a store of one byte:
 //
-//	runtime.LockOSThread()
-//	defer runtime.UnlockOSThread()
 //	hint, err := scheduler.Bind()
 //	if err != nil {
 //		return err

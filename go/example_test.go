@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -77,8 +76,6 @@ func ExampleScheduler_Bind() {
 		return
 	}
 	defer scheduler.Close()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	hint, err := scheduler.Bind()
 	if err != nil {
 		log.Fatal(err)

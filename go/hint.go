@@ -20,11 +20,22 @@ type Hint struct {
 	slot      *sys.Slot
 }
 
-// Bind binds the calling thread to a slot. The goroutine must be locked to the thread with
-// runtime.LockOSThread, and stay so until it has called Unbind. Hints take the Device, or NoOp.
+// Bind binds the calling thread to a slot, and locks the goroutine to the thread until Unbind,
+// as runtime.LockOSThread does. The same goroutine calls Unbind: if it ends without that, its
+// thread ends too. Hints take the Device, or NoOp, and no /proc.
 func (s *Scheduler) Bind() (*Hint, error) { return s.bind("") }
 
 func (s *Scheduler) bind(role string) (*Hint, error) {
+	runtime.LockOSThread()
+	h, err := s.bindLocked(role)
+	if err != nil {
+		runtime.UnlockOSThread()
+	}
+	return h, err
+}
+
+// bindLocked binds the thread that the goroutine is locked to.
+func (s *Scheduler) bindLocked(role string) (*Hint, error) {
 	d, tid := s.device, sys.Gettid()
 	r := bindRequest(tid)
 	// The listing of Threads uses it, if /proc tells; the kernel needs none.
@@ -131,18 +142,19 @@ func (h *Hint) Applied() (Prio, bool) {
 	return applied, applied != None
 }
 
-// Unbind ends the binding, and with it the priority that the hint asks for. The thread that
-// is bound calls it, and the Hint must not be used any more. The end of the thread ends the
-// binding too.
+// Unbind ends the binding, and with it the priority that the hint asks for. It unlocks the
+// goroutine, which must be the one that called Bind, and the Hint must not be used any more.
+// The end of the thread ends the binding too.
 func (h *Hint) Unbind() error {
 	tid := h.bound.tid
 	if sys.Gettid() != tid {
-		return refused(syscall.EPERM, "%v: another thread calls: lock the goroutine with "+
-			"runtime.LockOSThread from Bind to Unbind", unbindRequest(tid))
+		return refused(syscall.EPERM, "%v: another thread calls: have the goroutine that called "+
+			"Bind call Unbind", unbindRequest(tid))
 	}
 	d := h.scheduler.device
 	if d == nil {
 		h.scheduler.assignRole(tid, h.former)
+		runtime.UnlockOSThread()
 		return nil
 	}
 	if errno := d.request(sys.Unbind); errno != 0 {
@@ -150,6 +162,7 @@ func (h *Hint) Unbind() error {
 	}
 	runtime.SetFinalizer(h, nil)
 	h.scheduler.assignRole(tid, h.former)
+	runtime.UnlockOSThread()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.free = append(d.free, h.bound.slot)

@@ -7,8 +7,10 @@ package gosched
 import (
 	"os"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"go_sched/gosched/internal/sys"
 )
@@ -49,6 +51,32 @@ func TestKernelHintIsApplied(t *testing.T) {
 	})
 }
 
+// A goroutine that is bound stays on its thread, beside others that want it, and ends on it.
+func TestAnyBoundGoroutineStaysOnItsThread(t *testing.T) {
+	s, err := Open(Device, NoOp)
+	must(t, err)
+	var all sync.WaitGroup
+	for i := 0; i < 50; i++ {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			hint, err := s.Bind()
+			must(t, err)
+			tid := syscall.Gettid()
+			for i := 0; i < 20; i++ {
+				time.Sleep(time.Millisecond)
+				if now := syscall.Gettid(); now != tid {
+					t.Errorf("thread %d is bound, and thread %d runs", tid, now)
+					return
+				}
+			}
+			must(t, hint.Unbind())
+		}()
+	}
+	all.Wait()
+	must(t, s.Close())
+}
+
 func TestUserHintIsLoweredToTheCeiling(t *testing.T) {
 	s := open(t)
 	needUser(t)
@@ -85,7 +113,7 @@ func TestKernelThreadIsBoundOnce(t *testing.T) {
 		expectError(t, s.Do(8, func() { t.Error("work was run") }), syscall.EBUSY, "")
 		elsewhere := make(chan error)
 		go func() { elsewhere <- hint.Unbind() }()
-		expectError(t, <-elsewhere, syscall.EPERM, "LockOSThread")
+		expectError(t, <-elsewhere, syscall.EPERM, "another thread calls")
 		slot := hint.bound.slot
 		must(t, hint.Unbind())
 		hint, err = s.Bind()
