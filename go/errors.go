@@ -61,6 +61,12 @@ func refused(errno syscall.Errno, format string, values ...any) *failure {
 	return &failure{fmt.Sprintf(format, values...), errno, false}
 }
 
+// noPriorityFailure returns the error of a number, or a text, that is no priority.
+func noPriorityFailure(text string) error {
+	return refused(syscall.EINVAL, "%s is not a priority: they are 0 to %d, and 32 is that of "+
+		"an ordinary thread", text, MaxPrio)
+}
+
 // elsewhereFailure returns the error of what another system than Linux lacks.
 func elsewhereFailure(what, system string) error {
 	return unsupported(syscall.ENOSYS, "%s is of Linux, and this program was built for %s", what, system)

@@ -27,11 +27,35 @@ func (p Prio) String() string {
 	return strconv.Itoa(int(p))
 }
 
+// MarshalJSON writes the number, or null for None, as the command's --json does.
+func (p Prio) MarshalJSON() ([]byte, error) {
+	if p == None {
+		return []byte("null"), nil
+	}
+	return []byte(p.String()), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (p *Prio) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		*p = None
+		return nil
+	}
+	number, err := strconv.ParseUint(string(text), 10, 8)
+	if err != nil || Prio(number) > MaxPrio {
+		return noPriorityFailure(string(text))
+	}
+	*p = Prio(number)
+	return nil
+}
+
+// MarshalText writes the number, or "none".
+func (p Prio) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 // check returns an error unless p is a priority.
 func (p Prio) check() error {
 	if p > MaxPrio {
-		return refused(syscall.EINVAL, "%d is not a priority: they are 0 to %d, and 32 is "+
-			"that of an ordinary thread", uint8(p), MaxPrio)
+		return noPriorityFailure(strconv.Itoa(int(p)))
 	}
 	return nil
 }
@@ -55,21 +79,45 @@ const (
 	Inherit Children = sys.Inherit
 )
 
+// String returns "start at base" or "inherit".
+func (c Children) String() string {
+	if c&Inherit != 0 {
+		return "inherit"
+	}
+	return "start at base"
+}
+
+// MarshalText writes what String returns.
+func (c Children) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (c *Children) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case StartAtBase.String():
+		*c = StartAtBase
+	case Inherit.String():
+		*c = Inherit
+	default:
+		return refused(syscall.EINVAL, "%q is neither %q nor %q", text, StartAtBase, Inherit)
+	}
+	return nil
+}
+
 // State is what Get returns of a thread.
 type State struct {
 	// Prio is the priority that the last change asked for, or None.
-	Prio Prio
+	Prio Prio `json:"priority"`
 	// Applied is the priority in force, or None. It differs from Prio while the kernel has
 	// not seen a hint; while the kernel holds a runaway thread at what the thread owns; and,
 	// with another backend than Device, after somebody else changed the thread. With
 	// SchedSetattr, 0 to 15 are the same.
-	Applied Prio
+	Applied Prio `json:"applied"`
 	// Ceiling is the highest priority that the thread may be moved to without privilege,
 	// or None if the backend does not tell. If it is in the rt band only because of
 	// RLIMIT_RTPRIO, fair priorities above the thread's nice value take privilege.
-	Ceiling Prio
+	Ceiling Prio `json:"ceiling"`
 	// Children says where threads and processes start that the thread creates.
-	Children Children
+	Children Children `json:"children"`
 	// Bound tells whether the thread is bound to a hint.
-	Bound bool
+	Bound bool `json:"bound"`
 }

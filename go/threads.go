@@ -35,11 +35,11 @@ const (
 
 // Thread is an entry of the list that Threads returns.
 type Thread struct {
-	TID    int
-	Name   string // As in /proc/self/task/TID/comm.
-	Role   string // Empty where Source is Unknown.
-	Source Source
-	State  State
+	TID    int    `json:"tid"`
+	Name   string `json:"name"` // As in /proc/self/task/TID/comm.
+	Role   string `json:"role"` // Empty where Source is Unknown.
+	Source Source `json:"source"`
+	State  State  `json:"state"`
 }
 
 // assignment says that a thread has a role.
