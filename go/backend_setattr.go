@@ -55,9 +55,9 @@ func change(tid int, want sys.SchedAttr) syscall.Errno {
 		return errno
 	}
 	same := want
-	if now.Runtime == 0 {
-		// Kernels before 6.12 neither tell nor take a slice.
-		same.Runtime = 0
+	if now.Runtime == 0 || want.Policy == sys.SchedIdle {
+		// Kernels before 6.12 neither tell nor take a slice, and none takes it for SCHED_IDLE.
+		same.Runtime = now.Runtime
 	}
 	if now == same {
 		return 0

@@ -15,9 +15,14 @@ import (
 // has is read from /proc/TID/sched, or else from the records of what was set here.
 type syscallBackend struct{ threadTable }
 
-func openSyscall() (*syscallBackend, error) {
+// openSyscall opens the backend, if it is the last one even where that may end the program.
+func openSyscall(last bool) (*syscallBackend, error) {
 	if err := checkProc(); err != nil {
 		return nil, err
+	}
+	// SECCOMP_MODE_FILTER, see proc(5).
+	if ownStatus("Seccomp") == "2" && !last {
+		return nil, filterFailure()
 	}
 	if err := tryGetattr(); err != nil {
 		return nil, err

@@ -123,6 +123,12 @@ func getattrFailure(errno syscall.Errno) error {
 		"container's, refuses sched_getattr(2): %v; allow it", errno)
 }
 
+// filterFailure returns the error of a system call that is not tried.
+func filterFailure() error {
+	return unsupported(0, "go_set_schedprio(2) is not tried under a filter of system calls, "+
+		"which might end the program for it: allow it there, and name SystemCall last")
+}
+
 // syscallFailure returns the error of a backend SystemCall that cannot be opened.
 func syscallFailure(errno syscall.Errno) error {
 	switch errno {

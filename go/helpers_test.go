@@ -37,6 +37,8 @@ func TestMain(m *testing.M) {
 		"doUnderAnInherited": doUnderAnInherited,
 		"lockWithoutRoom":    lockWithoutRoom,
 		"otherProc":          otherProc,
+		"putUnderAFilter":    putUnderAFilter,
+		"underAFilter":       underAFilter,
 		"wayBack":            wayBack,
 	})
 }

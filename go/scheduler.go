@@ -84,6 +84,10 @@ type Scheduler struct {
 // uses no other backend than those: a program that shall run without go_sched too ends with
 // SchedSetattr or NoOp, and asks Backend which one it got. A device with another ABI version
 // is an error, whatever comes after it.
+//
+// Under a filter of system calls, which a container or a service may have, Open passes
+// SystemCall over unless it is the last backend. A filter may end a program that makes a call
+// which the filter does not know, and only the call itself would tell.
 func Open(backends ...Backend) (*Scheduler, error) {
 	if len(backends) == 0 {
 		backends = []Backend{Device}
@@ -105,7 +109,7 @@ func Open(backends ...Backend) (*Scheduler, error) {
 			s.device, err = openDevice()
 			s.threads = s.device
 		case kind == SystemCall:
-			s.threads, err = openSyscall()
+			s.threads, err = openSyscall(i == len(backends)-1)
 		case kind == SchedSetattr && endsWithNoOp(backends[i:]) && !mayRaise():
 			continue
 		case kind == SchedSetattr:

@@ -39,6 +39,7 @@ func TestGuideExplainsWhatErrorsSay(t *testing.T) {
 		syscallFailure(syscall.ENOSYS),
 		syscallFailure(syscall.EPERM),
 		syscallFailure(syscall.EBUSY),
+		filterFailure(),
 		noHint,
 		Prio(64).check(),
 		set.failed(syscall.ESRCH, ""),
