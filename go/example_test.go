@@ -90,6 +90,25 @@ func ExampleScheduler_Bind() {
 	// Output:
 }
 
+// A thread that works for a role is called by its name.
+func ExampleRole_Do() {
+	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.NoOp)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer scheduler.Close()
+	compact := func() { fmt.Println("compacting") }
+	compaction, err := scheduler.NewRole("compaction", 8)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = compaction.Do(compact)
+	fmt.Println(err)
+	// Output:
+	// compacting
+	// <nil>
+}
+
 // A program declares the roles of its threads, and lists them.
 func ExampleScheduler_Threads() {
 	scheduler, err := gosched.Open(gosched.Device, gosched.SchedSetattr)

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 	testenv.Main(m, map[string]func() (string, error){
 		"doUnderAnInherited": doUnderAnInherited,
 		"lockWithoutRoom":    lockWithoutRoom,
+		"nameOfMain":         nameOfMain,
 		"otherProc":          otherProc,
 		"putUnderAFilter":    putUnderAFilter,
 		"underAFilter":       underAFilter,

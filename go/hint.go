@@ -17,7 +17,9 @@ type Hint struct {
 	scheduler *Scheduler
 	bound     binding
 	former    *assignment // The role that the thread had before.
-	slot      *sys.Slot
+	// The name that the thread had before, nil if it keeps its name.
+	formerName *sys.ThreadName
+	slot       *sys.Slot
 }
 
 // Bind binds the calling thread to a slot, and locks the goroutine to the thread until Unbind,
@@ -153,22 +155,27 @@ func (h *Hint) Unbind() error {
 	}
 	d := h.scheduler.device
 	if d == nil {
-		h.scheduler.assignRole(tid, h.former)
-		runtime.UnlockOSThread()
+		h.release()
 		return nil
 	}
 	if errno := d.request(sys.Unbind); errno != 0 {
 		return d.failed(unbindRequest(tid), errno)
 	}
 	runtime.SetFinalizer(h, nil)
-	h.scheduler.assignRole(tid, h.former)
-	runtime.UnlockOSThread()
+	h.release()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.free = append(d.free, h.bound.slot)
 	d.hints--
 	d.unmapIfUnused()
 	return nil
+}
+
+// release returns the calling thread to what it was called before, and to any goroutine.
+func (h *Hint) release() {
+	restoreName(h.formerName)
+	h.scheduler.assignRole(h.bound.tid, h.former)
+	runtime.UnlockOSThread()
 }
 
 // abandon is the finalizer of a Hint that was not unbound.

@@ -3,7 +3,9 @@
 package gosched
 
 import (
+	"os"
 	"runtime"
+	"unicode/utf8"
 
 	"go_sched/gosched/internal/sys"
 )
@@ -14,14 +16,46 @@ type Role struct {
 	scheduler *Scheduler
 	name      string
 	prio      Prio
+	// What top(1) calls a thread meanwhile, empty for what it is called anyway.
+	threadName sys.ThreadName
 }
 
-// NewRole declares a role. Threads lists the name of the role for each thread that has it.
+// NewRole declares a role. Threads lists the name of the role for each thread that has it. The
+// thread is called by the name meanwhile, or by the 15 bytes that the kernel has room for, so
+// that top(1), htop(1) and perf(1) show it. The main thread keeps its name, as that is the name
+// of the process.
 func (s *Scheduler) NewRole(name string, prio Prio) (*Role, error) {
 	if err := prio.check(); err != nil {
 		return nil, err
 	}
-	return &Role{s, name, prio}, nil
+	short := name
+	for len(short) >= len(sys.ThreadName{}) {
+		_, size := utf8.DecodeLastRuneInString(short)
+		short = short[:len(short)-size]
+	}
+	r := &Role{scheduler: s, name: name, prio: prio}
+	copy(r.threadName[:], short)
+	return r, nil
+}
+
+var mainThread = os.Getpid()
+
+// nameThread gives the calling thread the name of the role, and returns the one that it had.
+// It returns nil if the thread keeps its name.
+func (r *Role) nameThread(tid int) *sys.ThreadName {
+	if r.threadName == (sys.ThreadName{}) || tid == mainThread {
+		return nil
+	}
+	former := sys.Name()
+	sys.SetName(r.threadName)
+	return &former
+}
+
+// restoreName undoes what nameThread did to the calling thread.
+func restoreName(former *sys.ThreadName) {
+	if former != nil {
+		sys.SetName(*former)
+	}
 }
 
 // Do runs work on a thread at a priority, and returns the thread to what it had before: its
@@ -52,14 +86,17 @@ func (r *Role) Do(work func()) (err error) {
 	tid := sys.Gettid()
 	// Before the thread is lowered: from then on it runs work alone.
 	former := s.assignRole(tid, &assignment{role: r.name})
+	formerName := r.nameThread(tid)
 	before, err := s.begin(tid, r.prio)
 	if err != nil {
+		restoreName(formerName)
 		s.assignRole(tid, former)
 		runtime.UnlockOSThread()
 		return notBegun{err}
 	}
 	defer func() {
 		err = s.end(tid, before)
+		restoreName(formerName)
 		s.assignRole(tid, former)
 		if err == nil {
 			runtime.UnlockOSThread()
@@ -101,6 +138,7 @@ func (s *Scheduler) end(tid int, before State) error {
 func (r *Role) Bind() (*Hint, error) {
 	h, err := r.scheduler.bind(r.name)
 	if err == nil {
+		h.formerName = r.nameThread(h.bound.tid)
 		h.Set(r.prio)
 	}
 	return h, err

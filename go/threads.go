@@ -22,7 +22,8 @@ const (
 	// MainThread is the Source of the thread that the process started with.
 	MainThread Source = "main thread"
 	// ThreadName is the Source of a thread whose name differs from that of the process. The
-	// Go runtime names no thread, so C code has named it, and the name is its role.
+	// Go runtime names no thread, so C code has named it, or a Role of another Scheduler, and
+	// the name is its role.
 	ThreadName Source = "thread name"
 	// StartOrder is the Source of the thread that was started first. The Go runtime starts
 	// sysmon first, which takes Ps back from threads, unless C code has started a thread

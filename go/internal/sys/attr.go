@@ -2,6 +2,9 @@
 
 package sys
 
+// ThreadName is what top(1) and perf(1) call a thread: up to 15 bytes, and a zero at the end.
+type ThreadName [16]byte
+
 // Policies of include/uapi/linux/sched.h.
 const (
 	SchedOther    = 0

@@ -31,6 +31,8 @@ func Group(os.FileInfo) uint32                       { return 0 }
 func Limit(int) uint64                               { return 0 }
 func LockMemory() syscall.Errno                      { return syscall.ENOSYS }
 func UnlockMemory()                                  {}
+func Name() ThreadName                               { return ThreadName{} }
+func SetName(ThreadName)                             {}
 
 // Gettid returns the same for all threads.
 func Gettid() int { return 0 }
