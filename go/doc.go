@@ -68,6 +68,8 @@
 //
 // # Whole programs
 //
+// Package httprole answers the requests of net/http at the priority of a role.
+//
 // RealtimeLoop runs a function in fixed periods, and locks memory and suspends the garbage
 // collector meanwhile. Package maxprocs sets GOMAXPROCS to the CPU quota of the cgroup where
 // the Go runtime does not.
