@@ -63,10 +63,11 @@ func restoreName(former *sys.ThreadName) {
 // the thread is as before. Calls of Do may be nested.
 //
 // If the thread could not be returned, Do does not run work. Each error of work that was not
-// run matches ErrNotBegun: a program may then run the work itself, without a priority. Do returns
-// the thread when work returns, when it panics, and when it calls runtime.Goexit. If the
-// kernel refuses that nonetheless, the goroutine stays locked, so that its thread ends with
-// it and no other goroutine gets the thread, and Do returns the error; a goroutine that
+// run matches ErrNotBegun: a program may then run the work itself, without a priority.
+//
+// Do returns the thread when work returns, when it panics, and when it calls runtime.Goexit.
+// If the kernel refuses that nonetheless, the goroutine stays locked, so that its thread ends
+// with it and no other goroutine gets the thread, and Do returns the error; a goroutine that
 // panics or ends does not see it. (The runtime never ends the main thread, but stops it for
 // good.)
 //

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"go_sched/gosched"
+	"go_sched/gosched/internal/program"
 )
 
 // ready is the first line of output.
@@ -47,19 +48,12 @@ func main() {
 	garbage := flag.Bool("garbage", false, "the background work keeps the garbage collector busy")
 	hint := flag.Bool("hint", false, "the background work lowers itself by hints while it burns")
 	calibrate := flag.Bool("calibrate", false, "print the nanoseconds that a unit takes, and end")
-	flag.Parse()
-	if flag.NArg() > 0 || *units < 1 || *threads < 0 {
-		fmt.Fprintln(os.Stderr, "server: takes no arguments, and no negative numbers")
-		os.Exit(2)
-	}
+	program.Parse("no negative numbers", func() bool { return *units >= 1 && *threads >= 0 })
 	if *calibrate {
 		fmt.Println(unitTime().Nanoseconds())
 		return
 	}
-	if err := run(*listen, *units, *threads, *garbage, *hint); err != nil {
-		fmt.Fprintln(os.Stderr, "server:", err)
-		os.Exit(1)
-	}
+	program.Fail(1, run(*listen, *units, *threads, *garbage, *hint))
 }
 
 func run(listen string, units, threads int, garbage, hint bool) error {

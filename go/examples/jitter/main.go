@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"go_sched/gosched"
+	"go_sched/gosched/internal/program"
 )
 
 const prio gosched.Prio = 50
@@ -32,15 +33,10 @@ func main() {
 	period := flag.Duration("period", 5*time.Millisecond, "time between two ticks")
 	duration := flag.Duration("duration", 10*time.Second, "length of each of the two measurements")
 	load := flag.Int("load", 2*runtime.NumCPU(), "number of goroutines that compute meanwhile")
-	flag.Parse()
-	if flag.NArg() > 0 || *period <= 0 || *duration < *period || *load < 0 {
-		fmt.Fprintln(os.Stderr, "jitter: takes no arguments, and -duration is at least -period")
-		os.Exit(2)
-	}
-	if err := run(*period, *duration, *load); err != nil {
-		fmt.Fprintln(os.Stderr, "jitter:", err)
-		os.Exit(1)
-	}
+	program.Parse("-duration is at least -period", func() bool {
+		return *period > 0 && *duration >= *period && *load >= 0
+	})
+	program.Fail(1, run(*period, *duration, *load))
 }
 
 func run(period, duration time.Duration, load int) error {
