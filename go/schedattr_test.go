@@ -99,7 +99,8 @@ func TestAnyRootOfAUserNamespaceHasNoWayBack(t *testing.T) {
 		// Needs root. The map of this namespace is that of the initial one.
 		"all ids": {{ContainerID: 0, HostID: 0, Size: int(all)}},
 	} {
-		if ids[0].Size > 1 && os.Geteuid() != 0 {
+		// 32 bits have no room for the number of all.
+		if ids[0].Size < 0 || ids[0].Size > 1 && os.Geteuid() != 0 {
 			continue
 		}
 		child := exec.Command("/proc/self/exe")
