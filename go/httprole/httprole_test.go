@@ -56,11 +56,11 @@ func load(t *testing.T, handler http.Handler, want gosched.Prio) {
 	server := httptest.NewServer(handler)
 	defer server.Close()
 	var clients sync.WaitGroup
-	for i := 0; i < 8; i++ {
+	for i := 0; i < 4; i++ {
 		clients.Add(1)
 		go func() {
 			defer clients.Done()
-			for i := 0; i < 50; i++ {
+			for i := 0; i < 10; i++ {
 				// The server ends the connection, and the next request makes another one.
 				if i%10 == 9 {
 					if answer, err := http.Get(server.URL + "/panic"); err == nil {
@@ -88,22 +88,20 @@ func load(t *testing.T, handler http.Handler, want gosched.Prio) {
 func TestKernelRequestsAreAnsweredAtTheirPriorityUnderLoad(t *testing.T) {
 	for _, backend := range []gosched.Backend{gosched.Device, gosched.SystemCall} {
 		s := open(t, backend)
-		// Goroutines that compute, and get a P and a CPU with the requests.
+		// A goroutine that computes takes one of the guest's two CPUs.
 		var stop atomic.Bool
 		var computing sync.WaitGroup
-		for i := 0; i < 2; i++ {
-			computing.Add(1)
-			go func() {
-				defer computing.Done()
-				for !stop.Load() {
-				}
-			}()
-		}
-		handler, err := serve(s, 24)
+		computing.Add(1)
+		go func() {
+			defer computing.Done()
+			for !stop.Load() {
+			}
+		}()
+		handler, err := serve(s, 32)
 		if err != nil {
 			t.Fatal(err)
 		}
-		load(t, handler, 24)
+		load(t, handler, 32)
 		stop.Store(true)
 		computing.Wait()
 		threads, err := open(t, gosched.Device).Threads()
