@@ -189,12 +189,17 @@ Exit status: that of COMMAND, or
     /// Print a drop-in that gives a systemd service its CPUs and priorities
     #[command(after_help = "\
 The service, with all that it starts, begins at the priority of --prio. The service, and
-everybody who has its user id, can move its threads up to the priority of --ceiling. If
-the priority cannot be set, the service does not start. To install the drop-in:
+everybody who has its user id, can move its threads up to the priority of --ceiling. To
+install the drop-in:
   gosched systemd etcd --prio 32 --ceiling 50 --cpus 2-5 --output /etc/systemd/system
   systemctl daemon-reload && systemctl restart etcd
-To undo it, remove /etc/systemd/system/etcd.service.d/50-gosched.conf, and run the second
-line again.")]
+To undo it, remove /etc/systemd/system/etcd.service.d/*-gosched.conf, and run the second
+line again.
+
+The drop-in is 50-gosched.conf. If a drop-in that sorts after that would take back a
+setting of it, such as the ExecStart= of an override.conf, it is zz-gosched.conf.
+
+If the priority cannot be set, the service does not start.")]
     Systemd(Systemd),
     /// List the kernel's parameters for each priority
     #[command(after_help = "\
@@ -373,7 +378,7 @@ pub(crate) struct Systemd {
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub(crate) root: PathBuf,
 
-    /// Write DIR/SERVICE.d/50-gosched.conf instead of to standard output
+    /// Write a file in DIR/SERVICE.d instead of to standard output
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 }

@@ -83,6 +83,12 @@ fn errors() -> Vec<Error> {
             service: service(),
             place: "on this system".to_owned(),
         },
+        ServiceError::Root("/srv/none".into(), missing()),
+        ServiceError::Masked {
+            service: service(),
+            path: "/etc/systemd/system/db.service".into(),
+        },
+        ServiceError::BadCommand(service()),
         ServiceError::NoCommand(service()),
         ServiceError::OwnName(service()),
         ServiceError::SeveralCommands(service()),
@@ -94,6 +100,25 @@ fn errors() -> Vec<Error> {
             ceiling: 50,
         },
         ServiceError::ProgramName("a'b".into()),
+        ServiceError::Hidden {
+            service: service(),
+            setting: "ProtectHome=",
+            path: "/root/gosched".into(),
+        },
+        ServiceError::NoExec {
+            service: service(),
+            path: "/usr/bin/gosched".into(),
+        },
+        ServiceError::SystemCall {
+            service: service(),
+            call: "capset",
+        },
+        ServiceError::Behind {
+            service: service(),
+            path: "/etc/systemd/system/db.service.d/zzz.conf".into(),
+            key: "ExecStart".to_owned(),
+            name: "zz-gosched.conf",
+        },
     ];
     assert_eq!(services.len(), ServiceError::COUNT, "one of each kind");
     let traces = [

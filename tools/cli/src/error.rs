@@ -124,10 +124,19 @@ pub(crate) enum ServiceError {
     NoAnalyze(io::Error),
     #[error("systemd-analyze: {0}")]
     Analyze(String),
+    #[error("cannot open the folder {path}: {1}", path = .0.display())]
+    Root(PathBuf, io::Error),
     #[error("there is no unit file of {service} {place}: see \"systemctl list-unit-files\"")]
     NoUnit { service: String, place: String },
+    #[error("{path} masks {service}: run \"systemctl unmask {service}\" first", path = .path.display())]
+    Masked { service: String, path: PathBuf },
     #[error("{0} has no ExecStart=, and so nothing to set")]
     NoCommand(String),
+    #[error(
+        "ExecStart= of {0} names no program, or has a quote without an end: systemd does not take \
+         it, see \"systemd-analyze verify {0}\""
+    )]
+    BadCommand(String),
     #[error(
         "ExecStart= of {0} names its own argv[0] with \"@\", which gosched run cannot pass on: \
          write it without, in a drop-in of your own, first"
@@ -160,6 +169,38 @@ pub(crate) enum ServiceError {
     },
     #[error("systemd starts no program of the name {0:?}: install gosched elsewhere")]
     ProgramName(PathBuf),
+    #[error(
+        "{setting} of {service} hides {path} from it: install gosched elsewhere, or take the \
+         setting back in a drop-in of your own first",
+        path = .path.display()
+    )]
+    Hidden {
+        service: String,
+        setting: &'static str,
+        path: PathBuf,
+    },
+    #[error(
+        "NoExecPaths= of {service} keeps it from running {path}: add \"ExecPaths={path}\" in a \
+         drop-in of your own first",
+        path = .path.display()
+    )]
+    NoExec { service: String, path: PathBuf },
+    #[error(
+        "SystemCallFilter= of {service} keeps gosched and setpriv from {call}(2): add \
+         \"SystemCallFilter={call}\" in a drop-in of your own first"
+    )]
+    SystemCall { service: String, call: &'static str },
+    #[error(
+        "{path} sorts after {name}, and its {key}= would take back that of the drop-in for \
+         {service}: give it a name that sorts before",
+        path = .path.display()
+    )]
+    Behind {
+        service: String,
+        path: PathBuf,
+        key: String,
+        name: &'static str,
+    },
 }
 
 /// Why `gosched trace` cannot record, or is not complete.

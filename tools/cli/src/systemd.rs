@@ -14,16 +14,29 @@
 //! one, and setpriv(1) takes it away before the service starts. A granted ceiling ends
 //! with a change of user, which systemd makes before it starts the wrapper.
 
+mod command;
+mod files;
+mod sandbox;
+mod syntax;
 mod unit;
 
 use std::env;
 use std::fs;
+use std::io;
 use std::io::Write;
 use std::path::Path;
+use std::path::PathBuf;
+use std::process;
 use std::process::ExitCode;
 
 use gosched::Device;
+use procfs::process::MMPermissions;
+use procfs::process::MMapPath;
+use procfs::process::Process;
 
+use self::command::Command;
+use self::files::Source;
+use self::files::System;
 use self::unit::Unit;
 use crate::args::Cpus;
 use crate::args::Prio;
@@ -37,8 +50,13 @@ use crate::output::print;
 /// Name of the drop-in: it sorts after lower numbers of administrators, whose higher
 /// numbers override it.
 const DROP_IN: &str = "50-gosched.conf";
+/// Name of the drop-in where another one would take it back: `systemctl edit` writes
+/// override.conf, which sorts after all numbers.
+const LATE_DROP_IN: &str = "zz-gosched.conf";
 /// Group that the udev rule gives the device to.
 const GROUP: &str = "gosched";
+/// Program that takes the capability away again.
+const SETPRIV: &str = "/usr/bin/setpriv";
 
 /// Prints or writes the drop-in of a service.
 pub(crate) fn systemd(args: &Systemd) -> Result<ExitCode, Error> {
@@ -48,11 +66,16 @@ pub(crate) fn systemd(args: &Systemd) -> Result<ExitCode, Error> {
         present_cpus().map_or(Ok(()), |present| args.check_machine(&present))?;
     }
     let Service(service) = &args.service;
-    let unit = Unit::read(service, &args.root, DROP_IN)?;
-    let text = drop_in(args, &unit, &env::current_exe()?)?;
+    let system = System::open(&args.root)?;
+    let sources = system.sources(service, &[DROP_IN, LATE_DROP_IN])?;
+    let unit = Unit::new(&sources.files);
+    let text = drop_in(args, &sources.id, &unit, &env::current_exe()?)?;
+    may_run(&system, &sources.id, &unit)?;
+    let name = drop_in_name(&sources.id, &sources.files, &text)?;
+    let folder = format!("{}.d", sources.id);
     match &args.output {
-        None => print(|out| out.write_all(text.as_bytes()))?,
-        Some(directory) => write_into(&directory.join(format!("{service}.d")), &text)?,
+        None => print(|out| write!(out, "# {folder}/{name}\n{text}"))?,
+        Some(directory) => write_into(&directory.join(folder), name, &text)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -63,36 +86,174 @@ fn present_cpus() -> Option<Cpus> {
     list.trim().parse().ok()
 }
 
+/// Returns what systemd-analyze prints.
+fn ask(arguments: &[&str]) -> Result<String, ServiceError> {
+    let output = process::Command::new("systemd-analyze")
+        .arg("--no-pager")
+        .args(arguments)
+        .output()
+        .map_err(ServiceError::NoAnalyze)?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        return Err(ServiceError::Analyze(reason.trim().to_owned()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Reads a boolean value as systemd does.
+fn boolean(value: &str) -> Option<bool> {
+    let is = |words: &[&str]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
+    match value {
+        _ if is(&["1", "yes", "y", "true", "t", "on"]) => Some(true),
+        _ if is(&["0", "no", "n", "false", "f", "off"]) => Some(false),
+        _ => None,
+    }
+}
+
+/// Returns the name of the drop-in with this text. It sorts behind what would take back a
+/// setting of it.
+fn drop_in_name(service: &str, files: &[Source], text: &str) -> Result<&'static str, ServiceError> {
+    let ours = syntax::settings(text.as_bytes());
+    let behind = |name: &str| {
+        // The first one is the unit file, which has no order.
+        let later = files
+            .iter()
+            .skip(1)
+            .filter(|file| file.path.file_name() > Some(name.as_ref()));
+        takes_back(later, &ours)
+    };
+    match (behind(DROP_IN), behind(LATE_DROP_IN)) {
+        (None, _) => Ok(DROP_IN),
+        (_, None) => Ok(LATE_DROP_IN),
+        (_, Some((path, key))) => Err(ServiceError::Behind {
+            service: service.to_owned(),
+            path,
+            key,
+            name: LATE_DROP_IN,
+        }),
+    }
+}
+
+/// Returns the first of these files, which come after `ours`, that takes back a setting
+/// of `ours`, and the name of the setting.
+fn takes_back<'a>(
+    files: impl IntoIterator<Item = &'a Source>,
+    ours: &[(String, String)],
+) -> Option<(PathBuf, String)> {
+    files.into_iter().find_map(|file| {
+        let mut keys = file
+            .settings
+            .iter()
+            .filter(|(key, value)| key == "ExecStart" || value.is_empty());
+        let (key, _) = keys.find(|(key, _)| ours.iter().any(|(ours, _)| ours == key))?;
+        Some((file.path.clone(), key.clone()))
+    })
+}
+
+/// Refuses a service whose sandbox keeps it from what the drop-in has it run.
+fn may_run(system: &System, service: &str, unit: &Unit) -> Result<(), ServiceError> {
+    let real = |path: &Path| system.real_path(path);
+    let service = || service.to_owned();
+    let mut programs = programs();
+    let mut calls = vec!["ioctl"];
+    if lends_nice(unit) {
+        programs.push(real(Path::new(SETPRIV)));
+        calls.extend(["capget", "capset", "prctl"]);
+    }
+    let device = PathBuf::from(Device::PATH);
+    for path in programs.iter().chain([&device]) {
+        if let Some(setting) = unit.sandbox.hides(path, &real) {
+            let path = path.clone();
+            return Err(ServiceError::Hidden {
+                service: service(),
+                setting,
+                path,
+            });
+        }
+    }
+    if let Some(path) = programs
+        .into_iter()
+        .find(|path| unit.sandbox.forbids_running(path, &real))
+    {
+        return Err(ServiceError::NoExec {
+            service: service(),
+            path,
+        });
+    }
+    match unit.sandbox.refused_call(&calls)? {
+        Some(call) => Err(ServiceError::SystemCall {
+            service: service(),
+            call,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Returns this program, and the libraries that it takes.
+fn programs() -> Vec<PathBuf> {
+    let maps = Process::myself().and_then(|process| process.maps());
+    let mut programs: Vec<_> = maps
+        .into_iter()
+        .flatten()
+        .filter(|map| map.perms.contains(MMPermissions::EXECUTE))
+        .filter_map(|map| match map.pathname {
+            MMapPath::Path(path) => Some(path),
+            _ => None,
+        })
+        .collect();
+    programs.dedup();
+    programs
+}
+
+/// Whether the wrapper has a capability that the service itself shall not have.
+fn lends_nice(unit: &Unit) -> bool {
+    unit.drops_root() && !unit.wants_nice()
+}
+
 /// Writes the drop-in completely or not at all: systemd may read it at any time.
-fn write_into(directory: &Path, text: &str) -> Result<(), Error> {
-    let path = directory.join(DROP_IN);
-    let new = directory.join(format!(".{DROP_IN}.new"));
+fn write_into(directory: &Path, name: &str, text: &str) -> Result<(), Error> {
+    let path = directory.join(name);
+    let new = directory.join(format!(".{name}.new"));
     fs::create_dir_all(directory)
         .and_then(|()| fs::write(&new, text))
         .and_then(|()| fs::rename(&new, &path))
-        .map_err(|error| Error::Write { path, error })
+        .map_err(|error| Error::Write { path, error })?;
+    // One of an earlier time has the other name.
+    let other = match name {
+        DROP_IN => LATE_DROP_IN,
+        _ => DROP_IN,
+    };
+    let path = directory.join(other);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Write { path, error }),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the text of the drop-in, with the program `gosched` as the wrapper.
-fn drop_in(args: &Systemd, unit: &Unit, gosched: &Path) -> Result<String, ServiceError> {
-    let Service(service) = &args.service;
+fn drop_in(
+    args: &Systemd,
+    service: &str,
+    unit: &Unit,
+    gosched: &Path,
+) -> Result<String, ServiceError> {
     if !unit.may_have_nice() {
-        return Err(ServiceError::NoCapability(service.clone()));
+        return Err(ServiceError::NoCapability(service.to_owned()));
     }
     if unit.private_users {
-        return Err(ServiceError::PrivateUsers(service.clone()));
+        return Err(ServiceError::PrivateUsers(service.to_owned()));
     }
     if unit.has_root_of_its_own() {
         return Err(ServiceError::OwnRoot {
-            service: service.clone(),
+            service: service.to_owned(),
             prio: args.prio.0.get(),
             ceiling: args.ceiling.0.get(),
         });
     }
     if unit.exec_start.is_empty() {
-        return Err(ServiceError::NoCommand(service.clone()));
+        return Err(ServiceError::NoCommand(service.to_owned()));
     }
-    let lends_nice = unit.drops_root() && !unit.wants_nice();
+    let lends_nice = lends_nice(unit);
 
     let mut lines = vec![
         format!("# \"gosched systemd\" wrote this for {service}. After a change of its ExecStart=, User=,"),
@@ -139,7 +300,9 @@ fn drop_in(args: &Systemd, unit: &Unit, gosched: &Path) -> Result<String, Servic
     }
     lines.push("ExecStart=".to_owned());
     for command in &unit.exec_start {
-        let wrapped = wrap(command, args, lends_nice, gosched)?;
+        let command =
+            Command::read(command).ok_or_else(|| ServiceError::BadCommand(service.to_owned()))?;
+        let wrapped = wrap(&command, args, service, lends_nice, gosched)?;
         lines.push(format!("ExecStart={wrapped}"));
     }
     Ok(lines.join("\n") + "\n")
@@ -147,32 +310,30 @@ fn drop_in(args: &Systemd, unit: &Unit, gosched: &Path) -> Result<String, Servic
 
 /// Returns `command` as started by `gosched run`.
 fn wrap(
-    command: &str,
+    command: &Command,
     args: &Systemd,
+    service: &str,
     lends_nice: bool,
     gosched: &Path,
 ) -> Result<String, ServiceError> {
-    let words = command.trim_start_matches(['@', '-', ':', '+', '!']);
-    let prefix = &command[..command.len() - words.len()];
-    let Service(service) = &args.service;
-    if prefix.contains('@') {
-        return Err(ServiceError::OwnName(service.clone()));
+    if command.prefix.contains('@') {
+        return Err(ServiceError::OwnName(service.to_owned()));
     }
-    if has_several_commands(words) {
-        return Err(ServiceError::SeveralCommands(service.clone()));
+    if command.is_several() {
+        return Err(ServiceError::SeveralCommands(service.to_owned()));
     }
-    // With these prefixes the command is started as root, whatever User= says.
-    let as_root = prefix.contains(['+', '!']);
-    let give_back = match lends_nice && !as_root {
-        true => "/usr/bin/setpriv --ambient-caps -sys_nice --inh-caps -sys_nice -- ",
-        false => "",
+    let give_back = match lends_nice && !command.is_as_root() {
+        true => format!("{SETPRIV} --ambient-caps -sys_nice --inh-caps -sys_nice -- "),
+        false => String::new(),
     };
     let (Prio(prio), Prio(ceiling)) = (args.prio, args.ceiling);
     Ok(format!(
-        "{prefix}{} run {} --ceiling {} -- {give_back}{words}",
+        "{}{} run {} --ceiling {} -- {give_back}{}",
+        command.prefix,
         program(gosched)?,
         prio.get(),
         ceiling.get(),
+        command.as_arguments(),
     ))
 }
 
@@ -189,61 +350,4 @@ fn program(path: &Path) -> Result<String, ServiceError> {
         true => format!("\"{text}\""),
         false => text,
     })
-}
-
-/// Whether a `;` that is a word of its own separates commands. In quotes, or after a
-/// backslash, `;` is an argument.
-fn has_several_commands(words: &str) -> bool {
-    let mut quote = None;
-    let mut escaped = false;
-    let mut before = ' ';
-    let mut chars = words.chars().peekable();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            _ if escaped => escaped = false,
-            (_, '\\') => escaped = true,
-            (Some(open), _) if c == open => quote = None,
-            (None, '"' | '\'') => quote = Some(c),
-            (None, ';')
-                if before.is_whitespace()
-                    && chars.peek().is_none_or(|after| after.is_whitespace()) =>
-            {
-                return true
-            }
-            _ => (),
-        }
-        before = c;
-    }
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_semicolon_of_its_own_separates_commands() {
-        for several in [
-            "/a ; /b",
-            "/a \"b c\" ; /d",
-            "/a ;",
-            "/a 'b\\'' ; /c",
-            "/a\t;\t/b",
-        ] {
-            assert!(has_several_commands(several), "{several}");
-        }
-        for one in [
-            "/a",
-            "/a;b",
-            "/a ;b",
-            "/a b; c",
-            r#"/a -c "b ; c""#,
-            "/a -c 'b ; c'",
-            r#"/a "b' ; c""#,
-            r#"/a "b \" ; c""#,
-            r"/a \; -b",
-        ] {
-            assert!(!has_several_commands(one), "{one}");
-        }
-    }
 }

@@ -44,8 +44,42 @@ fn written(root: &Path, service: &str, arguments: &[&str]) -> String {
     let done = gosched(root, &[arguments, &output].concat());
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success(), "{said}");
-    let path = root.join(format!("{OUTPUT}/{service}.d/50-gosched.conf"));
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let folder = root.join(format!("{OUTPUT}/{service}.d"));
+    let [early, late] =
+        ["50-gosched.conf", "zz-gosched.conf"].map(|name| fs::read_to_string(folder.join(name)));
+    match (early, late) {
+        (Ok(text), Err(_)) | (Err(_), Ok(text)) => text,
+        neither => panic!("not one drop-in in {}: {neither:?}", folder.display()),
+    }
+}
+
+/// Adds a file to `root`.
+fn add(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+    fs::write(path, text).expect("a file");
+}
+
+/// Has systemd read `service`, and returns its commands as systemd starts them.
+fn commands(root: &Path, service: &str) -> Vec<String> {
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--man=no", "--recursive-errors=no", "--root"])
+        .arg(root)
+        .arg(
+            root.join(UNITS)
+                .join(service)
+                .strip_prefix(root)
+                .expect("a path below it"),
+        )
+        .env("SYSTEMD_LOG_LEVEL", "debug")
+        .current_dir(root)
+        .output()
+        .expect("systemd-analyze is missing: install the package systemd");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let commands = said
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Command Line: "));
+    commands.map(str::to_owned).collect()
 }
 
 /// Has systemd read `service` with its drop-in, and say what it does not like.
@@ -211,6 +245,147 @@ fn an_instance_has_the_unit_of_its_template() {
 }
 
 #[test]
+fn systemd_starts_the_command_of_the_unit_however_it_is_written() {
+    for command in [
+        "/bin/true \"a b\" 'c \\'d' e\\x20f",
+        "\"-/bin/true\" a",
+        "-\"/bin/true\" 'a b'",
+        r"/bin\x2ftrue a",
+        "/bin/true a \\\n# why\n  ; why\n  b",
+        "/bin/true a \\\\\nNice=1",
+        "/bin/true %% %n $A ${B} \\; c",
+        "true a",
+        ":!!/bin/true $A",
+    ] {
+        let root = root("db.service", &format!("ExecStart={command}"));
+        let before = commands(root.path(), "db.service");
+        assert_eq!(before.len(), 1, "{command}: {before:?}");
+        written(
+            root.path(),
+            "db.service",
+            &["--prio", "32", "--ceiling", "50"],
+        );
+        let wrapper = format!("{} run 32 --ceiling 50 -- ", env!("CARGO_BIN_EXE_gosched"));
+        let after = commands(root.path(), "db.service");
+        let [after] = &*after else {
+            panic!("{command}: {after:?}");
+        };
+        let started = after
+            .strip_prefix(&wrapper)
+            .unwrap_or_else(|| panic!("{command}: {after}"));
+        // systemd looks for a name without a path in the same folders as gosched.
+        assert!(
+            before[0].ends_with(started),
+            "{command}: {} and {after}",
+            before[0]
+        );
+    }
+}
+
+#[test]
+fn the_drop_in_sorts_behind_what_would_take_it_back() {
+    let priorities = ["--prio", "32", "--ceiling", "50"];
+    for (name, text, late) in [
+        (
+            "override.conf",
+            "[Service]\nExecStart=\nExecStart=/bin/false",
+            true,
+        ),
+        (
+            "60-user.conf",
+            "[Service]\nUser=www-data\nAmbientCapabilities=",
+            true,
+        ),
+        (
+            "60-user.conf",
+            "[Service]\nUser=www-data\nAllowedCPUs=0",
+            false,
+        ),
+        (
+            "40-user.conf",
+            "[Service]\nExecStart=\nExecStart=/bin/false",
+            false,
+        ),
+    ] {
+        let root = root("db.service", "ExecStart=/bin/true");
+        let root = root.path();
+        written(root, "db.service", &priorities);
+        add(root, &format!("{OUTPUT}/db.service.d/{name}"), text);
+        // One of the two names remains.
+        let text = written(root, "db.service", &priorities);
+        let late_file = root.join(OUTPUT).join("db.service.d/zz-gosched.conf");
+        assert_eq!(late_file.exists(), late, "{name}");
+        let command = lines_of(&text, "ExecStart")[1];
+        let started = commands(root, "db.service");
+        assert_eq!(started, [command], "{name}");
+    }
+    let root = root("db.service", "ExecStart=/bin/true");
+    let path = "run/systemd/system/service.d/zzz.conf";
+    add(
+        root.path(),
+        path,
+        "[Service]\nExecStart=\nExecStart=/bin/false",
+    );
+    let done = gosched(root.path(), &[&["db"], &priorities[..]].concat());
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(
+        said.contains("/zzz.conf sorts after zz-gosched.conf"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_alias_gets_the_drop_in_of_the_real_name() {
+    let root = root("db.service", "ExecStart=/bin/true");
+    fs::create_dir_all(root.path().join(OUTPUT)).expect("folders");
+    let alias = root.path().join(OUTPUT).join("store.service");
+    symlink("/usr/lib/systemd/system/db.service", alias).expect("a link");
+    let output = root.path().join(OUTPUT);
+    let output = ["--output", output.to_str().expect("UTF-8")];
+    let arguments = [&["store", "--prio", "32", "--ceiling", "50"], &output[..]].concat();
+    assert!(gosched(root.path(), &arguments).status.success());
+    assert!(root
+        .path()
+        .join(OUTPUT)
+        .join("db.service.d/50-gosched.conf")
+        .exists());
+}
+
+#[test]
+fn hardening_of_all_services_or_of_a_prefix_counts() {
+    for (drop_in, settings, sentence) in [
+        (
+            "service.d",
+            "CapabilityBoundingSet=CAP_CHOWN",
+            "lacks CAP_SYS_NICE",
+        ),
+        ("app-.service.d", "PrivateUsers=yes", "set PrivateUsers=no"),
+    ] {
+        let root = root("app-web.service", "ExecStart=/bin/true");
+        add(
+            root.path(),
+            &format!("{OUTPUT}/{drop_in}/10-hard.conf"),
+            &format!("[Service]\n{settings}"),
+        );
+        let done = gosched(root.path(), &["app-web", "--prio", "32", "--ceiling", "50"]);
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(said.contains(sentence), "{said}");
+    }
+    let root = root("app-web.service", "ExecStart=/bin/true\nUser=www-data");
+    add(
+        root.path(),
+        &format!("{OUTPUT}/service.d/05-hard.conf"),
+        "[Service]\nPrivateDevices=yes",
+    );
+    let text = written(
+        root.path(),
+        "app-web.service",
+        &["--prio", "32", "--ceiling", "50"],
+    );
+    assert_eq!(lines_of(&text, "BindPaths"), ["-/dev/go_sched"]);
+}
+
+#[test]
 fn what_cannot_be_is_one_sentence_and_writes_nothing() {
     let priorities = ["--prio", "32", "--ceiling", "50"];
     for (service, arguments, sentence) in [
@@ -281,6 +456,40 @@ fn what_cannot_be_is_one_sentence_and_writes_nothing() {
             "ExecStart=/bin/true\nRootDirectory=/srv/db",
             &["db"],
             "\"gosched run 32 --ceiling 50 --\" before the command",
+        ),
+        (
+            "ExecStart=\"/bin/true",
+            &["db"],
+            "names no program, or has a quote without an end",
+        ),
+        (
+            "User=www-data\nExecStart=/bin/true\nSystemCallFilter=@system-service\n\
+             SystemCallFilter=~@privileged @resources",
+            &["db"],
+            "add \"SystemCallFilter=capset\"",
+        ),
+        (
+            "ExecStart=/bin/true\nSystemCallFilter=~ioctl",
+            &["db"],
+            "add \"SystemCallFilter=ioctl\"",
+        ),
+        (
+            "ExecStart=/bin/true\nNoExecPaths=/\nExecPaths=/bin/true",
+            &["db"],
+            concat!("add \"ExecPaths=", env!("CARGO_BIN_EXE_gosched"), "\""),
+        ),
+        (
+            concat!(
+                "ExecStart=/bin/true\nInaccessiblePaths=-",
+                env!("CARGO_BIN_EXE_gosched")
+            ),
+            &["db"],
+            "InaccessiblePaths= of db.service hides",
+        ),
+        (
+            "ExecStart=/bin/true\nInaccessiblePaths=/dev/go_sched",
+            &["db"],
+            "InaccessiblePaths= of db.service hides /dev/go_sched",
         ),
     ] {
         let root = root("db.service", service);

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The unit file of a service and its drop-ins, see systemd.service(5).
-//!
-//! `systemctl show` is no substitute for reading these files: it shows the words of a
-//! command without their quotes, and with the specifiers expanded.
+//! The settings of a service that a drop-in depends on, see systemd.exec(5) and
+//! systemd.resource-control(5).
 
-use std::path::Path;
-use std::process::Command;
+use std::collections::BTreeSet;
 
-use crate::error::ServiceError;
+use super::boolean;
+use super::files::Source;
+use super::sandbox::Sandbox;
 
-const CAP_SYS_NICE: &str = "CAP_SYS_NICE";
+const CAP_SYS_NICE: &str = "cap_sys_nice";
+/// Number of it, which systemd takes as a name too.
+const CAP_SYS_NICE_NUMBER: &str = "23";
 
 /// The settings of a service that the drop-in depends on.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -28,104 +29,58 @@ pub(crate) struct Unit {
     closed_devices: bool,
     /// Whether `DeviceAllow=` has a list.
     allows_devices: bool,
-    /// `None` where the service keeps all capabilities.
-    bounding_set_has_nice: Option<bool>,
-    /// `None` where the service asks for no capability.
-    ambient_has_nice: Option<bool>,
+    bounding: Capabilities,
+    ambient: Option<Capabilities>,
+    pub(crate) sandbox: Sandbox,
+}
+
+/// A set of capabilities: all but those in `names`, or these if `listed`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Capabilities {
+    listed: bool,
+    names: BTreeSet<String>,
 }
 
 impl Unit {
-    /// Reads the unit of `service`, such as `foo.service`, below the root directory
-    /// `root`. Leaves out the drop-in with the name `except`.
-    pub(crate) fn read(service: &str, root: &Path, except: &str) -> Result<Self, ServiceError> {
-        // An instance has its template's file, and drop-ins of both.
-        let template = service
-            .split_once('@')
-            .map(|(prefix, _)| format!("{prefix}@.service"))
-            .filter(|template| template != service);
-        let files: Vec<String> = template.into_iter().chain([service.to_owned()]).collect();
-
-        // systemd-analyze knows the folders and their order, and needs no running systemd.
-        let output = Command::new("systemd-analyze")
-            .arg("cat-config")
-            .arg("--no-pager")
-            .arg(format!("--root={}", root.display()))
-            .args(files.iter().map(|file| format!("systemd/system/{file}")))
-            .output()
-            .map_err(ServiceError::NoAnalyze)?;
-        if !output.status.success() {
-            let reason = String::from_utf8_lossy(&output.stderr);
-            return Err(ServiceError::Analyze(reason.trim().to_owned()));
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
-        let exists = text
-            .lines()
-            .filter_map(file_name)
-            .any(|name| files.iter().any(|file| file == name));
-        if !exists {
-            let place = match root.to_str() {
-                Some("/") => "on this system".to_owned(),
-                _ => format!("below {}", root.display()),
-            };
-            return Err(ServiceError::NoUnit {
-                service: service.to_owned(),
-                place,
-            });
-        }
-        Ok(Self::parse(&text, except))
-    }
-
-    /// Reads the output of `systemd-analyze cat-config`.
-    fn parse(text: &str, except: &str) -> Self {
+    /// Puts the settings of the files of a service together.
+    pub(crate) fn new<'a>(files: impl IntoIterator<Item = &'a Source>) -> Self {
         let mut unit = Self::default();
-        let mut skip = false;
-        let mut in_service = false;
-        let mut logical = String::new();
-        for line in text.lines() {
-            if let Some(name) = file_name(line) {
-                skip = name == except;
-            }
-            let line = line.trim();
-            // A comment does not end a continued line.
-            if skip || line.starts_with(['#', ';']) {
-                continue;
-            }
-            if let Some(part) = line.strip_suffix('\\') {
-                logical.push_str(part);
-                logical.push(' ');
-                continue;
-            }
-            logical.push_str(line);
-            let line = std::mem::take(&mut logical);
-            if line.starts_with('[') {
-                in_service = line == "[Service]";
-            } else if let (true, Some((key, value))) = (in_service, line.split_once('=')) {
-                unit.assign(key.trim(), value.trim());
-            }
+        for (key, value) in files.into_iter().flat_map(|file| &file.settings) {
+            unit.assign(key, value);
         }
         unit
     }
 
     fn assign(&mut self, key: &str, value: &str) {
+        // systemd ignores what is none.
+        let set = |flag: &mut bool| *flag = boolean(value).unwrap_or(*flag);
         match key {
             "ExecStart" if value.is_empty() => self.exec_start.clear(),
             "ExecStart" => self.exec_start.push(value.to_owned()),
             "User" => value.clone_into(&mut self.user),
-            "DynamicUser" => self.dynamic_user = is_true(value),
-            "PrivateDevices" => self.private_devices = is_true(value),
-            "PrivateUsers" => self.private_users = !is_false(value),
+            "DynamicUser" => set(&mut self.dynamic_user),
+            "PrivateDevices" => set(&mut self.private_devices),
+            // Newer versions know words for several kinds of them.
+            "PrivateUsers" if !value.is_empty() => {
+                self.private_users = boolean(value) != Some(false)
+            }
             "RootDirectory" => self.root_directory = !matches!(value, "" | "/"),
             "RootImage" => self.root_image = !value.is_empty(),
-            "ProtectClock" => self.protect_clock = is_true(value),
-            "DevicePolicy" => self.closed_devices = matches!(value, "closed" | "strict"),
+            "ProtectClock" => set(&mut self.protect_clock),
+            "DevicePolicy" => match value {
+                "auto" => self.closed_devices = false,
+                "closed" | "strict" => self.closed_devices = true,
+                _ => (),
+            },
             "DeviceAllow" => self.allows_devices = !value.is_empty(),
-            "CapabilityBoundingSet" => {
-                self.bounding_set_has_nice = Some(nice_after(self.bounding_set_has_nice, value));
-            }
+            "CapabilityBoundingSet" => self.bounding.assign(value, &Capabilities::default()),
             "AmbientCapabilities" => {
-                self.ambient_has_nice = Some(nice_after(self.ambient_has_nice, value));
+                let none = Capabilities::none();
+                self.ambient
+                    .get_or_insert(none.clone())
+                    .assign(value, &none);
             }
-            _ => {}
+            _ => self.sandbox.assign(key, value),
         }
     }
 
@@ -148,91 +103,77 @@ impl Unit {
 
     /// Whether a process of the service may have `CAP_SYS_NICE`.
     pub(crate) fn may_have_nice(&self) -> bool {
-        self.bounding_set_has_nice.unwrap_or(true)
+        self.bounding.has_nice()
     }
 
     /// Whether the service asks for `CAP_SYS_NICE` itself.
     pub(crate) fn wants_nice(&self) -> bool {
-        self.ambient_has_nice.unwrap_or(false)
+        self.ambient.as_ref().is_some_and(Capabilities::has_nice)
     }
 }
 
-/// Returns the file name in the comment that cat-config writes above each file.
-fn file_name(line: &str) -> Option<&str> {
-    line.strip_prefix("# /")?.rsplit('/').next()
-}
+impl Capabilities {
+    fn none() -> Self {
+        Self {
+            listed: true,
+            names: BTreeSet::new(),
+        }
+    }
 
-/// Whether systemd's parse_boolean() reads `value` as true.
-fn is_true(value: &str) -> bool {
-    ["1", "yes", "y", "true", "t", "on"]
-        .iter()
-        .any(|word| value.eq_ignore_ascii_case(word))
-}
+    /// Follows an assignment: it adds to a set that is not the `initial` one, with `~` it
+    /// takes away, and without a name it replaces.
+    fn assign(&mut self, value: &str, initial: &Self) {
+        let (listed, value) = match value.strip_prefix('~') {
+            Some(value) => (false, value),
+            None => (true, value),
+        };
+        let name = |word: &str| match word {
+            CAP_SYS_NICE_NUMBER => CAP_SYS_NICE.to_owned(),
+            name => name.to_lowercase(),
+        };
+        let names: BTreeSet<_> = value.split_whitespace().map(name).collect();
+        if names.is_empty() || self == initial {
+            *self = Self { listed, names };
+        } else if self.listed == listed {
+            self.names.extend(names);
+        } else {
+            self.names.retain(|name| !names.contains(name));
+        }
+    }
 
-/// Whether `value` is false, for a setting that is more than a boolean.
-fn is_false(value: &str) -> bool {
-    ["", "0", "no", "n", "false", "f", "off"]
-        .iter()
-        .any(|word| value.eq_ignore_ascii_case(word))
-}
-
-/// Whether `CAP_SYS_NICE` is in a set of capabilities after one more assignment. An
-/// assignment adds to the set, one with `~` takes away, an empty one empties the set.
-fn nice_after(before: Option<bool>, value: &str) -> bool {
-    let (inverted, names) = match value.strip_prefix('~') {
-        Some(names) => (true, names),
-        None => (false, value),
-    };
-    let named = names
-        .split_whitespace()
-        .any(|name| name.eq_ignore_ascii_case(CAP_SYS_NICE));
-    match (inverted, names.trim().is_empty()) {
-        (inverted, true) => inverted,
-        (true, false) => before.unwrap_or(true) && !named,
-        (false, false) => before.unwrap_or(false) || named,
+    fn has_nice(&self) -> bool {
+        self.names.contains(CAP_SYS_NICE) == self.listed
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::syntax::settings;
     use super::*;
 
     fn parse(service: &str) -> Unit {
-        Unit::parse(&format!("[Service]\n{service}"), "50-gosched.conf")
-    }
-
-    #[test]
-    fn commands_keep_their_quotes_and_lose_their_line_ends() {
-        let unit = parse("ExecStart=/bin/a \"b c\" \\\n# why\n   $D %i\nExecStart = -/bin/e");
-        assert_eq!(unit.exec_start, ["/bin/a \"b c\"  $D %i", "-/bin/e"]);
+        Unit::new(&[Source {
+            path: "/etc/systemd/system/a.service".into(),
+            settings: settings(format!("[Service]\n{service}").as_bytes()),
+        }])
     }
 
     #[test]
     fn an_empty_command_takes_back_those_before() {
-        assert_eq!(
-            parse("ExecStart=/bin/a\nExecStart=\nExecStart=/bin/b").exec_start,
-            ["/bin/b"]
-        );
+        let unit = parse("ExecStart=/bin/a\nExecStart=\nExecStart=/bin/b\nExecStart=/bin/c");
+        assert_eq!(unit.exec_start, ["/bin/b", "/bin/c"]);
     }
 
     #[test]
-    fn other_sections_and_the_drop_in_left_out_do_not_count() {
-        let text = "\
-# /etc/systemd/system/a.service
-[Unit]
-ExecStart=/bin/none
-[Service]
-ExecStart=/bin/a
-# /etc/systemd/system/a.service.d/50-gosched.conf
-[Service]
-ExecStart=
-ExecStart=/bin/wrapped /bin/a
-# /etc/systemd/system/a.service.d/60-user.conf
-[Service]
-User=nobody";
-        let unit = Unit::parse(text, "50-gosched.conf");
-        assert_eq!(unit.exec_start, ["/bin/a"]);
-        assert!(unit.drops_root());
+    fn what_is_no_value_of_a_setting_changes_nothing() {
+        let set = "DynamicUser=yes\nPrivateUsers=yes\nDevicePolicy=closed\n";
+        let unit = parse(set);
+        assert_eq!(
+            unit,
+            parse(&format!(
+                "{set}DynamicUser=x\nPrivateUsers=\nDevicePolicy=x"
+            ))
+        );
     }
 
     #[test]
@@ -298,10 +239,24 @@ User=nobody";
             ),
             ("CapabilityBoundingSet=~CAP_CHOWN", true),
             ("CapabilityBoundingSet=~CAP_CHOWN CAP_SYS_NICE", false),
+            (
+                "CapabilityBoundingSet=~23\nCapabilityBoundingSet=CAP_SYS_NICE",
+                true,
+            ),
+            (
+                "CapabilityBoundingSet=~\nCapabilityBoundingSet=CAP_CHOWN",
+                false,
+            ),
+            (
+                "CapabilityBoundingSet=CAP_CHOWN 23\nCapabilityBoundingSet=~CAP_CHOWN",
+                true,
+            ),
         ] {
             assert_eq!(parse(service).may_have_nice(), may, "{service}");
         }
         assert!(!parse("").wants_nice());
         assert!(parse("AmbientCapabilities=CAP_SYS_NICE").wants_nice());
+        assert!(parse("AmbientCapabilities=~CAP_CHOWN").wants_nice());
+        assert!(!parse("AmbientCapabilities=CAP_SYS_NICE\nAmbientCapabilities=").wants_nice());
     }
 }

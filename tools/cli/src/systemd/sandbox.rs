@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a service may see, run and call: see "Sandboxing" and "System Call Filtering" in
+//! systemd.exec(5).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use super::ask;
+use super::boolean;
+use super::syntax::words;
+use crate::error::ServiceError;
+
+/// Folders that `ProtectHome=` hides.
+const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+/// Folders that `PrivateTmp=` hides.
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+
+/// The sandbox of a service.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sandbox {
+    /// Paths of the settings that have lists of them.
+    paths: BTreeMap<&'static str, Vec<PathBuf>>,
+    /// Whether homes are hidden for good, or may be shown by `BindPaths=`.
+    hides_homes: bool,
+    covers_homes: bool,
+    private_tmp: bool,
+    /// Assignments of `SystemCallFilter=`.
+    filters: Vec<String>,
+}
+
+impl Sandbox {
+    pub(super) fn assign(&mut self, key: &str, value: &str) {
+        match key {
+            "ProtectHome" => {
+                let hides = boolean(value);
+                if hides.is_some() || ["read-only", "tmpfs"].contains(&value) {
+                    self.hides_homes = hides == Some(true);
+                    self.covers_homes = value == "tmpfs";
+                }
+            }
+            "PrivateTmp" => {
+                let disconnected = (value == "disconnected").then_some(true);
+                self.private_tmp = boolean(value).or(disconnected).unwrap_or(self.private_tmp);
+            }
+            "SystemCallFilter" if value.is_empty() => self.filters.clear(),
+            "SystemCallFilter" => self.filters.push(value.to_owned()),
+            "InaccessiblePaths" | "InaccessibleDirectories" => {
+                self.assign_paths("InaccessiblePaths", value, 0);
+            }
+            "NoExecPaths" => self.assign_paths("NoExecPaths", value, 0),
+            "ExecPaths" => self.assign_paths("ExecPaths", value, 0),
+            "TemporaryFileSystem" => self.assign_paths("TemporaryFileSystem", value, 0),
+            // Both have one list.
+            "BindPaths" | "BindReadOnlyPaths" => self.assign_paths("BindPaths", value, 1),
+            _ => (),
+        }
+    }
+
+    /// Adds paths to the list of `key`. Words have fields with a colon between each two, of
+    /// which the one at `index`, or else the first, is the path in the service.
+    fn assign_paths(&mut self, key: &'static str, value: &str, index: usize) {
+        let paths = self.paths.entry(key).or_default();
+        if value.is_empty() {
+            paths.clear();
+        }
+        for word in words(value) {
+            let mut fields = word.trim_start_matches(['-', '+']).split(':');
+            let first = fields.next().unwrap_or_default();
+            let path = fields
+                .nth(index.wrapping_sub(1))
+                .filter(|_| index > 0)
+                .unwrap_or(first);
+            paths.push(PathBuf::from(path));
+        }
+    }
+
+    /// Returns the number of components of the longest path in the list of `key` that
+    /// `path` is at or below.
+    fn depth(&self, key: &str, path: &Path, real: &dyn Fn(&Path) -> PathBuf) -> Option<usize> {
+        let paths = self.paths.get(key)?.iter().map(|listed| real(listed));
+        depth(path, paths)
+    }
+
+    /// Returns the setting that hides `path` from the service. `real` follows links.
+    pub(super) fn hides(
+        &self,
+        path: &Path,
+        real: &dyn Fn(&Path) -> PathBuf,
+    ) -> Option<&'static str> {
+        let below = |folders: &[&str], hidden: bool| {
+            depth(path, folders.iter().map(PathBuf::from)).filter(|_| hidden)
+        };
+        // Nothing below them is shown again.
+        if self.depth("InaccessiblePaths", path, real).is_some() {
+            return Some("InaccessiblePaths=");
+        }
+        if below(&HOMES, self.hides_homes).is_some() {
+            return Some("ProtectHome=");
+        }
+        let shown = self.depth("BindPaths", path, real);
+        [
+            ("ProtectHome=", below(&HOMES, self.covers_homes)),
+            ("PrivateTmp=", below(&TEMPORARY, self.private_tmp)),
+            (
+                "TemporaryFileSystem=",
+                self.depth("TemporaryFileSystem", path, real),
+            ),
+        ]
+        .into_iter()
+        .find_map(|(setting, hidden)| hidden.filter(|_| hidden > shown).map(|_| setting))
+    }
+
+    /// Whether `NoExecPaths=` keeps the service from running the file `path`.
+    pub(super) fn forbids_running(&self, path: &Path, real: &dyn Fn(&Path) -> PathBuf) -> bool {
+        let forbidden = self.depth("NoExecPaths", path, real);
+        forbidden.is_some() && forbidden >= self.depth("ExecPaths", path, real)
+    }
+
+    /// Returns the first of `calls` that `SystemCallFilter=` does not let through.
+    pub(super) fn refused_call(
+        &self,
+        calls: &[&'static str],
+    ) -> Result<Option<&'static str>, ServiceError> {
+        if self.filters.is_empty() {
+            return Ok(None);
+        }
+        let groups = Groups::parse(&ask(&["syscall-filter"])?);
+        let refused = calls
+            .iter()
+            .find(|call| refuses(&self.filters, call, &groups));
+        Ok(refused.copied())
+    }
+}
+
+/// Returns the number of components of the longest of `paths` that `path` is at or below.
+fn depth(path: &Path, paths: impl Iterator<Item = PathBuf>) -> Option<usize> {
+    paths
+        .filter(|listed| path.starts_with(listed))
+        .map(|listed| listed.components().count())
+        .max()
+}
+
+/// Whether these assignments of `SystemCallFilter=` do not let a system call through. The
+/// first one tells whether there is a list of what is allowed, or of what is denied.
+fn refuses(filters: &[String], call: &str, groups: &Groups) -> bool {
+    let mut state = None;
+    for filter in filters {
+        let (inverted, names) = match filter.strip_prefix('~') {
+            Some(names) => (true, names),
+            None => (false, &**filter),
+        };
+        let (allows, listed) =
+            state.get_or_insert_with(|| (!inverted, !inverted && groups.has("@default", call)));
+        for word in names.split_whitespace() {
+            let (name, errno) = word
+                .split_once(':')
+                .map_or((word, None), |(name, errno)| (name, Some(errno)));
+            // systemd ignores what is allowed with an error.
+            if (inverted || errno.is_none()) && groups.has(name, call) {
+                *listed = inverted != *allows;
+            }
+        }
+    }
+    state.is_some_and(|(allows, listed)| allows != listed)
+}
+
+/// The groups of system calls, each with its members.
+struct Groups(BTreeMap<String, Vec<String>>);
+
+impl Groups {
+    /// Reads the output of `systemd-analyze syscall-filter`.
+    fn parse(text: &str) -> Self {
+        let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut members = None;
+        for line in text.lines() {
+            let name = line.trim().to_owned();
+            match line.chars().next() {
+                Some('@') => members = Some(groups.entry(name).or_default()),
+                Some(' ') if !name.starts_with('#') => {
+                    members.iter_mut().for_each(|list| list.push(name.clone()))
+                }
+                _ => (),
+            }
+        }
+        Self(groups)
+    }
+
+    /// Whether `name` is the system call `call`, or a group that has it.
+    fn has(&self, name: &str, call: &str) -> bool {
+        let members = self.0.get(name).map_or(&[][..], Vec::as_slice);
+        name == call || members.iter().any(|member| self.has(member, call))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sandbox(settings: &str) -> Sandbox {
+        let mut sandbox = Sandbox::default();
+        for line in settings.lines() {
+            let (key, value) = line.split_once('=').expect("an assignment");
+            sandbox.assign(key, value);
+        }
+        sandbox
+    }
+
+    /// Stands for a system where /bin is a link.
+    fn real(path: &Path) -> PathBuf {
+        match path.strip_prefix("/bin") {
+            Ok(below) => Path::new("/usr/bin").join(below),
+            Err(_) => path.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_hides_a_path_is_named() {
+        for (settings, path, expected) in [
+            ("ProtectHome=yes", "/home/me/gosched", Some("ProtectHome=")),
+            ("ProtectHome=yes", "/root/gosched", Some("ProtectHome=")),
+            (
+                "ProtectHome=yes\nBindPaths=/home",
+                "/home/me/gosched",
+                Some("ProtectHome="),
+            ),
+            ("ProtectHome=yes", "/rooted/gosched", None),
+            ("ProtectHome=yes", "/usr/bin/gosched", None),
+            ("ProtectHome=read-only", "/home/me/gosched", None),
+            (
+                "ProtectHome=yes\nProtectHome=maybe",
+                "/home/me/gosched",
+                Some("ProtectHome="),
+            ),
+            ("ProtectHome=yes\nProtectHome=no", "/home/me/gosched", None),
+            (
+                "ProtectHome=tmpfs",
+                "/home/me/gosched",
+                Some("ProtectHome="),
+            ),
+            (
+                "ProtectHome=tmpfs\nBindReadOnlyPaths=-/home/me",
+                "/home/me/gosched",
+                None,
+            ),
+            (
+                "PrivateTmp=disconnected",
+                "/var/tmp/gosched",
+                Some("PrivateTmp="),
+            ),
+            ("PrivateTmp=1", "/usr/bin/gosched", None),
+            (
+                "InaccessiblePaths=/home -/usr/bin/gosched",
+                "/usr/bin/gosched",
+                Some("InaccessiblePaths="),
+            ),
+            (
+                "InaccessiblePaths=\"/bin\"",
+                "/usr/bin/gosched",
+                Some("InaccessiblePaths="),
+            ),
+            (
+                "InaccessiblePaths=/usr\nInaccessiblePaths=",
+                "/usr/bin/gosched",
+                None,
+            ),
+            (
+                "TemporaryFileSystem=/usr:ro",
+                "/usr/bin/gosched",
+                Some("TemporaryFileSystem="),
+            ),
+            (
+                "TemporaryFileSystem=/:ro\nBindPaths=/opt/bin:/usr/bin:norbind",
+                "/usr/bin/gosched",
+                None,
+            ),
+            (
+                "BindPaths=/usr\nTemporaryFileSystem=/usr/bin",
+                "/usr/bin/gosched",
+                Some("TemporaryFileSystem="),
+            ),
+        ] {
+            let found = sandbox(settings).hides(Path::new(path), &real);
+            assert_eq!(found, expected, "{settings}: {path}");
+        }
+    }
+
+    #[test]
+    fn the_longest_path_tells_whether_a_file_may_run() {
+        for (settings, forbidden) in [
+            ("", false),
+            ("NoExecPaths=/", true),
+            ("NoExecPaths=/\nExecPaths=/usr/bin/app /usr/lib", true),
+            ("NoExecPaths=/\nExecPaths=/usr/bin", false),
+            ("NoExecPaths=/\nExecPaths=/bin/gosched", false),
+            ("NoExecPaths=/ /usr/bin\nExecPaths=/usr", true),
+            ("NoExecPaths=/\nNoExecPaths=", false),
+            ("NoExecPaths=/var", false),
+        ] {
+            let found = sandbox(settings).forbids_running(Path::new("/usr/bin/gosched"), &real);
+            assert_eq!(found, forbidden, "{settings}");
+        }
+    }
+
+    #[test]
+    fn the_filters_of_system_calls_add_up() {
+        let groups = "\
+@default
+    # System calls that are always permitted
+    execve
+@privileged
+    # All system calls which need super-user capabilities
+    @chown
+    capset
+@system-service
+    ioctl
+    capset
+    @default
+# Ungrouped
+";
+        let groups = Groups::parse(groups);
+        for (settings, refused) in [
+            ("SystemCallFilter=@system-service", false),
+            (
+                "SystemCallFilter=@system-service\nSystemCallFilter=~@privileged @resources",
+                true,
+            ),
+            ("SystemCallFilter=~@privileged", true),
+            (
+                "SystemCallFilter=~@privileged\nSystemCallFilter=capset",
+                false,
+            ),
+            ("SystemCallFilter=~@privileged:EPERM", true),
+            ("SystemCallFilter=ioctl", true),
+            ("SystemCallFilter=ioctl capset:EPERM", true),
+            ("SystemCallFilter=ioctl\nSystemCallFilter=capset", false),
+            ("SystemCallFilter=ioctl\nSystemCallFilter=", false),
+            ("SystemCallFilter=~ioctl", false),
+        ] {
+            let filters = sandbox(settings).filters;
+            assert_eq!(refuses(&filters, "capset", &groups), refused, "{settings}");
+        }
+        let allowing = ["ioctl".to_owned()];
+        assert!(
+            !refuses(&allowing, "execve", &groups),
+            "@default is always allowed"
+        );
+    }
+}
