@@ -199,7 +199,10 @@ line again.
 The drop-in is 50-gosched.conf. If a drop-in that sorts after that would take back a
 setting of it, such as the ExecStart= of an override.conf, it is zz-gosched.conf.
 
-If the priority cannot be set, the service does not start.")]
+If the priority cannot be set, as on a kernel without go_sched, the service starts without
+it, unless --strict is given. LimitNICE= then lets its threads come back by
+sched_setattr(2), up to the priority of --prio, but not above 47. Where the unit has a
+LimitNICE= itself, that stays.")]
     Systemd(Systemd),
     /// List the kernel's parameters for each priority
     #[command(after_help = "\
@@ -373,6 +376,10 @@ pub(crate) struct Systemd {
     /// the machine has. GOMAXPROCS is at most that, rounded up to whole CPUs
     #[arg(long, value_name = "PERCENT")]
     pub(crate) quota: Option<Quota>,
+
+    /// Do not start the service if its priority cannot be set
+    #[arg(long)]
+    pub(crate) strict: bool,
 
     /// Read the service of the system whose root directory is DIR
     #[arg(long, value_name = "DIR", default_value = "/")]

@@ -29,6 +29,8 @@ use std::path::PathBuf;
 use std::process;
 use std::process::ExitCode;
 
+use gosched::policy::level;
+use gosched::policy::GoPrio;
 use gosched::Device;
 use procfs::process::MMPermissions;
 use procfs::process::MMapPath;
@@ -210,6 +212,15 @@ fn lends_nice(unit: &Unit) -> bool {
     unit.drops_root() && !unit.wants_nice()
 }
 
+/// Returns the nice value up to which the service may raise its threads without go_sched.
+///
+/// It is that of the priority, or that of the unit if that is better. It is not that of the
+/// ceiling: what a limit allows, a thread owns, and no budget watches it there.
+fn nice_limit(Prio(prio): Prio, unit: &Unit) -> i32 {
+    let highest_fair = GoPrio::new(47).unwrap_or(prio);
+    level(prio.min(highest_fair)).nice.min(unit.nice)
+}
+
 /// Writes the drop-in completely or not at all: systemd may read it at any time.
 fn write_into(directory: &Path, name: &str, text: &str) -> Result<(), Error> {
     let path = directory.join(name);
@@ -298,6 +309,12 @@ fn drop_in(
             "AmbientCapabilities=CAP_SYS_NICE".to_owned(),
         ]);
     }
+    if !args.strict && !unit.limits_nice {
+        lines.extend([
+            "# Without go_sched, a thread that was lowered comes back up to here.".to_owned(),
+            format!("LimitNICE={:+}", nice_limit(args.prio, unit)),
+        ]);
+    }
     lines.push("ExecStart=".to_owned());
     for command in &unit.exec_start {
         let command =
@@ -322,13 +339,17 @@ fn wrap(
     if command.is_several() {
         return Err(ServiceError::SeveralCommands(service.to_owned()));
     }
+    let or_without = match args.strict {
+        true => "",
+        false => "--try ",
+    };
     let give_back = match lends_nice && !command.is_as_root() {
         true => format!("{SETPRIV} --ambient-caps -sys_nice --inh-caps -sys_nice -- "),
         false => String::new(),
     };
     let (Prio(prio), Prio(ceiling)) = (args.prio, args.ceiling);
     Ok(format!(
-        "{}{} run {} --ceiling {} -- {give_back}{}",
+        "{}{} run {or_without}{} --ceiling {} -- {give_back}{}",
         command.prefix,
         program(gosched)?,
         prio.get(),

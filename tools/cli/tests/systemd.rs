@@ -128,7 +128,8 @@ fn a_service_gets_cpus_quota_and_priorities() {
     assert_eq!(lines_of(&text, "CPUQuota"), ["200%"]);
     assert_eq!(lines_of(&text, "Environment"), ["GOMAXPROCS=2"]);
     let gosched = env!("CARGO_BIN_EXE_gosched");
-    let command = format!("{gosched} run 32 --ceiling 50 -- /bin/true --name \"a b\" $ARGS %i");
+    let command =
+        format!("{gosched} run --try 32 --ceiling 50 -- /bin/true --name \"a b\" $ARGS %i");
     assert_eq!(lines_of(&text, "ExecStart"), ["", &*command]);
     assert!(!text.contains("AmbientCapabilities"), "{text}");
     verify(root.path(), "db.service");
@@ -198,7 +199,7 @@ fn a_service_with_a_user_has_the_capability_for_the_wrapper_alone() {
     assert_eq!(lines_of(&text, "DeviceAllow"), ["/dev/go_sched rw"]);
     let commands = lines_of(&text, "ExecStart");
     let gosched = env!("CARGO_BIN_EXE_gosched");
-    assert!(commands[1].starts_with(&format!("-{gosched} run 20 ")));
+    assert!(commands[1].starts_with(&format!("-{gosched} run --try 20 ")));
     assert!(commands[1].ends_with(" --ambient-caps -sys_nice --inh-caps -sys_nice -- /bin/true"));
     verify(root.path(), "web.service");
 }
@@ -265,7 +266,10 @@ fn systemd_starts_the_command_of_the_unit_however_it_is_written() {
             "db.service",
             &["--prio", "32", "--ceiling", "50"],
         );
-        let wrapper = format!("{} run 32 --ceiling 50 -- ", env!("CARGO_BIN_EXE_gosched"));
+        let wrapper = format!(
+            "{} run --try 32 --ceiling 50 -- ",
+            env!("CARGO_BIN_EXE_gosched")
+        );
         let after = commands(root.path(), "db.service");
         let [after] = &*after else {
             panic!("{command}: {after:?}");
@@ -349,6 +353,44 @@ fn an_alias_gets_the_drop_in_of_the_real_name() {
         .join(OUTPUT)
         .join("db.service.d/50-gosched.conf")
         .exists());
+}
+
+#[test]
+fn without_go_sched_the_service_starts_and_its_threads_come_back() {
+    for (service, prio, limit) in [
+        ("", "32", Some("+0")),
+        ("", "20", Some("+0")),
+        ("", "40", Some("-8")),
+        ("", "50", Some("-15")),
+        ("Nice=5", "20", Some("+5")),
+        ("Nice=-20", "40", Some("-20")),
+        ("LimitNICE=+3", "40", None),
+    ] {
+        let root = root(
+            "db.service",
+            &format!("User=www-data\nExecStart=/bin/true\n{service}"),
+        );
+        let arguments = ["--prio", prio, "--ceiling", "50"];
+        let text = written(root.path(), "db.service", &arguments);
+        assert_eq!(
+            lines_of(&text, "LimitNICE"),
+            Vec::from_iter(limit),
+            "{service}, {prio}"
+        );
+        assert!(
+            lines_of(&text, "ExecStart")[1].contains(" run --try "),
+            "{text}"
+        );
+        verify(root.path(), "db.service");
+
+        let text = written(
+            root.path(),
+            "db.service",
+            &[&arguments[..], &["--strict"]].concat(),
+        );
+        assert_eq!(lines_of(&text, "LimitNICE"), [""; 0]);
+        assert!(!text.contains("--try"), "{text}");
+    }
 }
 
 #[test]

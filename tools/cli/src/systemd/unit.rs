@@ -31,6 +31,10 @@ pub(crate) struct Unit {
     allows_devices: bool,
     bounding: Capabilities,
     ambient: Option<Capabilities>,
+    /// Nice value that the service starts at.
+    pub(crate) nice: i32,
+    /// Whether the unit has a `LimitNICE=` of its own.
+    pub(crate) limits_nice: bool,
     pub(crate) sandbox: Sandbox,
 }
 
@@ -80,6 +84,8 @@ impl Unit {
                     .get_or_insert(none.clone())
                     .assign(value, &none);
             }
+            "Nice" => self.nice = value.parse().unwrap_or(self.nice),
+            "LimitNICE" => self.limits_nice = !value.is_empty(),
             _ => self.sandbox.assign(key, value),
         }
     }
@@ -166,12 +172,12 @@ mod tests {
 
     #[test]
     fn what_is_no_value_of_a_setting_changes_nothing() {
-        let set = "DynamicUser=yes\nPrivateUsers=yes\nDevicePolicy=closed\n";
+        let set = "DynamicUser=yes\nPrivateUsers=yes\nDevicePolicy=closed\nNice=5\n";
         let unit = parse(set);
         assert_eq!(
             unit,
             parse(&format!(
-                "{set}DynamicUser=x\nPrivateUsers=\nDevicePolicy=x"
+                "{set}DynamicUser=x\nPrivateUsers=\nDevicePolicy=x\nNice=x"
             ))
         );
     }
