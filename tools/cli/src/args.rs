@@ -197,7 +197,8 @@ To undo it, remove /etc/systemd/system/etcd.service.d/*-gosched.conf, and run th
 line again.
 
 The drop-in is 50-gosched.conf. If a drop-in that sorts after that would take back a
-setting of it, such as the ExecStart= of an override.conf, it is zz-gosched.conf.
+setting of it, such as the ExecStart= of an override.conf, it is zz-gosched.conf. Whether
+a later one does so, \"gosched check --unit etcd\" tells.
 
 If the priority cannot be set, as on a kernel without go_sched, the service starts without
 it, unless --strict is given. LimitNICE= then lets its threads come back by
@@ -214,8 +215,9 @@ have, or that is the kernel's default.")]
     #[command(after_help = "\
 The line \"backend\" names what a program gets that takes the best interface there is. A line
 with \"?\" is about what cannot be read from here, and does not count.
-Exit status: 0 when priorities can be set, 2 if the command line is wrong, 1 otherwise")]
-    Check,
+Exit status: 0 when priorities can be set, and the service of --unit starts with one; 2 if
+the command line is wrong; 1 otherwise")]
+    Check(Check),
     /// Print the JSON schema of what --json writes
     Schema,
     /// Print completions for a shell
@@ -351,6 +353,13 @@ pub(crate) struct Run {
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Check {
+    /// Check also that this service starts with what "gosched systemd" has written for it
+    #[arg(long, value_name = "SERVICE")]
+    pub(crate) unit: Option<Service>,
 }
 
 #[derive(clap::Args)]

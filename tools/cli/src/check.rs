@@ -4,6 +4,7 @@
 
 mod backend;
 pub(crate) mod limits;
+mod unit;
 
 use std::fmt::Display;
 use std::io;
@@ -26,6 +27,8 @@ use procfs::ProcError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::args::Check;
+use crate::args::Service;
 use crate::device::Kernel;
 use crate::device::OPTION;
 use crate::error::Error;
@@ -114,7 +117,7 @@ impl Finding {
     }
 }
 
-pub(crate) fn check(json: bool) -> Result<ExitCode, Error> {
+pub(crate) fn check(args: &Check, json: bool) -> Result<ExitCode, Error> {
     let asked = Kernel::ask();
     let opened = Device::open();
     let mut findings = vec![
@@ -141,6 +144,9 @@ pub(crate) fn check(json: bool) -> Result<ExitCode, Error> {
         limits::quota(),
         limits::autogroup(),
     ]);
+    if let Some(Service(service)) = &args.unit {
+        findings.push(unit::unit(service, Path::new("/")));
+    }
 
     if json {
         print_json(&findings)?;

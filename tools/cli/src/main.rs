@@ -63,7 +63,7 @@ fn run_verb() -> Result<ExitCode, Error> {
         Verb::Run(run) => Ok(run::run(&run)),
         Verb::Systemd(systemd) => systemd::systemd(&systemd),
         Verb::Map => map::map(args.json),
-        Verb::Check => check::check(args.json),
+        Verb::Check(check) => check::check(&check, args.json),
         Verb::Schema => schema::schema(),
         Verb::Completions { shell } => manual::completions(shell),
         Verb::Man { dir } => manual::man(&dir),

@@ -202,10 +202,16 @@ fn extra(verb: &str) -> Extra {
             &[DEVICE],
         ),
         "check" => (
-            &[(
-                "gosched check || exit 1",
-                "Go on only where priorities can be set.",
-            )],
+            &[
+                (
+                    "gosched check || exit 1",
+                    "Go on only where priorities can be set.",
+                ),
+                (
+                    "gosched check --unit etcd",
+                    "Check also that the drop-in of a service is in force.",
+                ),
+            ],
             &[
                 DEVICE,
                 CGROUP,

@@ -17,6 +17,7 @@
 mod command;
 mod files;
 mod sandbox;
+mod state;
 mod syntax;
 mod unit;
 
@@ -39,6 +40,7 @@ use procfs::process::Process;
 use self::command::Command;
 use self::files::Source;
 use self::files::System;
+pub(crate) use self::state::State;
 use self::unit::Unit;
 use crate::args::Cpus;
 use crate::args::Prio;
