@@ -6,6 +6,7 @@ mod follow;
 mod handed;
 mod output;
 mod run;
+mod screen;
 mod system;
 mod top;
 mod verbs;

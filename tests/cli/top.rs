@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched top`: what it shows of real threads.
+//! `gosched top`: what it tells of real threads.
 
-use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
-use std::io::Read;
-use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::process;
 use std::process::Child as Program;
 use std::process::Command;
@@ -30,17 +26,6 @@ use common::hint::HintPage;
 use common::hint::HintedWorker;
 use common::pi_mutex::PiMutex;
 use common::worker::Worker;
-use rustix::process::kill_process;
-use rustix::process::Pid;
-use rustix::process::Signal;
-use rustix::pty::ioctl_tiocgptpeer;
-use rustix::pty::openpt;
-use rustix::pty::unlockpt;
-use rustix::pty::OpenptFlags;
-use rustix::termios::tcgetattr;
-use rustix::termios::tcsetwinsize;
-use rustix::termios::LocalModes;
-use rustix::termios::Winsize;
 use serde_json::Value;
 
 /// Seconds between updates: long enough to measure something.
@@ -127,7 +112,7 @@ fn a_thread_is_shown_with_what_was_asked_for_and_what_is_in_force() {
         ("GO", "50"),
         ("APPLIED", "50"),
         ("CEILING", "55"),
-        ("POLICY", "SCHED_RR"),
+        ("POLICY", "RR"),
         ("NICE", "-"),
         ("RT", "3"),
         ("SLICE-MS", "-"),
@@ -303,101 +288,5 @@ fn a_reader_that_has_enough_ends_it_quietly() {
         let ended = await_output(top);
         assert!(ended.status.success(), "{:?}", ended.status);
         assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
-    }
-}
-
-/// `gosched top` on a terminal of its own.
-struct OnTerminal {
-    top: Program,
-    screen: fs::File,
-    terminal: OwnedFd,
-}
-
-impl OnTerminal {
-    fn start(no_color: bool) -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let screen = openpt(flags).expect("the guest has ptys");
-        unlockpt(&screen).expect("a new pty");
-        let terminal = ioctl_tiocgptpeer(&screen, flags).expect("its other end");
-        let size = Winsize {
-            ws_row: 24,
-            ws_col: 160,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&terminal, size).expect("a terminal");
-        let end = || Stdio::from(terminal.try_clone().expect("a descriptor"));
-        let mut command = gosched(&["top", "-i", "0.1"]);
-        if no_color {
-            command.env("NO_COLOR", "1");
-        }
-        let top = command
-            .stdin(end())
-            .stdout(end())
-            .stderr(end())
-            .spawn()
-            .expect("the guest has the command");
-        Self {
-            top,
-            screen: screen.into(),
-            terminal,
-        }
-    }
-
-    fn is_raw(&self) -> bool {
-        let attributes = tcgetattr(&self.terminal).expect("a terminal");
-        !attributes.local_modes.contains(LocalModes::ICANON)
-    }
-
-    /// Reads what is drawn until that has `text`, a word. Blanks are not drawn.
-    fn read_until(&mut self, text: &str) -> String {
-        let mut drawn = String::new();
-        let mut chunk = [0; 4096];
-        let mut screen = TimedReader::new(&self.screen);
-        while !drawn.contains(text) {
-            let length = screen.read(&mut chunk).expect("a screen");
-            drawn.push_str(&String::from_utf8_lossy(&chunk[..length]));
-        }
-        drawn
-    }
-}
-
-const ENTER_SCREEN: &str = "\u{1b}[?1049h";
-const LEAVE_SCREEN: &str = "\u{1b}[?1049l";
-/// Sets a yellow foreground, whatever the background.
-const YELLOW: &str = "\u{1b}[38;5;3";
-
-#[test]
-fn the_terminal_is_given_back_as_it_was() {
-    for end in [None, Some(Signal::TERM), Some(Signal::HUP)] {
-        let mut on = OnTerminal::start(false);
-        let drawn = on.read_until("MARKS:");
-        assert!(drawn.contains(ENTER_SCREEN), "{drawn:?}");
-        assert!(on.is_raw(), "keys come one by one");
-        match end {
-            None => on.screen.write_all(b"q").expect("a key"),
-            Some(signal) => {
-                kill_process(Pid::from_child(&on.top), signal).expect("it runs");
-            }
-        }
-        on.read_until(LEAVE_SCREEN);
-        assert!(await_program(&mut on.top).success(), "{end:?}");
-        assert!(!on.is_raw(), "{end:?}");
-    }
-}
-
-#[test]
-fn what_is_marked_is_coloured_on_a_terminal_unless_colours_are_off() {
-    let device = Arc::new(Device::open());
-    let page = Arc::new(HintPage::new(&device, 1));
-    let worker = HintedWorker::spawn(&device, &page, 0);
-    worker.take(60, 32);
-    for no_color in [false, true] {
-        let mut on = OnTerminal::start(no_color);
-        let mut drawn = on.read_until("MARKS:");
-        on.screen.write_all(b"q").expect("a key");
-        drawn.push_str(&on.read_until(LEAVE_SCREEN));
-        assert_eq!(drawn.contains(YELLOW), !no_color, "{drawn:?}");
-        assert!(await_program(&mut on.top).success());
     }
 }

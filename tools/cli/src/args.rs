@@ -149,29 +149,49 @@ Exit status: that of COMMAND, or 128 plus the number of the signal that ended it
     Trace(Trace),
     /// Show the priorities of threads and the CPU time that they get, like top(1)
     #[command(after_help = "\
+Keys:
+  ?        show this help
+  q        quit
+  up, down, page up, page down, home, end
+           select another thread, which stays selected when the order changes
+  + -      raise or lower the priority of the selected thread by 1. A thread
+           without a priority gets 32, or its ceiling if that is lower
+  c        clear that priority
+  /        show only threads with a text in their name, in capitals or not
+  Esc      show all names, and select no thread
+  s        sort by the next of APPLIED, %CPU, %WAIT, TID, COMMAND
+  r        reverse the order
+  a        switch between all threads and those with a Go priority
 Columns:
+  PID, TID, COMMAND
+            id of the process, id and name of the thread
   GO        priority asked for
   APPLIED   priority in force
   CEILING   highest priority that the thread can get without privilege
   POLICY, NICE, RT, SLICE-MS
-            the kernel's parameters in force
+            the kernel's parameters in force; RR stands for SCHED_RR
   CPU       CPU that the thread runs on, or ran on last
   %CPU      CPU time since the last update, in percent of one CPU
-  %WAIT     percentage of the time since the last update that the thread waited for a
-            CPU; needs a kernel with CONFIG_SCHED_INFO
+  %WAIT     percentage of the time since the last update that the thread
+            waited for a CPU; needs a kernel with CONFIG_SCHED_INFO
   CHANGE    why the kernel last changed its scheduling, see \"gosched get --help\"
+  MARKS     see below
   GROUP     control group, or autogroup, inside which it competes for CPU time
+The screen shows the columns that have room. \"+\" at the end of a name tells that
+the name is cut. The arrow beside a heading points down if that column is sorted
+with the highest first, and up if with the lowest first.
 Marks:
   !  the priority asked for is not in force
   P  the policy is not that of the priority in force
   B  boosted: the thread holds a lock that a more urgent thread waits for
   C  a hint was above the ceiling
   R  ran away: it used up the CPU time that a granted ceiling allows
-  Q  a CPU quota, cpu.max, limits the thread
+  Q  a CPU quota limits the thread
   T  that quota has just throttled it
   X  a sched_ext scheduler runs it
-Keys: q quits, a switches between all threads and those with a Go priority, s sorts by
-the next column. Colours are off if NO_COLOR is set in the environment.")]
+  ?  its CPU quota cannot be read
+Colours are off if NO_COLOR is set in the environment. Where the output is no
+terminal, --batch or --json is needed.")]
     Top(Top),
     /// Run a command at a priority, which everything that it starts inherits
     #[command(after_help = "\

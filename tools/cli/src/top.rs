@@ -3,11 +3,17 @@
 //! `gosched top`: priorities of threads, and the CPU time that they get.
 
 mod batch;
+mod change;
 mod column;
+mod draw;
+#[cfg(test)]
+mod drawn;
+mod fit;
 #[cfg(test)]
 mod fixture;
 mod sample;
 mod screen;
+mod view;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,9 +22,11 @@ use std::process::ExitCode;
 use std::thread;
 
 pub(crate) use self::batch::TopJson;
+use self::sample::Row;
 use self::sample::Sample;
 use self::sample::Sampler;
 use self::screen::Screen;
+use crate::args;
 use crate::args::SortKey;
 use crate::args::Top;
 use crate::check::limits::SchedExt;
@@ -50,7 +58,8 @@ fn write_samples(args: &Top, json: bool, sampler: &mut Sampler) -> Result<(), Er
     while left != Some(0) {
         left = left.map(|left| left - 1);
         thread::sleep(args.interval.0);
-        let sample = sorted(sampler.sample(args.all)?, args.sort);
+        let mut sample = sampler.sample(args.all)?;
+        sort(&mut sample.rows, args.sort);
         if json {
             print_json_line(&TopJson::new(&sample))?;
         } else {
@@ -60,14 +69,22 @@ fn write_samples(args: &Top, json: bool, sampler: &mut Sampler) -> Result<(), Er
     Ok(())
 }
 
-fn sorted(mut sample: Sample, key: SortKey) -> Sample {
-    sample.rows.sort_by(|a, b| key.compare(a, b));
-    sample
+fn sort(rows: &mut [Row], key: SortKey) {
+    rows.sort_by(|a, b| key.compare(a, b));
+}
+
+/// Returns the text of the help on what is shown and on keys, which `--help` ends with.
+fn help() -> String {
+    let command = args::command();
+    let help = command
+        .find_subcommand("top")
+        .and_then(clap::Command::get_after_help);
+    help.map(ToString::to_string).unwrap_or_default()
 }
 
 /// Returns the lines above the table, on what concerns more than one thread.
 fn summary(sample: &Sample) -> Vec<String> {
-    let managed = |row: &&sample::Row| row.facts.status.prio.is_some();
+    let managed = |row: &&Row| row.facts.status.prio.is_some();
     let sched_ext = match &sample.sched_ext {
         Ok(None) => "not in this kernel",
         Ok(Some(SchedExt::Off)) => "off",

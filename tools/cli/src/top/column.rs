@@ -13,56 +13,57 @@ use crate::args::SortKey;
 use crate::output::printable;
 use crate::table::or_dash;
 
-/// The meaning of the marks, which say the same as the colours.
-pub(super) const LEGEND: &str = "MARKS: ! the priority asked for is not in force  P policy not that of the \
-priority  B boosted by a lock  C a hint was above the ceiling  R ran away  Q a quota applies  T throttled just now  \
-X a sched_ext scheduler runs it  ? quota unknown";
-
 /// One column of the table.
 pub(super) struct Column {
     pub(super) heading: &'static str,
     /// Whether the cells are numbers, which are aligned to the right.
     pub(super) numeric: bool,
+    /// Whether a cell may be cut: a name tells something then, a number something else.
+    pub(super) is_name: bool,
+    /// Place in the order of usefulness; the column of rank 0 is the last to go where there
+    /// is no room for all.
+    pub(super) rank: u8,
     /// Returns the text for a thread.
     pub(super) cell: fn(&Row, &Sample) -> String,
 }
 
 pub(super) const COLUMNS: [Column; 16] = [
-    number("PID", |row, _| row.pid.to_string()),
-    number("TID", |row, _| row.tid.to_string()),
-    text("COMMAND", |row, _| row.command.clone()),
-    number("GO", |row, _| {
+    number("PID", 9, |row, _| row.pid.to_string()),
+    number("TID", 0, |row, _| row.tid.to_string()),
+    name("COMMAND", 2, |row, _| printable(&row.command)),
+    number("GO", 1, |row, _| {
         or_dash(row.facts.status.prio.map(|prio| prio.get()))
     }),
-    number("APPLIED", |row, _| {
+    number("APPLIED", 4, |row, _| {
         or_dash(row.facts.status.applied.map(|prio| prio.get()))
     }),
-    number("CEILING", |row, _| {
+    number("CEILING", 8, |row, _| {
         row.facts.status.ceiling.prio.get().to_string()
     }),
-    text("POLICY", |row, _| {
-        row.facts.status.current.policy.to_string()
+    text("POLICY", 6, |row, _| {
+        let policy = row.facts.status.current.policy.to_string();
+        policy.trim_start_matches("SCHED_").to_owned()
     }),
-    number("NICE", |row, _| {
+    number("NICE", 12, |row, _| {
         let current = &row.facts.status.current;
         or_dash(current.policy.is_fair().then_some(current.nice))
     }),
-    number("RT", |row, _| {
+    number("RT", 11, |row, _| {
         let current = &row.facts.status.current;
         or_dash(current.policy.is_rt().then_some(current.rt_priority))
     }),
-    number("SLICE-MS", |row, _| {
+    number("SLICE-MS", 13, |row, _| {
         let slice_ns = row.facts.status.current.slice_ns;
         or_dash((slice_ns != 0).then(|| format!("{:.3}", slice_ns as f64 / 1e6)))
     }),
-    number("CPU", |row, _| or_dash(row.cpu)),
-    number("%CPU", |row, _| format!("{:.1}", row.cpu_percent)),
-    number("%WAIT", |row, _| {
+    number("CPU", 10, |row, _| or_dash(row.cpu)),
+    number("%CPU", 3, |row, _| format!("{:.1}", row.cpu_percent)),
+    number("%WAIT", 7, |row, _| {
         or_dash(row.wait_percent.map(|percent| format!("{percent:.1}")))
     }),
-    text("CHANGE", |row, _| or_dash(row.facts.stats.last_cause)),
-    text("MARKS", marks),
-    text("GROUP", |row, _| {
+    text("CHANGE", 14, |row, _| or_dash(row.facts.stats.last_cause)),
+    text("MARKS", 5, marks),
+    name("GROUP", 15, |row, _| {
         let group = row.autogroup.as_deref().map(Path::new);
         match group.or(row.cpu_cgroup.as_deref()) {
             Some(group) => printable(&group.to_string_lossy()),
@@ -72,23 +73,31 @@ pub(super) const COLUMNS: [Column; 16] = [
     }),
 ];
 
-const fn text(heading: &'static str, cell: fn(&Row, &Sample) -> String) -> Column {
+const fn text(heading: &'static str, rank: u8, cell: fn(&Row, &Sample) -> String) -> Column {
     Column {
         heading,
         numeric: false,
+        is_name: false,
+        rank,
         cell,
     }
 }
 
-const fn number(heading: &'static str, cell: fn(&Row, &Sample) -> String) -> Column {
+const fn name(heading: &'static str, rank: u8, cell: fn(&Row, &Sample) -> String) -> Column {
     Column {
-        heading,
-        numeric: true,
-        cell,
+        is_name: true,
+        ..text(heading, rank, cell)
     }
 }
 
-/// Returns the marks of a thread, see [`LEGEND`].
+const fn number(heading: &'static str, rank: u8, cell: fn(&Row, &Sample) -> String) -> Column {
+    Column {
+        numeric: true,
+        ..text(heading, rank, cell)
+    }
+}
+
+/// Returns the marks of a thread, which say the same as the colours. The help explains them.
 pub(super) fn marks(row: &Row, sample: &Sample) -> String {
     let stats = &row.facts.stats;
     let marks: String = [
@@ -120,6 +129,22 @@ impl SortKey {
         next.copied().unwrap_or(keys[0])
     }
 
+    /// Returns the heading of the column that is sorted by this key.
+    pub(super) fn heading(self) -> &'static str {
+        match self {
+            Self::Priority => "APPLIED",
+            Self::Cpu => "%CPU",
+            Self::Wait => "%WAIT",
+            Self::Tid => "TID",
+            Self::Command => "COMMAND",
+        }
+    }
+
+    /// Whether the highest value comes first.
+    pub(super) fn descends(self) -> bool {
+        !matches!(self, Self::Tid | Self::Command)
+    }
+
     /// Compares two threads by this key, and then by their ids.
     pub(super) fn compare(self, a: &Row, b: &Row) -> Ordering {
         let applied = |row: &Row| row.facts.status.applied;
@@ -145,6 +170,7 @@ mod tests {
     use super::*;
     use crate::check::limits::SchedExt;
     use crate::top::fixture;
+    use crate::top::help;
 
     #[test]
     fn each_thing_worth_knowing_has_a_mark() {
@@ -160,18 +186,54 @@ mod tests {
         row.quota = Err(std::io::ErrorKind::PermissionDenied.into());
         assert_eq!(marks(&row, &sample), "!PBCRTX?");
         for mark in "!PBCRQTX?".chars() {
-            let meaning = format!(" {mark} ");
-            assert!(LEGEND.contains(&meaning), "{mark}");
+            assert!(help().contains(&format!("\n  {mark}  ")), "{mark}");
         }
     }
 
     #[test]
-    fn the_name_of_a_group_does_not_move_the_cursor() {
+    fn the_help_explains_each_column() {
+        let help = help();
+        let (columns, _) = help
+            .split_once("Columns:")
+            .and_then(|(_, rest)| rest.split_once("Marks:"))
+            .expect("sections");
+        for column in &COLUMNS {
+            assert!(columns.contains(column.heading), "{}", column.heading);
+        }
+    }
+
+    #[test]
+    fn each_order_has_a_column() {
+        for key in SortKey::value_variants() {
+            let found = COLUMNS.iter().any(|column| column.heading == key.heading());
+            assert!(found, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_columns_are_as_useful() {
+        let mut ranks = COLUMNS.map(|column| usize::from(column.rank));
+        ranks.sort();
+        assert!(ranks.into_iter().eq(0..COLUMNS.len()));
+    }
+
+    #[test]
+    fn a_name_does_not_move_the_cursor() {
         let mut row = fixture::row(42, Some(50));
-        row.cpu_cgroup = Some("/a\u{1b}[2Jb".into());
+        let name = "/a\u{1b}[2Jb\u{9b}\n".to_owned();
+        row.cpu_cgroup = Some(name.clone().into());
+        row.command = name;
+        for column in COLUMNS.iter().filter(|column| column.is_name) {
+            let cell = (column.cell)(&row, &fixture::sample(vec![]));
+            assert_eq!(cell, "/a?[2Jb??", "{}", column.heading);
+        }
+    }
+
+    #[test]
+    fn a_group_is_told_if_it_is_known() {
+        let mut row = fixture::row(42, Some(50));
         let group = COLUMNS.iter().find(|column| column.heading == "GROUP");
         let cell = group.expect("a column").cell;
-        assert_eq!(cell(&row, &fixture::sample(vec![])), "/a?[2Jb");
         row.cpu_cgroup = Some(OsStr::from_bytes(b"/caf\xe9").into());
         assert_eq!(cell(&row, &fixture::sample(vec![])), "/caf\u{fffd}");
         row.cpu_cgroup = None;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Samples for tests.
+//! Samples and views for tests.
 
+use clap::Parser;
 use gosched::policy::level;
 use gosched::policy::GoPrio;
 use gosched::sched::Params;
@@ -16,8 +17,19 @@ use gosched::Status;
 use super::sample::Row;
 use super::sample::Sample;
 use super::sample::Unread;
+use super::view::View;
+use crate::args::Args;
+use crate::args::Verb;
 use crate::check::limits::SchedExt;
 use crate::facts::Facts;
+
+/// Returns the view of a screen without options, in colours.
+pub(super) fn view() -> View {
+    match Args::parse_from(["gosched", "top"]).verb {
+        Verb::Top(args) => View::new(&args, true),
+        _ => unreachable!("another verb"),
+    }
+}
 
 pub(super) fn sample(rows: Vec<Row>) -> Sample {
     Sample {
@@ -55,6 +67,7 @@ pub(super) fn row(tid: i32, prio: Option<u32>) -> Row {
     Row {
         pid: 40,
         tid,
+        started: 0,
         command: "worker".to_owned(),
         facts: Facts {
             status: Status::from(go_sched_get {

@@ -101,6 +101,8 @@ impl Sample {
 pub(super) struct Row {
     pub(super) pid: i32,
     pub(super) tid: i32,
+    /// Start of the thread, in clock ticks since the start of the system; ids are used again.
+    pub(super) started: u64,
     pub(super) command: String,
     pub(super) facts: Facts,
     /// Number of the CPU that the thread runs on, or ran on last.
@@ -126,6 +128,11 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Returns what no other thread has, not even a later one.
+    pub(super) fn id(&self) -> (i32, u64) {
+        (self.tid, self.started)
+    }
+
     /// Whether the thread is boosted, as it holds a lock that a more urgent thread waits
     /// for.
     pub(super) fn is_boosted(&self) -> bool {
@@ -171,7 +178,7 @@ pub(super) fn kernel_priority(params: &Params) -> i64 {
 
 /// Takes samples, and keeps what the next sample is compared with.
 pub(super) struct Sampler {
-    device: Device,
+    pub(super) device: Device,
     hierarchies: Hierarchies,
     /// Ids of the processes to look at; all processes if empty.
     pids: Vec<i32>,
@@ -304,6 +311,7 @@ impl Sampler {
         Ok(Some(Row {
             pid: process.pid,
             tid: task.tid,
+            started: stat.starttime,
             cpu: stat.processor,
             cpu_percent: percent(since.ran),
             wait_percent: since.waited.map(percent),
