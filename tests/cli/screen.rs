@@ -203,6 +203,16 @@ fn a_terminal_that_tells_no_size_has_the_usual_one() {
 }
 
 #[test]
+fn a_dumb_terminal_gets_a_reason_and_no_escape_sequence() {
+    let mut on = OnTerminal::start(&[], size(80, 24), |command| {
+        command.env("TERM", "dumb");
+    });
+    on.await_text("--batch");
+    let left = on.await_end(false);
+    assert!(left.starts_with("gosched: top cannot draw"), "{left}");
+}
+
+#[test]
 fn keys_change_the_priority_of_the_selected_thread_alone() {
     let device = Device::open();
     let [selected, other] = [(); 2].map(|()| Worker::spawn());

@@ -191,7 +191,7 @@ Marks:
   X  a sched_ext scheduler runs it
   ?  its CPU quota cannot be read
 Colours are off if NO_COLOR is set in the environment. Where the output is no
-terminal, --batch or --json is needed.")]
+terminal, or TERM is dumb, --batch or --json is needed.")]
     Top(Top),
     /// Run a command at a priority, which everything that it starts inherits
     #[command(after_help = "\

@@ -175,6 +175,7 @@ fn errors() -> Vec<Error> {
             lines: 9,
             error: full(),
         },
+        Error::DumbTerminal,
         Error::of_thread("4711:12", FindError::NoPidfs),
     ];
     errors.extend(services.map(Error::from));

@@ -44,6 +44,8 @@ pub(crate) enum Error {
     Trace(#[from] TraceError),
     #[error("top needs a terminal: use --batch to write to a file or a pipe")]
     NoTerminal,
+    #[error("top cannot draw on a terminal of TERM=dumb: use --batch, or set TERM to what it is")]
+    DumbTerminal,
     #[error("cannot write {path}: {error}", path = .path.display())]
     Write { path: PathBuf, error: io::Error },
     #[error(transparent)]

@@ -16,6 +16,7 @@ mod screen;
 mod view;
 
 use std::collections::BTreeMap;
+use std::env;
 use std::io;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -41,6 +42,9 @@ pub(crate) fn top(args: &Top, json: bool) -> Result<ExitCode, Error> {
     let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     if !batch && !on_terminal {
         return Err(Error::NoTerminal);
+    }
+    if !batch && env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return Err(Error::DumbTerminal);
     }
     let mut sampler = Sampler::new(&args.pids)?;
     if batch {
