@@ -18,6 +18,10 @@ import (
 // a thread of its own, at the role's priority. Where Do refuses, the request is answered
 // without a priority, and the first such error is logged.
 //
+// BenchmarkHandler measures what that costs for each request. With the Device it is some 16,000
+// instructions, of which 4,000 are for the name of the thread. The other backends read /proc,
+// and take thirty times as long.
+//
 // A handler that waits keeps its thread. So a server that holds many slow requests at the same
 // time has as many threads; wrap only what answers soon.
 func Handler(role *gosched.Role, handler http.Handler) http.Handler {
