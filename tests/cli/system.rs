@@ -29,10 +29,10 @@ use common::trace::mount_tracefs;
 use common::trace::TRACEFS;
 use nix::sched::unshare;
 use nix::sched::CloneFlags;
-use nix::sys::signal::kill;
-use nix::sys::signal::Signal;
-use nix::unistd::Pid;
 use procfs::process::all_processes;
+use rustix::process::kill_process;
+use rustix::process::Pid;
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// Arguments of an update in JSON; the ids of processes may follow.
@@ -340,8 +340,8 @@ fn kill_tracer(mut unshare: Program) {
     let parent = unshare.id() as i32;
     let mut stats = all_processes().expect("/proc").flatten();
     let tracer = stats.find(|process| process.stat().is_ok_and(|stat| stat.ppid == parent));
-    let tracer = Pid::from_raw(tracer.expect("the tracer").pid);
-    kill(tracer, Signal::SIGKILL).expect("it runs");
+    let tracer = Pid::from_raw(tracer.expect("the tracer").pid).expect("it is positive");
+    kill_process(tracer, Signal::KILL).expect("it runs");
     await_program(&mut unshare);
 }
 
