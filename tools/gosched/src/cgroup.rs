@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR GPL-2.0
 
 //! CPU limits of control groups, as the kernel has them: see cgroup-v2.rst of its
 //! documentation, and sched-bwc.rst for version 1.
