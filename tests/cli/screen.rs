@@ -53,6 +53,14 @@ fn size(columns: u16, lines: u16) -> Winsize {
     }
 }
 
+/// Returns the text on the screen, without the blanks at the ends of its lines.
+fn lines(screen: &vt100::Screen) -> String {
+    let text = screen.contents();
+    text.lines()
+        .flat_map(|line| [line.trim_end(), "\n"])
+        .collect()
+}
+
 impl OnTerminal {
     fn start(arguments: &[&str], size: Winsize, prepare: impl FnOnce(&mut Command)) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
@@ -117,7 +125,7 @@ impl OnTerminal {
 
     #[track_caller]
     fn await_text(&mut self, text: &str) {
-        self.await_screen(|screen| screen.contents().contains(text));
+        self.await_screen(|screen| lines(screen).contains(text));
     }
 
     /// Waits for the end, after which the terminal is as it was. Returns what is left on it.
@@ -176,7 +184,7 @@ fn a_screen_of_any_size_shows_whole_columns() {
     let has = |id: &str, heading: &str| {
         let (id, heading) = (id.to_owned(), heading.to_owned());
         move |screen: &vt100::Screen| {
-            let text = screen.contents();
+            let text = lines(screen);
             text.split_whitespace().any(|word| word == id) && text.contains(&heading)
         }
     };
