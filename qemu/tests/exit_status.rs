@@ -75,19 +75,19 @@ fn a_command_that_does_not_end_is_ended() {
 
 #[test]
 fn a_timeout_is_told_to_nobody_who_does_not_read() {
-    for full in ["/dev/full", "a pipe"] {
-        let (reader, writer) = io::pipe().expect("a pipe");
-        let stderr = match full {
-            "/dev/full" => Stdio::from(File::create(full).expect("the device")),
-            _ => Stdio::from(writer),
-        };
+    let (reader, pipe) = io::pipe().expect("a pipe");
+    let full = File::create("/dev/full").expect("the device");
+    for (stderr, script) in [
+        (Stdio::from(full), "sleep 1000"),
+        (Stdio::from(pipe), "yes >&2"),
+    ] {
         let status = Command::new(RUN)
-            .args(["--timeout", "10", "--", "sh", "-c", "yes >&2"])
+            .args(["--timeout", "10", "--", "sh", "-c", script])
             .stderr(stderr)
             .status();
-        assert_eq!(status.expect("qemu/run").code(), Some(124), "{full}");
-        drop(reader);
+        assert_eq!(status.expect("qemu/run").code(), Some(124), "{script}");
     }
+    drop(reader);
 }
 
 #[test]
