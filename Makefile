@@ -90,6 +90,8 @@ help:
 	echo 'make deb          Debian packages of kernel, module and tool (KCONFIG=FILE: that configuration,'
 	echo '                  such as /boot/config-*, and not the small one of the tests)'
 	echo 'make test-deb     install, use, boot and remove these packages'
+	echo 'make install      the command, its pages and the header, below PREFIX=/usr/local (DESTDIR=DIR); with'
+	echo '                  KDIR=DIR, the module for that kernel; make uninstall removes them'
 	echo 'make where        say where things are built'
 	echo 'make lint         check formatting and common mistakes'
 	echo 'make clean        remove all that make has built, for every clone'
@@ -277,6 +279,16 @@ programs: setup
 runner: programs
 	echo $(binaries)/run
 
+# Without setup, as this is for the machine that gosched is used on. The module goes along
+# with KDIR alone.
+.PHONY: install uninstall
+install: $(if $(KDIR),$(module))
+	env $(static) cargo build --release --locked --target $(target) --package gosched-cli
+	scripts/install $(binaries)/gosched \
+		$(if $(KDIR),$(module) "$$(make --silent --no-print-directory -C $(kernel) kernelrelease)")
+uninstall:
+	scripts/install --remove
+
 .PHONY: where
 where:
 	echo bzImage=$(kernel)/arch/x86/boot/bzImage
@@ -296,7 +308,7 @@ lint: $(kernel_stamp)
 	cargo-clippy clippy --workspace --all-targets --locked -- -D warnings
 	test -z "$$(gofmt -l go)" || { gofmt -d go; exit 1; }
 	(cd go && go vet ./... && go test ./...)
-	shellcheck -x .ci/run qemu/run scripts/run-tests scripts/check-machine kernel/build \
+	shellcheck -x .ci/run qemu/run scripts/run-tests scripts/check-machine scripts/install kernel/build \
 		scripts/install-packages packaging/build packaging/test-chroot \
 		packaging/test-guest/boot packaging/test-guest/check packaging/test-guest/containers \
 		packaging/dkms/check-rustc packaging/debian/gosched.postrm docs/commands \

@@ -173,7 +173,7 @@ fn top_shows_more_processes_than_it_may_have_descriptors() {
     );
 
     let said = said(&format!("ulimit -n 7; {TOP}"));
-    assert!(said.contains("\"ulimit -n\""), "{said}");
+    assert!(said.contains("ulimit -n"), "{said}");
 }
 
 #[test]
@@ -201,11 +201,15 @@ fn a_quota_of_version_1_is_found() {
     // What other tests have left to the groups of version 2.
     fs::write(format!("{ROOT}/cgroup.subtree_control"), "-cpu").expect("no group has it");
     fs::create_dir_all(format!("{V1}/cpu")).expect("/tmp is writable");
+    // The kernel keeps a hierarchy that is unmounted before its last group is gone, which
+    // rmdir(1) does not wait for.
     let script = format!(
         "cd {V1} && mount -t cgroup -o cpu none cpu && mkdir cpu/q && \
          echo 100000 >cpu/q/cpu.cfs_period_us && echo 20000 >cpu/q/cpu.cfs_quota_us && \
          echo $$ >cpu/q/cgroup.procs && gosched check --json; {TOP} -p $$ >{V1}/top; \
-         echo $$ >cpu/cgroup.procs; rmdir cpu/q; umount cpu"
+         echo $$ >cpu/cgroup.procs; rmdir cpu/q; \
+         until grep -q '^cpu[[:space:]]*[0-9]*[[:space:]]*1[[:space:]]' /proc/cgroups; do \
+         sleep 0.1; done; umount cpu"
     );
     let findings = findings(&script);
     let quota = finding(&findings, "quota");
