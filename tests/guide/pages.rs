@@ -49,6 +49,7 @@ pub(crate) const README: &str = LINKED[0].1;
 /// What has the Go code of the pages, and is compiled with the Go packages.
 const EXAMPLES: &str = concat!(
     include_str!("../../go/example_test.go"),
+    include_str!("../../go/httprole/example_test.go"),
     include_str!("../../go/maxprocs/example_test.go")
 );
 
