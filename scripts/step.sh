@@ -50,7 +50,8 @@ step_say() {
 	elif [[ -t 2 ]]; then
 		printf '\r\033[K%s' "$1" >&2
 	else
-		printf '%s\n' "$1" >&2
+		# The work goes on where nobody can be told of it.
+		printf '%s\n' "$1" >&2 2>/dev/null || true
 	fi
 }
 
