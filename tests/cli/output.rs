@@ -5,38 +5,21 @@
 
 use std::fs;
 use std::fs::File;
+use std::io::pipe;
 use std::process::Command;
 use std::process::Stdio;
-use std::thread;
 
-use common::child::Child;
 use common::command::gosched;
 use common::command::json;
 use common::command::succeeds;
 use common::deadline::await_output;
 use common::deadline::output_of;
 use common::device::Device;
-use nix::unistd::pipe;
-use procfs::process::Process;
+
+use crate::verbs::threaded_process;
 
 /// Threads of the process of a test.
 const THREADS: usize = 9;
-
-fn process() -> (Child, Vec<i32>) {
-    let process = Child::sleeping(|| {
-        for _ in 1..THREADS {
-            thread::spawn(|| loop {
-                thread::park();
-            });
-        }
-    });
-    let tids: Vec<_> = Process::new(process.pid())
-        .and_then(|process| process.tasks())
-        .and_then(|tasks| tasks.map(|task| task.map(|task| task.tid)).collect())
-        .expect("/proc lists the threads");
-    assert_eq!(tids.len(), THREADS);
-    (process, tids)
-}
 
 /// The verbs that change threads, each with the state that it leaves.
 const VERBS: [(&[&str], Option<u32>, u32); 3] = [
@@ -50,7 +33,7 @@ const VERBS: [(&[&str], Option<u32>, u32); 3] = [
 #[track_caller]
 fn change_all(json: bool, stdout: impl Fn() -> Stdio) -> Vec<(Option<i32>, String)> {
     let device = Device::open();
-    let processes = [(); 3].map(|()| process());
+    let processes = [(); 3].map(|()| threaded_process(THREADS));
     let ids = processes
         .each_ref()
         .map(|(child, _)| child.pid().to_string());
@@ -106,7 +89,7 @@ fn all_threads_are_changed_when_the_disk_is_full_and_missing_lines_are_counted()
 #[test]
 fn a_reader_that_has_seen_enough_does_not_end_the_work() {
     let device = Device::open();
-    let (process, tids) = process();
+    let (process, tids) = threaded_process(THREADS);
     let script = format!("gosched set -a 8 {} | head -n 1", process.pid());
     let done = output_of(Command::new("sh").args(["-c", &script]));
     assert_eq!(String::from_utf8_lossy(&done.stderr), "");
@@ -123,7 +106,7 @@ fn words(text: &str) -> Vec<Vec<&str>> {
 #[test]
 fn all_threads_of_a_process_are_a_table_of_a_row_each() {
     let device = Device::open();
-    let (process, tids) = process();
+    let (process, tids) = threaded_process(THREADS);
     let id = process.pid().to_string();
     device.set(process.pid(), 20);
     let name = fs::read_to_string(format!("/proc/{id}/comm")).expect("it lives");
@@ -153,7 +136,7 @@ fn all_threads_of_a_process_are_a_table_of_a_row_each() {
 
 #[test]
 fn what_is_verbose_or_of_one_thread_is_in_words() {
-    let (process, _) = process();
+    let (process, _) = threaded_process(THREADS);
     let id = process.pid().to_string();
     for (verb, line) in [("get", "ceiling: 32 (fair)"), ("stats", "changes: 0")] {
         for (form, threads) in [(&["-a", "-v"][..], THREADS), (&["-v"], 1), (&[], 1)] {
@@ -166,7 +149,7 @@ fn what_is_verbose_or_of_one_thread_is_in_words() {
 
 #[test]
 fn json_has_the_name_of_each_thread() {
-    let (process, _) = process();
+    let (process, _) = threaded_process(THREADS);
     let id = process.pid().to_string();
     let name = fs::read_to_string(format!("/proc/{id}/comm")).expect("it lives");
     for verb in ["get", "stats"] {

@@ -36,10 +36,10 @@ use serde_json::Value;
 /// Above the largest thread id the kernel gives out.
 const NO_TID: &str = "4194304";
 
-/// A process of four threads, and their ids.
-fn threaded_process() -> (Child, Vec<i32>) {
-    let process = Child::sleeping(|| {
-        for _ in 0..3 {
+/// A process of some threads, and their ids.
+pub(crate) fn threaded_process(threads: usize) -> (Child, Vec<i32>) {
+    let process = Child::sleeping(move || {
+        for _ in 1..threads {
             thread::spawn(|| loop {
                 thread::park();
             });
@@ -49,7 +49,7 @@ fn threaded_process() -> (Child, Vec<i32>) {
         .and_then(|process| process.tasks())
         .and_then(|tasks| tasks.map(|task| task.map(|task| task.tid)).collect())
         .expect("/proc lists the threads");
-    assert_eq!(tids.len(), 4);
+    assert_eq!(tids.len(), threads);
     (process, tids)
 }
 
@@ -173,7 +173,7 @@ fn set_with_inherit_sets_the_flag_and_without_it_clears_it() {
 #[test]
 fn only_with_all_tasks_every_thread_of_a_process_is_meant() {
     let device = Device::open();
-    let (process, tids) = threaded_process();
+    let (process, tids) = threaded_process(4);
     let id = process.pid().to_string();
     let prios = || tids.iter().map(|tid| device.prio(*tid));
 

@@ -102,8 +102,8 @@ fn errors() -> Vec<Error> {
         ServiceError::ProgramName("a'b".into()),
         ServiceError::Hidden {
             service: service(),
-            setting: "ProtectHome=",
-            path: "/root/gosched".into(),
+            setting: "InaccessiblePaths=",
+            path: "/opt/bin/gosched".into(),
         },
         ServiceError::NoExec {
             service: service(),
