@@ -14,10 +14,14 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"runtime"
 	"time"
 
 	"go_sched/gosched/internal/program"
 )
+
+// The main thread keeps its name, which is the program's: no other goroutine gets it.
+func init() { runtime.LockOSThread() }
 
 func main() {
 	duration := flag.Duration("duration", 6*time.Second, "length of each of the two phases")

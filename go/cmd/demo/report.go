@@ -95,8 +95,9 @@ func (r *report) judge() {
 		}
 		cpu[t.Role] += t.Phases[after].CPU
 	}
-	if cpu["gc"] > cpu["background"]/2 {
-		fail("no visible effect: gc got %.1f%% of the CPU, background %.1f%%", cpu["gc"], cpu["background"])
+	if cpu[imitatedGC] > cpu["background"]/2 {
+		fail("no visible effect: %s got %.1f%% of the CPU, background %.1f%%",
+			imitatedGC, cpu[imitatedGC], cpu["background"])
 	}
 	b, a := r.Requests[before], r.Requests[after]
 	change := fmt.Sprintf("request p99 %s, p50 %s", ratio(b.P99, a.P99), ratio(b.P50, a.P50))
@@ -128,11 +129,11 @@ func (r *report) print(out io.Writer) {
 	fmt.Fprintf(out, "All threads run on CPU %d; %d requests/s for %.0f s, without -> with Go priorities "+
 		"(higher = more\nurgent). The load generator stands for clients elsewhere: always above all others.\n\n",
 		r.CPU, requestRate, r.PhaseSeconds)
-	fmt.Fprintf(out, "%7s %-10s  %-8s  %-18s  %-14s  %-14s  %s\n", "thread", "role",
+	fmt.Fprintf(out, "%7s %-13s  %-8s  %-18s  %-14s  %-14s  %s\n", "thread", "role",
 		"Go prio", "policy", "CPU %", "wake p50, ms", "wake p99, ms")
 	for _, t := range r.Threads {
 		b, a := t.Phases[before], t.Phases[after]
-		fmt.Fprintf(out, "%7d %-10s  %2s -> %-2s  %7s -> %-7s  %5.1f -> %-5.1f  %5s -> %-5s  %5s -> %s\n",
+		fmt.Fprintf(out, "%7d %-13s  %2s -> %-2s  %7s -> %-7s  %5.1f -> %-5.1f  %5s -> %-5s  %5s -> %s\n",
 			t.TID, t.Role, prioText(b.GoPrio), prioText(a.GoPrio), b.Kernel, a.Kernel, b.CPU, a.CPU,
 			digits(b.Wakes.P50), digits(a.Wakes.P50), digits(b.Wakes.P99), digits(a.Wakes.P99))
 	}

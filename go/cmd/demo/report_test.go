@@ -27,7 +27,7 @@ func sample() *report {
 		Threads: []threadReport{
 			thread(71, "handler", 50, kernelParams{Policy: "SCHED_RR", RTPrio: 3}, 5, 0.25),
 			thread(72, "background", 24, kernelParams{"SCHED_OTHER", 8, 0, 9_500_000}, 90, 8),
-			thread(73, "gc", 8, kernelParams{Policy: "SCHED_IDLE"}, 2, 1500),
+			thread(73, imitatedGC, 8, kernelParams{Policy: "SCHED_IDLE"}, 2, 1500),
 		},
 		Requests: [phases]latencies{{600, 10, 21.4, 123.4}, {600, 0.5, 0.56, 9}},
 	}
@@ -76,7 +76,7 @@ func TestVerdict(t *testing.T) {
 		{"policy after clear", func(r *report) { r.Threads[2].Cleared.Kernel.Policy = "SCHED_IDLE" },
 			"after clear it has Go priority - and SCHED_IDLE"},
 		{"gc as fast as background", func(r *report) { r.Threads[2].Phases[after].CPU = 60 },
-			"gc got 60.0% of the CPU, background 90.0%"},
+			"gc (imitated) got 60.0% of the CPU, background 90.0%"},
 		{"latency rose", func(r *report) { r.Requests[after] = latencies{600, 20, 42.8, 200} },
 			"request p99 rose 2.0x (21.4 ms -> 42.8 ms), p50 rose 2.0x"},
 		{"one stall", func(r *report) { r.Requests[after].P99 = 30 }, ""},

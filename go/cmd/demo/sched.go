@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
-	"runtime"
 	"strings"
 	"syscall"
 
@@ -54,8 +53,6 @@ func (k kernelParams) satisfies(want kernelParams) bool {
 // The runtime has threads before main starts, so the program executes itself
 // once more: all threads of the new image inherit the affinity of this one.
 func pinProcess() (int, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	var allowed, first sys.CPUSet
 	if err := sys.GetAffinity(&allowed); err != nil {
 		return 0, err

@@ -57,8 +57,12 @@ var roles = []role{
 	{"load gen", [phases]int{52, 52}, 1, (*workload).generate},
 	{"handler", [phases]int{none, 50}, 2, (*workload).handle},
 	{"background", [phases]int{none, 24}, 2, (*workload).compact},
-	{"gc", [phases]int{none, 8}, 1, (*workload).mark},
+	{imitatedGC, [phases]int{none, 8}, 1, (*workload).mark},
 }
+
+// imitatedGC is the role of a thread that does what a garbage collector does. The workers of
+// Go's own have no thread of theirs.
+const imitatedGC = "gc (imitated)"
 
 // thread is a goroutine locked to its kernel thread. The samples are written by
 // that thread alone and may be read once it has ended.
@@ -83,7 +87,7 @@ type workload struct {
 	reader, writer int
 }
 
-// startWorkload returns when all threads run.
+// startWorkload returns when all threads run, each with its role's name.
 func startWorkload() (*workload, error) {
 	w := &workload{schedule: make(chan []time.Duration), ended: make(chan struct{})}
 	w.phase.Store(notRecording)
@@ -97,6 +101,9 @@ func startWorkload() (*workload, error) {
 		for i := 0; i < r.threads; i++ {
 			go func(r role) {
 				runtime.LockOSThread()
+				var name sys.ThreadName
+				copy(name[:len(name)-1], r.name)
+				sys.SetName(name)
 				t := &thread{role: r, tid: syscall.Gettid()}
 				started <- t
 				r.body(w, t)
