@@ -15,6 +15,21 @@ import (
 	"go_sched/gosched"
 )
 
+// A program compacts behind all its other threads.
+func Example() {
+	compact := func() { fmt.Println("compacting") }
+	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr, gosched.NoOp)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer scheduler.Close()
+	if err := scheduler.Do(8, compact); err != nil {
+		log.Print(err)
+	}
+	// Output:
+	// compacting
+}
+
 // Work that shall not get in the way runs at a low priority, or else without one.
 func ExampleScheduler_Do() {
 	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr)

@@ -204,7 +204,10 @@ pub(crate) fn check_go_code() -> Result<(), Failed> {
         text.lines().map(str::trim_start).collect()
     }
     let examples = lines(EXAMPLES);
-    for (page, block) in blocks().filter(|(_, block)| block.kind == GO) {
+    let readme = sections(README).into_iter();
+    let readme =
+        readme.flat_map(|section| section.blocks.into_iter().map(|block| ("README.md", block)));
+    for (page, block) in blocks().chain(readme).filter(|(_, block)| block.kind == GO) {
         let code = lines(&block.text);
         if !examples.windows(code.len()).any(|found| found == code) {
             return Err(format!("{page}: no example has this code:\n{}", block.text).into());

@@ -8,6 +8,7 @@ use go_sched_bench_data::Change;
 use go_sched_bench_data::Growth;
 use go_sched_bench_data::Interface;
 use go_sched_bench_data::Path;
+use go_sched_bench_data::Scenario;
 use go_sched_bench_data::State;
 use plotters::style::RGBColor;
 use strum::VariantArray;
@@ -301,6 +302,49 @@ pub(crate) fn tails(service: &ServiceResults) -> Result<Plot> {
     Plot::new("Tail latency of a server", caption.to_owned(), &panels)
 }
 
+/// Draws p99 of a server's latency with nothing done and with go_sched: a row for each
+/// scenario.
+pub(crate) fn before_and_after(service: &ServiceResults) -> Result<Plot> {
+    let alternatives = [
+        Alternative::Nothing,
+        Alternative::GoSchedIoctl,
+        Alternative::GoSchedHint,
+    ];
+    let p99 = |scenario, alternative| {
+        let cell = service.find(scenario, alternative)?;
+        Some((alternative, cell.quantile(Quantile::P99)?))
+    };
+    let row = |scenario: Scenario| {
+        let dots = alternatives.map(|alternative| {
+            let (alternative, found) = p99(scenario, alternative)?;
+            let text = format::microseconds(found.median);
+            Some(dot(found, color(alternative), text))
+        });
+        (scenario.to_string(), dots.into())
+    };
+    let all = service.scenarios().flat_map(|scenario| {
+        alternatives.map(|alternative| Some(p99(scenario, alternative)?.1.median))
+    });
+    let panel = Panel {
+        title: "p99 of a request, logarithmic".to_owned(),
+        x: Axis {
+            range: span(all.flatten(), 1.0),
+            logarithmic: true,
+            label: format::microseconds_round,
+        },
+        content: Content::Dots {
+            series: alternatives
+                .map(|alternative| (alternative.to_string(), color(alternative)))
+                .to_vec(),
+            rows: service.scenarios().map(row).collect(),
+            goal: None,
+        },
+        legend: true,
+    };
+    let caption = "p99 with nothing done and with go_sched; lower is better.";
+    Plot::new("p99 of a server", caption.to_owned(), &[panel])
+}
+
 /// Draws the work of both sides, in per cent of that with nothing done.
 pub(crate) fn throughput(service: &ServiceResults) -> Result<Plot> {
     let x = Axis {
@@ -448,6 +492,7 @@ mod tests {
             changes(&results.figures),
             growth(&results.figures),
             percentiles(&service),
+            before_and_after(&service),
             tails(&service),
             throughput(&service),
             jitter(&service),

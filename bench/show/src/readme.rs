@@ -20,7 +20,7 @@ use crate::results::Results;
 const START: &str = "<!-- bench -->";
 const END: &str = "<!-- /bench -->";
 /// The picture, in the folder of the report.
-const PICTURE: &str = "server.svg";
+const PICTURE: &str = "p99.svg";
 
 /// Puts the report's table into a README, and draws its picture; or, with `check`, fails
 /// unless both are there already.
@@ -31,7 +31,7 @@ pub(crate) fn update(directory: &Path, readme: &Path, check: bool) -> Result<()>
     let text = fs::read_to_string(readme).with_context(|| name.to_string())?;
     let text = replace(&text, &block(&report, &results)?).with_context(|| name.to_string())?;
     let service = results.service.context("the report has no server")?;
-    let picture = charts::tails(&service)?.wide;
+    let picture = charts::before_and_after(&service)?.wide;
     for (path, new) in [
         (readme.to_owned(), text),
         (directory.join(PICTURE), picture),
@@ -69,7 +69,7 @@ fn block(report: &Report, results: &Results) -> Result<String> {
         None => String::new(),
     };
     Ok(format!(
-        "{}\n\n![The latency of a server, by what is done about its competition](bench/report/{PICTURE})\n\n\
+        "{}\n\n\
          Measured by `{extent}`{tree}, {}; put here by `make bench-readme`. {}\n\
          Goals: {}.",
         headline::table(&headlines, presets::ASCII_MARKDOWN),
