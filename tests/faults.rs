@@ -41,6 +41,7 @@ use libtest_mimic::Arguments;
 use libtest_mimic::Trial;
 use nix::unistd::fork;
 use nix::unistd::ForkResult;
+use nix::unistd::Pid;
 use rustix::io::Errno;
 use rustix::mm::MapFlags;
 use rustix::mm::ProtFlags;
@@ -303,6 +304,17 @@ fn a_first_touch_of_a_mapped_page() {
     assert_ne!(refused, 0, "there is a page to allocate");
 }
 
+/// A child that ends with 0 if all is well. It is waited for when this is dropped, which is
+/// after the allocations that fail: to wait takes some as well.
+struct Forked(Pid);
+
+impl Drop for Forked {
+    fn drop(&mut self) {
+        let status = await_child(self.0.as_raw());
+        assert_eq!(status.exit_status(), Some(0), "it has inherited");
+    }
+}
+
 fn a_fork_that_inherits_priority_and_ceiling() {
     let subject = || {
         let device = Device::open();
@@ -323,11 +335,7 @@ fn a_fork_that_inherits_priority_and_ceiling() {
                 // SAFETY: Ends the child at once.
                 unsafe { libc::_exit(i32::from(!inherited)) }
             }
-            ForkResult::Parent { child } => {
-                let status = await_child(child.as_raw());
-                assert_eq!(status.exit_status(), Some(0), "it has inherited");
-                Ok(())
-            }
+            ForkResult::Parent { child } => Ok(Forked(child)),
         }
     });
     assert_ne!(refused, 0, "there is a process to allocate");
