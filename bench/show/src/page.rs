@@ -98,7 +98,11 @@ fn summary(results: &Results) -> Markup {
             div.table { table {
                 tr { @for column in COLUMNS { th { (column) } } }
                 @for headline in &headlines {
-                    tr { @for cell in headline { td { (cell) } } }
+                    tr {
+                        @for (cell, column) in headline.iter().zip(COLUMNS) {
+                            td data-label=(column) { (cell) }
+                        }
+                    }
                 }
             } }
             p.muted {
@@ -338,6 +342,19 @@ mod tests {
         assert_eq!(page.matches("<svg ").count(), 2 * 7);
         for foreign in ["<script", "<link", "<img", "src=", "url(", "@import"] {
             assert!(!page.contains(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn each_figure_of_a_table_says_what_it_is_where_columns_have_no_room() {
+        let page = page(&fixture::report());
+        let rows: Vec<_> = page.split("<tr>").skip(1).collect();
+        assert!(rows.len() > 20, "{} rows", rows.len());
+        for row in rows {
+            let cells = row.matches("<td").count();
+            let named =
+                row.matches(" data-label=\"").count() - row.matches(" data-label=\"\"").count();
+            assert_eq!(named, cells.saturating_sub(1), "{row}");
         }
     }
 

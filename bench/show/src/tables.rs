@@ -42,8 +42,8 @@ fn table<R: Copy, C: Copy>(
             @for (row, title) in rows {
                 tr {
                     td { (title) }
-                    @for (column, _) in &columns {
-                        td.number { (cell(*row, *column).unwrap_or(html! { "-" })) }
+                    @for (column, title) in &columns {
+                        td.number data-label=(title) { (cell(*row, *column).unwrap_or(html! { "-" })) }
                     }
                 }
             }
@@ -61,7 +61,7 @@ fn amount(summary: &Summary) -> Markup {
         (format::number(summary.median))
         @if summary.repeats > 1 {
             div.muted title="half of the way from the smallest repeat to the largest" {
-                "± " (format::number(summary.spread() / 2.0))
+                "±\u{a0}" (format::number(summary.spread() / 2.0))
             }
         }
     }
@@ -146,6 +146,12 @@ pub(crate) fn growth(figures: &Figures) -> Markup {
     })
 }
 
+/// Titles of columns beside those of quantiles.
+const THROUGHPUT: &str = "throughput";
+const OF_IT_REQUESTS: &str = "of it requests";
+const JITTER: &str = "jitter";
+const REQUESTS: &str = "requests";
+
 pub(crate) fn service(service: &ServiceResults) -> Markup {
     html! {
         @for scenario in service.scenarios() {
@@ -154,10 +160,9 @@ pub(crate) fn service(service: &ServiceResults) -> Markup {
                 tr {
                     th { "" }
                     @for quantile in Quantile::VARIANTS { th.number { (quantile) } }
-                    th.number { "throughput" }
-                    th.number { "of it requests" }
-                    th.number { "jitter" }
-                    th.number { "requests" }
+                    @for title in [THROUGHPUT, OF_IT_REQUESTS, JITTER, REQUESTS] {
+                        th.number { (title) }
+                    }
                 }
                 @for cell in service.scenario(scenario) { (alternative(service, cell)) }
             } }
@@ -174,7 +179,7 @@ fn alternative(service: &ServiceResults, cell: &Cell) -> Markup {
         tr {
             td { (cell.alternative) }
             @for &quantile in Quantile::VARIANTS {
-                td.number {
+                td.number data-label=(quantile) {
                     @match cell.quantile(quantile) {
                         None => "-",
                         Some(value) => {
@@ -187,12 +192,12 @@ fn alternative(service: &ServiceResults, cell: &Cell) -> Markup {
                     }
                 }
             }
-            td.number {
+            td.number data-label=(THROUGHPUT) {
                 @if let Some(throughput) = service.throughput(cell) { (throughput.round()) "%" }
             }
-            td.number { (percent(cell.request_rate.median, cell.total_rate.median).round()) "%" }
-            td.number { (format::number(cell.jitter_percent.median)) "%" }
-            td.number {
+            td.number data-label=(OF_IT_REQUESTS) { (percent(cell.request_rate.median, cell.total_rate.median).round()) "%" }
+            td.number data-label=(JITTER) { (format::number(cell.jitter_percent.median)) "%" }
+            td.number data-label=(REQUESTS) {
                 (format::number(cell.requests as f64))
                 @if cell.failures > 0 { div.missed { (cell.failures) " failed" } }
             }
