@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::fs::File;
-use std::io;
 use std::io::Write;
 use std::process::Command;
 use std::process::Output;
@@ -13,6 +12,8 @@ use std::process::Stdio;
 
 use rustix::fs::Mode;
 use rustix::fs::CWD;
+use rustix::pipe::pipe_with;
+use rustix::pipe::PipeFlags;
 
 const RUN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/run");
 
@@ -75,7 +76,7 @@ fn a_command_that_does_not_end_is_ended() {
 
 #[test]
 fn a_timeout_is_told_to_nobody_who_does_not_read() {
-    let (reader, pipe) = io::pipe().expect("a pipe");
+    let (reader, pipe) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let full = File::create("/dev/full").expect("the device");
     for (stderr, script) in [
         (Stdio::from(full), "sleep 1000"),

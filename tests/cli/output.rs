@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::fs::File;
-use std::io::pipe;
 use std::process::Command;
 use std::process::Stdio;
 
@@ -17,6 +16,8 @@ use common::deadline::output_of;
 use common::device::Device;
 
 use crate::verbs::threaded_process;
+use rustix::pipe::pipe_with;
+use rustix::pipe::PipeFlags;
 
 /// Threads of the process of a test.
 const THREADS: usize = 9;
@@ -57,7 +58,7 @@ fn change_all(json: bool, stdout: impl Fn() -> Stdio) -> Vec<(Option<i32>, Strin
 fn all_threads_are_changed_when_nobody_reads_what_was_done() {
     for json in [false, true] {
         let ended = change_all(json, || {
-            let (reader, writer) = pipe().expect("a pipe");
+            let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
             drop(reader);
             writer.into()
         });

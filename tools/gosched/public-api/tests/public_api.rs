@@ -4,7 +4,7 @@
 //! changes that sees it in the diff. After a change that is meant,
 //!
 //! ```text
-//! SNAPSHOTS=overwrite cargo test --package gosched --test public_api
+//! SNAPSHOTS=overwrite cargo test --package gosched-public-api
 //! ```
 
 use std::env;
@@ -81,7 +81,7 @@ fn compare(library: &str, json: &Path) -> Result<(), Failed> {
         .omit_auto_derived_impls(true)
         .build()?;
     let listed: String = api.items().map(|item| format!("{item}\n")).collect();
-    let written = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("public-api/{library}.txt"));
+    let written = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{library}.txt"));
     let compared = Assert::new()
         .action_env(snapbox::assert::DEFAULT_ACTION_ENV)
         .try_eq(None, listed.into(), Data::read_from(&written, None));
