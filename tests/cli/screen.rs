@@ -154,6 +154,30 @@ fn the_terminal_is_given_back_as_it_was() {
 }
 
 #[test]
+fn a_terminal_that_goes_ends_top() {
+    for key_in_part in [false, true] {
+        for signal in [None, Some(Signal::TERM)] {
+            let mut on = OnTerminal::wide();
+            on.await_text("? help");
+            if key_in_part {
+                on.press(b"\x1b[");
+            }
+            let Some(signal) = signal else {
+                // No session has it as its terminal, so that no signal tells of the end.
+                let OnTerminal {
+                    mut top, keyboard, ..
+                } = on;
+                drop(keyboard);
+                await_program(&mut top);
+                continue;
+            };
+            on.signal(signal);
+            on.await_end(true);
+        }
+    }
+}
+
+#[test]
 fn what_is_marked_is_coloured_on_a_terminal_unless_colours_are_off() {
     let device = Arc::new(Device::open());
     let page = Arc::new(HintPage::new(&device, 1));

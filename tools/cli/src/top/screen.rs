@@ -4,7 +4,12 @@
 
 use std::env;
 use std::io;
+use std::io::stdin;
 use std::io::stdout;
+use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -18,6 +23,11 @@ use ratatui::layout::Rect;
 use ratatui::DefaultTerminal;
 use ratatui::TerminalOptions;
 use ratatui::Viewport;
+use rustix::event::poll;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::Timespec;
+use rustix::io::Errno;
 
 use super::change::Change;
 use super::sample::Sample;
@@ -29,7 +39,7 @@ use crate::error::Error;
 use crate::facts::words;
 use crate::interrupt::Interrupt;
 
-/// The longest time until a signal is seen.
+/// The longest time until a signal is seen, or that the terminal has gone.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The size that a terminal is taken to have if it tells none, as a serial line does not.
@@ -38,6 +48,7 @@ const USUAL_SIZE: Rect = Rect::new(0, 0, 80, 24);
 /// The terminal. Dropping the screen restores the terminal; ratatui does so after a panic.
 pub(super) struct Screen {
     terminal: DefaultTerminal,
+    events: Receiver<io::Result<Event>>,
     interrupt: Interrupt,
     interval: Duration,
     updates_left: Option<u32>,
@@ -46,7 +57,8 @@ pub(super) struct Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        ratatui::restore();
+        // Nobody is left to tell of a terminal that has gone.
+        let _ = ratatui::try_restore();
     }
 }
 
@@ -56,10 +68,12 @@ impl Screen {
             Ok((columns, lines)) if columns > 0 && lines > 0 => Viewport::Fullscreen,
             _ => Viewport::Fixed(USUAL_SIZE),
         };
+        let events = events()?;
         // See no-color.org.
         let colours = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let screen = Self {
             terminal: ratatui::try_init_with_options(TerminalOptions { viewport })?,
+            events,
             interrupt,
             interval: args.interval.0,
             updates_left: args.iterations.map(std::num::NonZeroU32::get),
@@ -119,20 +133,45 @@ impl Screen {
     /// Waits for a key, a signal, or the time of the next sample.
     fn wait(&mut self, due: Instant, sample: &Sample) -> io::Result<Action> {
         loop {
-            if self.interrupt.wait(Duration::ZERO)?.is_some() {
-                return Ok(Action::Quit);
+            match self.interrupt.wait(Duration::ZERO)? {
+                Some(_) => return Ok(Action::Quit),
+                None if has_hung_up()? => return Ok(Action::Quit),
+                None => (),
             }
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(Action::Sample);
             }
-            if !event::poll(left.min(LOOK_EVERY))? {
-                continue;
-            }
-            return Ok(match event::read()? {
-                Event::Key(key) if key.kind == KeyEventKind::Press => self.view.press(key, sample),
-                _ => Action::Redraw,
+            return Ok(match self.events.recv_timeout(left.min(LOOK_EVERY)) {
+                Ok(event) => match event? {
+                    Event::Key(key) if key.kind == KeyEventKind::Press => {
+                        self.view.press(key, sample)
+                    }
+                    _ => Action::Redraw,
+                },
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => Action::Quit,
             });
         }
     }
+}
+
+/// Has a thread of its own read keys and changes of size. crossterm does not return from
+/// a terminal that has gone, nor from a key of which only a part has come.
+fn events() -> io::Result<Receiver<io::Result<Event>>> {
+    let (sender, events) = sync_channel(0);
+    thread::Builder::new().spawn(move || while sender.send(event::read()).is_ok() {})?;
+    Ok(events)
+}
+
+/// Whether the terminal has gone, of which SIGHUP tells only the session it belongs to.
+fn has_hung_up() -> io::Result<bool> {
+    let input = stdin();
+    let mut input = [PollFd::new(&input, PollFlags::empty())];
+    match poll(&mut input, Some(&Timespec::default())) {
+        Ok(_) | Err(Errno::INTR) => (),
+        Err(errno) => return Err(errno.into()),
+    }
+    let [input] = input;
+    Ok(input.revents().contains(PollFlags::HUP))
 }
