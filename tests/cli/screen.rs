@@ -178,6 +178,23 @@ fn a_terminal_that_goes_ends_top() {
 }
 
 #[test]
+fn top_that_is_stopped_gives_the_terminal_back_until_it_goes_on() {
+    let mut on = OnTerminal::wide();
+    for _ in 0..2 {
+        on.await_text("? help");
+        on.await_screen(|screen| screen.alternate_screen());
+        assert!(on.is_raw());
+        on.signal(Signal::TSTP);
+        on.await_screen(|screen| !screen.alternate_screen() && !screen.hide_cursor());
+        assert!(!on.is_raw());
+        on.signal(Signal::CONT);
+    }
+    on.await_text("? help");
+    on.press(b"q");
+    on.await_end(true);
+}
+
+#[test]
 fn what_is_marked_is_coloured_on_a_terminal_unless_colours_are_off() {
     let device = Arc::new(Device::open());
     let page = Arc::new(HintPage::new(&device, 1));
@@ -220,6 +237,9 @@ fn a_screen_of_any_size_shows_whole_columns() {
     for (columns, lines) in [(10, 3), (2, 1), (200, 1), (2, 60)] {
         on.resize(columns, lines);
     }
+    // More than fits in memory.
+    tcsetwinsize(&on.terminal, size(u16::MAX, u16::MAX)).expect("a terminal");
+    on.signal(Signal::WINCH);
     on.resize(80, 24);
     on.await_screen(has(&id, " CEILING "));
     on.press(b"q");

@@ -26,13 +26,18 @@ pub(crate) struct Interrupt(SignalDelivery<UnixStream, SignalOnly>);
 impl Interrupt {
     /// Catches the signals from now on, so that they do not end the process.
     pub(crate) fn catch() -> io::Result<Self> {
-        Self::catch_unless(handed::is_ignored)
+        Self::catch_with(&[])
+    }
+
+    /// Catches `more` signals than those that ask for the end.
+    pub(crate) fn catch_with(more: &[c_int]) -> io::Result<Self> {
+        Self::catch_unless(more, handed::is_ignored)
     }
 
     /// Catches those of the signals that are not ignored.
-    fn catch_unless(is_ignored: impl Fn(c_int) -> bool) -> io::Result<Self> {
+    fn catch_unless(more: &[c_int], is_ignored: impl Fn(c_int) -> bool) -> io::Result<Self> {
         let (read, write) = UnixStream::pair()?;
-        let signals = TERM_SIGNALS.iter().chain([&SIGHUP]);
+        let signals = TERM_SIGNALS.iter().chain([&SIGHUP]).chain(more);
         let signals = signals.filter(|signal| !is_ignored(**signal));
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, signals)?;
         Ok(Self(delivery))
@@ -69,7 +74,7 @@ mod tests {
     #[test]
     fn a_signal_ends_the_longest_wait() {
         // Whoever runs the tests may ignore some.
-        let mut interrupt = Interrupt::catch_unless(|_| false).expect("signals can be caught");
+        let mut interrupt = Interrupt::catch_unless(&[], |_| false).expect("signals can be caught");
         let start = Instant::now();
         let seen = std::thread::scope(|scope| {
             scope.spawn(|| kill_process(getpid(), Signal::HUP).expect("own process"));

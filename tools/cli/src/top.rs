@@ -22,6 +22,8 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::thread;
 
+use signal_hook::consts::SIGTSTP;
+
 pub(crate) use self::batch::TopJson;
 use self::sample::Row;
 use self::sample::Sample;
@@ -50,7 +52,7 @@ pub(crate) fn top(args: &Top, json: bool) -> Result<ExitCode, Error> {
     if batch {
         write_samples(args, json, &mut sampler)?;
     } else {
-        Screen::new(args, Interrupt::catch()?)?.show(&mut sampler)?;
+        Screen::new(args, Interrupt::catch_with(&[SIGTSTP])?)?.show(&mut sampler)?;
     }
     Ok(ExitCode::SUCCESS)
 }

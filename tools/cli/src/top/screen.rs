@@ -17,7 +17,7 @@ use ratatui::crossterm::event;
 use ratatui::crossterm::event::Event;
 use ratatui::crossterm::event::KeyEventKind;
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::size;
+use ratatui::crossterm::terminal::enable_raw_mode;
 use ratatui::crossterm::terminal::EnterAlternateScreen;
 use ratatui::layout::Rect;
 use ratatui::DefaultTerminal;
@@ -28,6 +28,9 @@ use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::event::Timespec;
 use rustix::io::Errno;
+use rustix::termios::tcgetwinsize;
+use signal_hook::consts::SIGTSTP;
+use signal_hook::low_level::emulate_default_handler;
 
 use super::change::Change;
 use super::sample::Sample;
@@ -45,9 +48,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The size that a terminal is taken to have if it tells none, as a serial line does not.
 const USUAL_SIZE: Rect = Rect::new(0, 0, 80, 24);
 
+/// The most columns, and lines, that are drawn. A terminal may claim more than fits in memory.
+const MOST: u16 = 1000;
+
 /// The terminal. Dropping the screen restores the terminal; ratatui does so after a panic.
 pub(super) struct Screen {
     terminal: DefaultTerminal,
+    area: Rect,
     events: Receiver<io::Result<Event>>,
     interrupt: Interrupt,
     interval: Duration,
@@ -64,15 +71,15 @@ impl Drop for Screen {
 
 impl Screen {
     pub(super) fn new(args: &Top, interrupt: Interrupt) -> io::Result<Self> {
-        let viewport = match size() {
-            Ok((columns, lines)) if columns > 0 && lines > 0 => Viewport::Fullscreen,
-            _ => Viewport::Fixed(USUAL_SIZE),
-        };
+        let area = area();
         let events = events()?;
         // See no-color.org.
         let colours = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let screen = Self {
-            terminal: ratatui::try_init_with_options(TerminalOptions { viewport })?,
+            terminal: ratatui::try_init_with_options(TerminalOptions {
+                viewport: Viewport::Fixed(area),
+            })?,
+            area,
             events,
             interrupt,
             interval: args.interval.0,
@@ -89,7 +96,7 @@ impl Screen {
         let mut due = Instant::now() + self.interval;
         loop {
             self.view.sort(&mut sample.rows);
-            self.terminal.draw(|frame| self.view.draw(frame, &sample))?;
+            self.draw(&sample)?;
             match self.wait(due, &sample)? {
                 Action::Quit => return Ok(()),
                 Action::Redraw => continue,
@@ -108,6 +115,16 @@ impl Screen {
             sample = sampler.sample(self.view.all)?;
             due = Instant::now() + self.interval;
         }
+    }
+
+    fn draw(&mut self, sample: &Sample) -> io::Result<()> {
+        let area = area();
+        if area != self.area {
+            self.area = area;
+            self.terminal.resize(area)?;
+        }
+        self.terminal.draw(|frame| self.view.draw(frame, sample))?;
+        Ok(())
     }
 
     /// Changes the selected thread, and shows the result or the error.
@@ -134,6 +151,10 @@ impl Screen {
     fn wait(&mut self, due: Instant, sample: &Sample) -> io::Result<Action> {
         loop {
             match self.interrupt.wait(Duration::ZERO)? {
+                Some(SIGTSTP) => {
+                    self.stop()?;
+                    return Ok(Action::Redraw);
+                }
                 Some(_) => return Ok(Action::Quit),
                 None if has_hung_up()? => return Ok(Action::Quit),
                 None => (),
@@ -153,6 +174,27 @@ impl Screen {
                 Err(RecvTimeoutError::Disconnected) => Action::Quit,
             });
         }
+    }
+
+    /// Stops this process with the terminal as it was before, and takes the terminal back
+    /// once the process goes on.
+    fn stop(&mut self) -> io::Result<()> {
+        self.terminal.show_cursor()?;
+        ratatui::try_restore()?;
+        emulate_default_handler(SIGTSTP)?;
+        enable_raw_mode()?;
+        execute!(stdout(), EnterAlternateScreen)?;
+        self.terminal.clear()
+    }
+}
+
+/// Returns the part of the terminal that is drawn.
+fn area() -> Rect {
+    match tcgetwinsize(stdout()) {
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
+            Rect::new(0, 0, size.ws_col.min(MOST), size.ws_row.min(MOST))
+        }
+        _ => USUAL_SIZE,
     }
 }
 
