@@ -40,6 +40,25 @@ fn a_command_that_is_run_or_traced_is_handed_what_gosched_was() {
 }
 
 #[test]
+fn ignored_signals_are_known_without_proc() {
+    let child = Child::sleeping(|| ());
+    let shell = |script: String, status| {
+        let script = format!("umount -l /proc; trap '' HUP PIPE; {script}");
+        let mut command = Command::new("unshare");
+        output(command.args(["-m", "sh", "-c", &script]), status);
+    };
+    let kill = "sh -c 'kill -HUP $$; kill -PIPE $$; exit 7'";
+    shell(format!("exec gosched run 20 -- {kill}"), 7);
+    let script = format!(
+        "gosched watch {} >/tmp/seen & until grep -q found /tmp/seen; do sleep 0.1; done; \
+         kill -HUP $!; sleep 0.5; kill -0 $! && kill -TERM $!; wait $!",
+        child.pid()
+    );
+    shell(script, 0);
+    fs::remove_file("/tmp/seen").expect("it is ours");
+}
+
+#[test]
 fn a_signal_that_was_ignored_ends_neither_watch_nor_trace() {
     mount_tracefs();
     let child = Child::sleeping(|| ());

@@ -14,10 +14,12 @@ use std::ffi::c_int;
 use std::ffi::CString;
 use std::ffi::OsString;
 use std::io;
+use std::mem;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::ptr;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -27,7 +29,6 @@ use nix::spawn::posix_spawnp;
 use nix::spawn::PosixSpawnAttr;
 use nix::spawn::PosixSpawnFileActions;
 use nix::unistd::execvp;
-use procfs::process::Process;
 use rustix::io::fcntl_getfd;
 use rustix::io::fcntl_setfd;
 use rustix::io::FdFlags;
@@ -53,10 +54,21 @@ extern "C" fn look() {
     input.store(is_closed(&io::stdin()), Ordering::Relaxed);
     output.store(is_closed(&io::stdout()), Ordering::Relaxed);
     error.store(is_closed(&io::stderr()), Ordering::Relaxed);
-    // Without /proc, no signal counts as ignored.
-    if let Ok(status) = Process::myself().and_then(|myself| myself.status()) {
-        IGNORED.store(status.sigign, Ordering::Relaxed);
-    }
+    let ignored = (1..=libc::SIGRTMAX()).filter(|signal| has_no_action(*signal));
+    let bits = ignored.fold(0, |bits, signal| bits | 1 << (signal - 1));
+    IGNORED.store(bits, Ordering::Relaxed);
+}
+
+/// Asks whether a signal is ignored now. /proc/self/status tells it too, where there is one.
+fn has_no_action(signal: c_int) -> bool {
+    // SAFETY: Zeros are an action. Given no new one, sigaction(2) does no more than write
+    // the one in force to where it may.
+    let (result, action) = unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        let result = libc::sigaction(signal, ptr::null(), &raw mut action);
+        (result, action)
+    };
+    result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// Whether a signal was ignored.
