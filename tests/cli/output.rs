@@ -88,6 +88,29 @@ fn all_threads_are_changed_when_the_disk_is_full_and_missing_lines_are_counted()
 }
 
 #[test]
+fn all_threads_are_changed_when_files_may_not_grow() {
+    let device = Device::open();
+    let processes = [(); 3].map(|()| threaded_process(THREADS));
+    let ids = processes.each_ref().map(|(child, _)| child.pid());
+    let ids = ids.map(|pid| pid.to_string()).join(" ");
+    let changed = |prio: u32, script: &str| {
+        let script = format!("ulimit -f 0; exec gosched set {script}");
+        let done = output_of(Command::new("sh").args(["-c", &script]));
+        assert_eq!(done.status.code(), Some(1), "{script}");
+        for tid in processes.iter().flat_map(|(_, tids)| tids) {
+            assert_eq!(device.prio(*tid), Some(prio), "{script}");
+        }
+        String::from_utf8_lossy(&done.stderr).into_owned()
+    };
+    let said = changed(8, &format!("-a 8 {ids} >/tmp/written"));
+    let missing = format!("gosched: {} lines of output are missing", 3 * THREADS);
+    assert!(said.starts_with(&missing), "{said}");
+    // A message that cannot be written does not end the work either.
+    changed(9, &format!("-a 9 4194304 {ids} 2>/tmp/written"));
+    fs::remove_file("/tmp/written").expect("it is ours");
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_does_not_end_the_work() {
     let device = Device::open();
     let (process, tids) = threaded_process(THREADS);

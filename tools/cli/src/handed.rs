@@ -36,6 +36,7 @@ use rustix::process::waitpid;
 use rustix::process::Pid;
 use rustix::process::WaitOptions;
 use signal_hook::consts::SIGPIPE;
+use signal_hook::consts::SIGXFSZ;
 
 /// The signals that were ignored, as in `/proc/PID/status`: the lowest bit is signal 1.
 static IGNORED: AtomicU64 = AtomicU64::new(0);
@@ -74,6 +75,16 @@ fn has_no_action(signal: c_int) -> bool {
 /// Whether a signal was ignored.
 pub(crate) fn is_ignored(signal: c_int) -> bool {
     IGNORED.load(Ordering::Relaxed) >> (signal - 1) & 1 != 0
+}
+
+/// Has a write beyond the limit of the size of files fail, as one to a full disk does. By
+/// default it ends the process, in the middle of its work.
+pub(crate) fn outlive_file_size_limit() -> io::Result<()> {
+    if !is_ignored(SIGXFSZ) {
+        // A signal that is handled has its default action in a command.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+    }
+    Ok(())
 }
 
 /// Undoes what the runtime of Rust has done, as far as `execve(2)` would keep it.

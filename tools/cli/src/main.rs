@@ -44,6 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn run_verb() -> Result<ExitCode, Error> {
+    handed::outlive_file_size_limit()?;
     let args = match args::parse() {
         Ok(args) => args,
         Err(misuse) => return Ok(misuse.report()?),

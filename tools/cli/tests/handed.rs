@@ -9,11 +9,12 @@ use std::process::Command;
 
 /// Starting states: what a shell does first, and a program that it then starts the others
 /// by.
-const STATES: [(&str, &str); 12] = [
+const STATES: [(&str, &str); 13] = [
     (":", ""),
     ("trap '' PIPE", ""),
     ("trap '' HUP INT QUIT TERM", ""),
     ("trap '' USR1 CHLD TSTP", ""),
+    ("trap '' XFSZ", ""),
     ("umask 027", ""),
     ("exec <&-", ""),
     ("exec >&-", ""),

@@ -110,6 +110,17 @@ fn what_cannot_be_written_is_a_failure_unless_nobody_reads_it() {
         assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
         assert!(said.contains("No space left on device"), "{said}");
 
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let done = Command::new("sh")
+            .args(["-c", "ulimit -f 0; file=$0; exec \"$@\" >$file"])
+            .args([file.path(), env!("CARGO_BIN_EXE_gosched").as_ref()])
+            .args(arguments)
+            .output()
+            .expect("a shell");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("File too large"), "{said}");
+
         let (reader, writer) = UnixStream::pair().expect("sockets");
         drop(reader);
         let done = gosched(arguments)
