@@ -230,7 +230,11 @@ fn write_into(directory: &Path, name: &str, text: &str) -> Result<(), Error> {
     fs::create_dir_all(directory)
         .and_then(|()| fs::write(&new, text))
         .and_then(|()| fs::rename(&new, &path))
-        .map_err(|error| Error::Write { path, error })?;
+        .map_err(|error| {
+            // What was written of it, if anything was.
+            let _ = fs::remove_file(&new);
+            Error::Write { path, error }
+        })?;
     // One of an earlier time has the other name.
     let other = match name {
         DROP_IN => LATE_DROP_IN,

@@ -341,6 +341,34 @@ fn the_drop_in_sorts_behind_what_would_take_it_back() {
 }
 
 #[test]
+fn a_drop_in_that_cannot_be_written_leaves_nothing_behind() {
+    let root = root("db.service", "ExecStart=/bin/true");
+    let output = root.path().join(OUTPUT);
+    let write = |limit: &str| {
+        let done = Command::new("sh")
+            .args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")])
+            .args([env!("CARGO_BIN_EXE_gosched"), "systemd", "--root"])
+            .args([root.path(), "--output".as_ref(), &output])
+            .args(["--prio", "32", "--ceiling", "50", "db.service"])
+            .output()
+            .expect("a shell");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        assert!(said.starts_with("gosched: cannot write "), "{said}");
+        let left = fs::read_dir(output.join("db.service.d")).expect("its folder");
+        Vec::from_iter(left.map(|entry| entry.expect("an entry").file_name()))
+    };
+    assert!(write("ulimit -f 0").is_empty());
+    // Where the name is that of a folder.
+    add(
+        root.path(),
+        &format!("{OUTPUT}/db.service.d/50-gosched.conf/x"),
+        "",
+    );
+    assert_eq!(write(":"), ["50-gosched.conf"]);
+}
+
+#[test]
 fn an_alias_gets_the_drop_in_of_the_real_name() {
     let root = root("db.service", "ExecStart=/bin/true");
     fs::create_dir_all(root.path().join(OUTPUT)).expect("folders");
