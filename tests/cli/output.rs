@@ -120,6 +120,30 @@ fn a_reader_that_has_seen_enough_does_not_end_the_work() {
     assert!(tids.iter().all(|tid| device.prio(*tid) == Some(8)));
 }
 
+#[test]
+fn too_few_descriptors_are_the_reason_that_is_told() {
+    let (process, _) = threaded_process(THREADS);
+    let mut done_with = Vec::new();
+    for limit in 4..=10 {
+        let script = format!(
+            "ulimit -n {limit}; exec gosched set -a 10 {}",
+            process.pid()
+        );
+        let done = output_of(Command::new("sh").args(["-c", &script]));
+        let said = String::from_utf8_lossy(&done.stderr);
+        match done.status.code() {
+            Some(0) => done_with.push(limit),
+            Some(1) => assert!(
+                said.lines().all(|line| line.contains("ulimit -n")),
+                "{said}"
+            ),
+            _ => panic!("{limit}: {said}"),
+        }
+    }
+    // As the guide says.
+    assert!(done_with.contains(&10), "{done_with:?}");
+}
+
 /// Returns the words of each line.
 fn words(text: &str) -> Vec<Vec<&str>> {
     text.lines()

@@ -136,6 +136,7 @@ fn errors() -> Vec<Error> {
         OpenError::Nodev,
         OpenError::Filtered,
         OpenError::NotTheDevice,
+        OpenError::NoDescriptors,
         OpenError::VersionMismatch { module: 0 },
         OpenError::VersionMismatch { module: 2 },
     ];
@@ -165,6 +166,7 @@ fn errors() -> Vec<Error> {
         FindError::ForeignProc,
         FindError::Hidden,
         FindError::NoDescriptors,
+        FindError::NoFiles,
     ];
     let full = || io::Error::from_raw_os_error(libc::ENOSPC).into();
     let mut errors = vec![

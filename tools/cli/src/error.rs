@@ -101,6 +101,7 @@ impl From<ProcError> for ThreadError {
                 // The directory read is that of a thread that has been reaped.
                 Some(libc::ESRCH) => Self::Find(FindError::NotFound),
                 Some(libc::EMFILE) => Self::Find(FindError::NoDescriptors),
+                Some(libc::ENFILE) => Self::Find(FindError::NoFiles),
                 _ => Self::Proc(error),
             },
             _ => Self::Proc(error),

@@ -234,6 +234,12 @@ pub enum FindError {
     /// The caller has as many open files as it may have.
     #[error("no descriptor is left to hold the thread by: raise their number, see \"ulimit -n\"")]
     NoDescriptors,
+    /// The system has as many open files as it may have.
+    #[error(
+        "the whole system has no open file left to hold the thread by: raise fs.file-max as root, \
+         see proc_sys_fs(5)"
+    )]
+    NoFiles,
     /// `/proc` cannot be read.
     #[error("cannot list the threads: {0}")]
     Proc(Box<dyn Error + Send + Sync>),
@@ -247,7 +253,19 @@ impl FindError {
         match errno {
             Errno::SRCH => Self::NotFound,
             Errno::MFILE => Self::NoDescriptors,
+            Errno::NFILE => Self::NoFiles,
             other => Self::Os(other.into()),
+        }
+    }
+
+    /// Tells why the caller's own file `status` cannot be read. `is_proc` is whether a `/proc`
+    /// is mounted.
+    pub(crate) fn of_own_status(error: io::Error, is_proc: bool) -> Self {
+        match Errno::from_io_error(&error) {
+            // A namespace below or beside the one of the caller does not show the caller.
+            Some(Errno::NOENT) if is_proc => Self::ForeignProc,
+            Some(Errno::NOENT | Errno::NOTDIR) => Self::NoProc,
+            _ => Self::from_proc(ProcError::Io(error, Some("/proc/self/status".into()))),
         }
     }
 
@@ -259,7 +277,7 @@ impl FindError {
             ProcError::Io(error, path) => match Errno::from_io_error(&error) {
                 // The directory read is that of a thread that has been reaped.
                 Some(Errno::SRCH) => Self::NotFound,
-                Some(Errno::MFILE) => Self::NoDescriptors,
+                Some(errno @ (Errno::MFILE | Errno::NFILE)) => Self::new(errno),
                 _ => Self::Proc(ProcError::Io(error, path).into()),
             },
             other => Self::Proc(other.into()),
@@ -299,12 +317,23 @@ mod tests {
 
     #[test]
     fn a_thread_that_cannot_be_held_is_not_one_that_has_ended() {
-        let errno = Errno::MFILE;
         let from_proc = |errno: Errno| FindError::from_proc(ProcError::Io(errno.into(), None));
-        for error in [FindError::new(errno), from_proc(errno)] {
-            assert!(matches!(error, FindError::NoDescriptors), "{error}");
+        let own = |errno: Errno| FindError::of_own_status(errno.into(), true);
+        for tell in [FindError::new, from_proc, own] {
+            assert!(matches!(tell(Errno::MFILE), FindError::NoDescriptors));
+            assert!(matches!(tell(Errno::NFILE), FindError::NoFiles));
         }
         assert!(matches!(from_proc(Errno::SRCH), FindError::NotFound));
+    }
+
+    #[test]
+    fn a_proc_that_does_not_show_the_caller_is_foreign_or_none_and_no_other_reason_is() {
+        let own = |errno: Errno, is_proc| FindError::of_own_status(errno.into(), is_proc);
+        assert!(matches!(own(Errno::NOENT, true), FindError::ForeignProc));
+        assert!(matches!(own(Errno::NOENT, false), FindError::NoProc));
+        let words = own(Errno::ACCESS, true).to_string();
+        assert!(words.contains("Permission denied"), "{words}");
+        assert!(words.contains("/proc/self/status"), "{words}");
     }
 
     /// A thread at nice 0 whose ceiling is 32, but for its policy.

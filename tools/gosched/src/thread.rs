@@ -6,12 +6,12 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::fs;
+use std::fs::ReadDir;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
 use procfs::process::Process;
-use procfs::process::TasksIter;
 use procfs::ProcError;
 use rustix::fs::fstat;
 use rustix::fs::fstatfs;
@@ -146,11 +146,10 @@ pub fn check_proc() -> Result<(), FindError> {
     match fs::read("/proc/self/status") {
         Ok(status) if is_of_own_namespace(&status) => Ok(()),
         Ok(_) => Err(FindError::ForeignProc),
-        // A namespace below or beside the one of the caller does not show the caller.
-        Err(_) if statfs("/proc").is_ok_and(|at| at.f_type == PROC_SUPER_MAGIC) => {
-            Err(FindError::ForeignProc)
+        Err(error) => {
+            let is_proc = statfs("/proc").is_ok_and(|at| at.f_type == PROC_SUPER_MAGIC);
+            Err(FindError::of_own_status(error, is_proc))
         }
-        Err(_) => Err(FindError::NoProc),
     }
 }
 
@@ -173,7 +172,7 @@ fn is_of_own_namespace(status: &[u8]) -> bool {
 #[derive(Debug)]
 pub struct Threads {
     process: Process,
-    tasks: TasksIter,
+    tasks: ReadDir,
     seen: HashSet<i32>,
     passes_left: u32,
     pass_is_fresh: bool,
@@ -187,9 +186,9 @@ impl Threads {
     /// As [`Thread::open`] and [`check_proc`], and when `/proc` hides the process.
     pub fn of(id: ThreadId) -> Result<Self, FindError> {
         check_proc()?;
-        let found = Process::new(id.pid).and_then(|process| Ok((process.tasks()?, process)));
+        let found = Process::new(id.pid).and_then(|process| Ok((tasks(&process)?, process)));
         let (tasks, process) = match found {
-            Err(ProcError::NotFound(_)) if Thread::open(id).is_ok() => Err(FindError::Hidden),
+            Err(ProcError::NotFound(_)) => Err(Thread::open(id).err().unwrap_or(FindError::Hidden)),
             found => found.map_err(FindError::from_proc),
         }?;
         if id.inode.is_some() {
@@ -209,7 +208,7 @@ impl Threads {
 
     fn next_thread(&mut self) -> Result<Option<Thread>, FindError> {
         loop {
-            let Some(task) = self.tasks.next() else {
+            let Some(entry) = self.tasks.next() else {
                 if !self.pass_is_fresh {
                     return Ok(None);
                 }
@@ -218,21 +217,28 @@ impl Threads {
                 if self.passes_left == 0 {
                     return Err(FindError::NeverComplete);
                 }
-                self.tasks = self.process.tasks().map_err(FindError::from_proc)?;
+                self.tasks = tasks(&self.process).map_err(FindError::from_proc)?;
                 continue;
             };
-            let task = task.map_err(FindError::from_proc)?;
-            if !self.seen.insert(task.tid) {
+            let name = entry
+                .map_err(|error| FindError::from_proc(error.into()))?
+                .file_name();
+            let Some(tid) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            if !self.seen.insert(tid) {
                 continue;
             }
             self.pass_is_fresh = true;
 
             let id = ThreadId {
-                pid: task.tid,
+                pid: tid,
                 inode: None,
             };
-            let held = Thread::open(id).and_then(|thread| {
-                // The entry is older than the pidfd: as long as it is there the two
+            let task = self.process.task_from_tid(tid);
+            let held = task.map_err(FindError::from_proc).and_then(|task| {
+                let thread = Thread::open(id)?;
+                // The directory is older than the pidfd: as long as it is there the two
                 // are of the same thread.
                 task.stat().map_err(FindError::from_proc)?;
                 Ok(thread)
@@ -244,6 +250,12 @@ impl Threads {
             }
         }
     }
+}
+
+/// Lists the threads of a process. `Process::tasks()` leaves out those that it has no
+/// descriptor for.
+fn tasks(process: &Process) -> Result<ReadDir, ProcError> {
+    Ok(fs::read_dir(format!("/proc/{}/task", process.pid))?)
 }
 
 impl Iterator for Threads {

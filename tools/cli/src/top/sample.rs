@@ -224,16 +224,17 @@ impl Sampler {
         let mut unread = Unread::default();
         // Each takes a descriptor, so one process at a time.
         for process in self.processes()? {
-            let found = process.and_then(|process| Ok((process.tasks()?, process)));
-            let (tasks, process) = match found {
+            let found = process.and_then(|process| Ok((tids(process.pid)?, process)));
+            let (tids, process) = match found {
                 Ok(found) => found,
                 Err(error) => {
                     unread.add(error.into())?;
                     continue;
                 }
             };
-            for task in tasks {
-                let row = task
+            for tid in tids {
+                let row = process
+                    .task_from_tid(tid)
                     .map_err(RowError::from)
                     .and_then(|task| self.row(&process, &task, all, &mut next));
                 match row {
@@ -342,6 +343,21 @@ impl Sampler {
             .or_insert(quota.throttled);
         now.saturating_sub(before.unwrap_or(now))
     }
+}
+
+/// Lists the threads of a process. `Process::tasks()` leaves out those that it has no
+/// descriptor for.
+fn tids(pid: i32) -> ProcResult<Vec<i32>> {
+    let mut tids = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+        tids.extend(
+            entry?
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<i32>().ok()),
+        );
+    }
+    Ok(tids)
 }
 
 /// The values of a sample that the next one is compared with.

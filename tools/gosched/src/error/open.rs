@@ -67,6 +67,12 @@ pub enum OpenError {
         /// The version that the module reports.
         module: u32,
     },
+    /// The caller has as many open files as it may have.
+    #[error(
+        "no descriptor is left to open {path} by: raise their number, see \"ulimit -n\"",
+        path = Device::PATH
+    )]
+    NoDescriptors,
     /// Another error, as the kernel reports it.
     #[error("cannot open {path}: {0}", path = Device::PATH)]
     Os(io::Error),
@@ -87,6 +93,7 @@ impl OpenError {
             Some(Errno::ACCESS) if is_nodev() => Self::Nodev,
             Some(Errno::ACCESS) => Self::NotPermitted,
             Some(Errno::PERM) => Self::Filtered,
+            Some(Errno::MFILE) => Self::NoDescriptors,
             _ => Self::Os(error),
         }
     }
@@ -131,6 +138,7 @@ mod tests {
         let refused = |errno| not_opened(errno, "/dev/null");
         assert!(matches!(refused(Errno::ACCESS), OpenError::NotPermitted));
         assert!(matches!(refused(Errno::PERM), OpenError::Filtered));
+        assert!(matches!(refused(Errno::MFILE), OpenError::NoDescriptors));
         // Mounted nodev wherever there is one.
         let is_nodev =
             |path| statvfs(path).is_ok_and(|at| at.f_flag.contains(StatVfsMountFlags::NODEV));
