@@ -52,12 +52,19 @@ pub(crate) fn complain(sentence: &dyn Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// Returns `name` with "?" in place of each control character, so that printing the
-/// name does not move the cursor.
+/// Returns `name` with "?" in place of each character that shows nothing of its own: one
+/// that moves the cursor, turns the direction of the text around it, or hides.
 pub(crate) fn printable(name: &str) -> String {
     name.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
+        .map(|c| if is_shown(c) { c } else { '?' })
         .collect()
+}
+
+/// Whether a character is not one that `Debug` of a text escapes as there is nothing to show.
+fn is_shown(c: char) -> bool {
+    // A mark that combines with a letter is escaped without one.
+    let text: String = ['a', c].iter().collect();
+    matches!(c, '"' | '\'' | '\\') || text.escape_debug().eq(text.chars())
 }
 
 /// Writes to standard output what `write` collects.
@@ -86,4 +93,32 @@ pub(crate) fn write_json(out: &mut Vec<u8>, value: &impl Serialize) -> io::Resul
 /// Writes `value` to standard output as indented JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), OutputError> {
     print(|out| write_json(out, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_shows_nothing_of_its_own_is_replaced() {
+        for c in
+            "\0\t\n\u{1b}\u{7f}\u{9b}\u{ad}\u{61c}\u{180e}\u{200b}\u{200d}\u{200e}\u{2028}\u{2029}\
+                  \u{202e}\u{2060}\u{2066}\u{feff}\u{fff9}\u{1d173}\u{e0001}\u{e0041}"
+                .chars()
+        {
+            let name = format!("a{c}b");
+            assert_eq!(printable(&name), "a?b", "{}", c.escape_unicode());
+        }
+        for name in [
+            "it's a \"name\" \\",
+            "Grüße",
+            "u\u{308}ber",
+            "हिन्दी",
+            "日本語",
+            "עברית",
+            "🦀",
+        ] {
+            assert_eq!(printable(name), name);
+        }
+    }
 }

@@ -32,7 +32,6 @@ use crate::device;
 use crate::error::Error;
 use crate::error::ThreadError;
 use crate::facts::Facts;
-use crate::output::printable;
 
 /// The state of the system and its threads at one moment.
 pub(super) struct Sample {
@@ -317,7 +316,7 @@ impl Sampler {
             cpu_percent: percent(since.ran),
             wait_percent: since.waited.map(percent),
             kernel_priority: stat.priority,
-            command: printable(&stat.comm),
+            command: stat.comm,
             facts,
             // An autogroup counts in the root group alone.
             autogroup: (next.autogroup && matches!(cpu_group, Ok(None)))
