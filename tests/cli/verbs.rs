@@ -148,10 +148,10 @@ fn ceiling_grants_lowers_and_gives_back() {
     let ceiling = || (device.get(pid).ceiling, device.get(pid).ceiling_granted);
 
     let said = succeeds(&["ceiling", "63", &id]);
-    assert_eq!(said, format!("pid {id}'s new ceiling: 63 (rt), granted\n"));
+    assert_eq!(said, format!("pid {id}'s new ceiling: 63 (rt), set\n"));
     assert_eq!(ceiling(), (63, true));
     let said = succeeds(&["get", &id]);
-    assert!(said.contains(&format!("pid {id}'s ceiling: 63 (rt), granted\n")));
+    assert!(said.contains(&format!("pid {id}'s ceiling: 63 (rt), set\n")));
     succeeds(&["ceiling", "5", &id]);
     assert_eq!(ceiling(), (5, true));
     let said = succeeds(&["ceiling", "none", &id]);

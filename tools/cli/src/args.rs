@@ -41,7 +41,8 @@ Priorities (higher = more urgent):
 Terms:
   base     the scheduling that a thread has without a Go priority
   owned    a priority that chrt and renice would allow without privilege
-  ceiling  the highest priority that a thread can get without privilege
+  ceiling  the highest priority that a hint can get a thread, and that a request
+           without privilege can, beyond those that the thread owns
   hint     a priority that a thread asks for by writing it to memory that it shares
            with the kernel, without a system call
 
@@ -70,7 +71,8 @@ What is shown of a thread:
                         it has not seen a new hint yet, or the thread ran away
   current scheduling    the kernel's parameters for the priority in force
   base scheduling       the parameters that the thread has without a Go priority
-  ceiling               the highest priority that it can get without privilege
+  ceiling               the highest priority that a hint can get it, and a request
+                        beyond what it owns; \"set\" if somebody has set it
   last change           why the kernel last changed its scheduling: ioctl, syscall,
                         hint, fork, external (nice, chrt and the like), register or
                         unregister (of the module), or runaway
@@ -86,7 +88,7 @@ has the highest priority that it owns, until it sleeps and CPU time is allowed a
     Get(Show),
     /// Remove the priority of threads, which return to their base scheduling
     Clear(ThreadArgs),
-    /// Set the highest priority that threads can get without privilege
+    /// Set the highest priority that threads can get by hints, or beyond what they own
     #[command(after_help = "\
 Without privilege, a user can give his threads the priorities that they own: those that
 chrt and renice would allow him.
@@ -94,6 +96,7 @@ chrt and renice would allow him.
     ask for every priority up to it. The grant ends when the thread changes its user.
   - A user can lower the ceiling of his threads, but not raise it. A ceiling that was
     never granted only limits hints.
+  - A request still gets what the thread owns, also above its ceiling.
   - What a thread starts has the same ceiling.
   - A thread whose priority only the old ceiling allowed is lowered to the new one.")]
     Ceiling(Ceiling),
@@ -167,7 +170,7 @@ Columns:
             id of the process, id and name of the thread
   GO        priority asked for
   APPLIED   priority in force
-  CEILING   highest priority that the thread can get without privilege
+  CEILING   highest priority for hints, and beyond what the thread owns
   POLICY, NICE, RT, SLICE-MS
             the kernel's parameters in force; RR stands for SCHED_RR
   CPU       CPU that the thread runs on, or ran on last
@@ -358,7 +361,8 @@ pub(crate) struct Top {
 
 #[derive(clap::Args)]
 pub(crate) struct Run {
-    /// The highest priority that the command, and all that it starts, can ask for
+    /// The highest priority that the command, and all that it starts, can get by hints, or
+    /// beyond what they own
     #[arg(long, value_name = "PRIO", allow_negative_numbers = true)]
     pub(crate) ceiling: Option<Prio>,
 
@@ -392,7 +396,7 @@ pub(crate) struct Systemd {
     #[arg(long, value_name = "PRIO", allow_negative_numbers = true)]
     pub(crate) prio: Prio,
 
-    /// The highest priority that the service can ask for, 0..63
+    /// The highest priority that the service can get by hints, or beyond what it owns, 0..63
     #[arg(long, value_name = "PRIO", allow_negative_numbers = true)]
     pub(crate) ceiling: Prio,
 

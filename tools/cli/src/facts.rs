@@ -50,9 +50,11 @@ pub(crate) struct ThreadJson {
     applied: Option<u32>,
     /// Whether threads and processes that the thread starts inherit its priority.
     inherit: bool,
-    /// The highest priority that the thread can get without privilege.
+    /// The highest priority that a hint can get the thread, and that a request without
+    /// privilege can, beyond the priorities that the thread owns.
     ceiling: u32,
-    /// Whether the ceiling was granted; otherwise it follows the base.
+    /// Whether the ceiling was set, also by a caller who could lend nothing; otherwise it
+    /// follows the base.
     ceiling_granted: bool,
     /// The slot of the hint page that the thread is bound to, null without one.
     slot: Option<u32>,

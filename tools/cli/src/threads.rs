@@ -215,14 +215,10 @@ fn describe(out: &mut dyn Write, tid: i32, facts: &Facts, detail: Detail) -> io:
         Children::StartAtBase => "",
     };
     let ceiling = words(Some(status.ceiling.prio));
-    let granted = if status.ceiling.granted {
-        ", granted"
-    } else {
-        ""
-    };
+    let set = if status.ceiling.granted { ", set" } else { "" };
     match detail {
         Detail::NewPrio => writeln!(out, "pid {tid}'s new Go priority: {prio}{inherit}"),
-        Detail::NewCeiling => writeln!(out, "pid {tid}'s new ceiling: {ceiling}{granted}"),
+        Detail::NewCeiling => writeln!(out, "pid {tid}'s new ceiling: {ceiling}{set}"),
         Detail::All => {
             writeln!(out, "pid {tid}'s current Go priority: {prio}{inherit}")?;
             if status.applied != status.prio {
@@ -231,7 +227,7 @@ fn describe(out: &mut dyn Write, tid: i32, facts: &Facts, detail: Detail) -> io:
             }
             writeln!(out, "pid {tid}'s current scheduling: {}", status.current)?;
             writeln!(out, "pid {tid}'s base scheduling: {}", status.base)?;
-            writeln!(out, "pid {tid}'s ceiling: {ceiling}{granted}")?;
+            writeln!(out, "pid {tid}'s ceiling: {ceiling}{set}")?;
             match facts.stats.last_cause {
                 Some(cause) => writeln!(out, "pid {tid}'s last change: {cause}"),
                 None => writeln!(out, "pid {tid}'s last change: none"),
@@ -291,7 +287,7 @@ mod tests {
             "pid 123's current Go priority: 60 (rt), inherited by what it starts\n\
              pid 123's current scheduling: SCHED_RR, priority 13\n\
              pid 123's base scheduling: SCHED_OTHER, nice 5\n\
-             pid 123's ceiling: 63 (rt), granted\n\
+             pid 123's ceiling: 63 (rt), set\n\
              pid 123's last change: hint\n"
         );
     }
@@ -326,7 +322,7 @@ mod tests {
         let cause = uapi::GO_SCHED_CAUSE_NONE;
         assert_eq!(
             printed(status, cause, Detail::NewCeiling),
-            "pid 123's new ceiling: 63 (rt), granted\n"
+            "pid 123's new ceiling: 63 (rt), set\n"
         );
         status.ceiling.granted = false;
         assert_eq!(

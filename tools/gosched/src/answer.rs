@@ -23,7 +23,7 @@ pub struct Status {
     /// yet seen a hint, and while a thread that ran away is lowered to the highest
     /// priority that it owns.
     pub applied: Option<GoPrio>,
-    /// The highest priority that the thread can get without privilege.
+    /// The ceiling of the thread.
     pub ceiling: Ceiling,
     /// The slot of the hint page that the thread is bound to, if any.
     pub slot: Option<u32>,
@@ -37,12 +37,14 @@ pub struct Status {
     pub base: Params,
 }
 
-/// The highest priority that a thread can get without privilege.
+/// The highest priority that a hint can get a thread, and that a request without privilege
+/// can, beyond the priorities that the thread owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ceiling {
     /// The ceiling itself.
     pub prio: GoPrio,
-    /// True if the ceiling was granted; otherwise the ceiling follows the base.
+    /// True if the ceiling was set, also by a caller who could lend nothing; otherwise the
+    /// ceiling follows the base.
     pub granted: bool,
 }
 

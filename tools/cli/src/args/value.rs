@@ -18,8 +18,8 @@ pub(crate) enum ArgumentError {
     #[error("priority '{0}' is not a number 0..{max} (higher = more urgent)", max = GoPrio::MAX.get())]
     NotAPrio(String),
     #[error(
-        "priority {prio} is above the ceiling {ceiling}, so that the command could not come back to it: \
-         give a ceiling of {prio} or more",
+        "priority {prio} is above the ceiling {ceiling}, so that no hint could bring the command \
+         back to it: give a ceiling of {prio} or more",
         prio = prio.get(),
         ceiling = ceiling.get()
     )]
