@@ -72,12 +72,11 @@ func elsewhereFailure(what, system string) error {
 	return unsupported(syscall.ENOSYS, "%s is of Linux, and this program was built for %s", what, system)
 }
 
-// procFailure returns the error of a process that finds a name of another pid namespace, or
-// none, in /proc/self.
-func procFailure(name string) error {
-	return unsupported(syscall.ENOENT, "/proc is not that of this pid namespace, and calls this "+
-		"process %q instead of %d: have root run \"mount -t proc proc /proc\" in the namespace",
-		name, os.Getpid())
+// procFailure returns the error of a process that is not in /proc, or by the id of another pid
+// namespace.
+func procFailure() error {
+	return unsupported(syscall.ENOENT, "/proc is not that of this pid namespace: have root run "+
+		"\"mount -t proc proc /proc\" in a mount namespace of this one, see unshare(1)")
 }
 
 // openFailure returns the error of a device that cannot be opened.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"go_sched/gosched/internal/sys"
@@ -18,10 +19,18 @@ func checkProc() error {
 	if !sys.Linux {
 		return elsewhereFailure("/proc", runtime.GOOS)
 	}
-	if name, _ := os.Readlink("/proc/self"); name != strconv.Itoa(os.Getpid()) {
-		return procFailure(name)
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil || !ofOwnNamespace(status) {
+		return procFailure()
 	}
 	return nil
+}
+
+// ofOwnNamespace tells whether the file status of the process is from a /proc of its own pid
+// namespace: "NSpid:" has an id for each namespace from that of /proc down to its own, so that
+// two equal ids deceive nobody. A kernel without namespaces has no such line.
+func ofOwnNamespace(status []byte) bool {
+	return len(strings.Fields(statusField(status, "NSpid"))) <= 1
 }
 
 // readProc returns what a file of /proc tells of a thread. ENOENT says that checkProc
@@ -60,6 +69,11 @@ func startTime(tid int) (uint64, syscall.Errno) {
 // ownStatus returns a field of /proc/thread-self/status, empty if there is none such.
 func ownStatus(field string) string {
 	status, _ := os.ReadFile("/proc/thread-self/status")
+	return statusField(status, field)
+}
+
+// statusField returns a field of a file status of /proc, empty if there is none such.
+func statusField(status []byte, field string) string {
 	_, after, _ := bytes.Cut(status, []byte("\n"+field+":\t"))
 	line, _, _ := bytes.Cut(after, []byte("\n"))
 	return string(line)

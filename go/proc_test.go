@@ -49,6 +49,19 @@ func otherProc() (string, error) {
 	return text, nil
 }
 
+func TestIdsOfTheProcessTellItsNamespaceFromOthers(t *testing.T) {
+	status := func(ids string) []byte {
+		return []byte("Name:\tNSpid:\\nNSpid:\t1\t2\nNStgid:\t7\n" + ids + "NSpgid:\t7\n")
+	}
+	for ids, own := range map[string]bool{
+		"NSpid:\t7\n": true, "": true, "NSpid:\t7\t1\n": false, "NSpid:\t7\t7\n": false,
+	} {
+		if ofOwnNamespace(status(ids)) != own {
+			t.Errorf("%q", ids)
+		}
+	}
+}
+
 func TestAnyOtherProcIsNotTakenForThatOfTheNamespace(t *testing.T) {
 	child := exec.Command("/proc/self/exe")
 	child.Env = append(os.Environ(), testenv.Call("otherProc"))

@@ -29,7 +29,7 @@ func TestGuideExplainsWhatErrorsSay(t *testing.T) {
 	for _, message := range []error{
 		ErrUnsupported,
 		elsewhereFailure(Device.String(), "darwin"),
-		procFailure("4711"),
+		procFailure(),
 		openFailure(syscall.ENOENT),
 		openFailure(syscall.EACCES),
 		versionFailure(sys.ABIVersion - 1),
