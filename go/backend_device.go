@@ -114,8 +114,10 @@ func (d *device) permission(r request) string {
 	return r.permission(orNone(answer.Ceiling), answer.BaseNice)
 }
 
-func (d *device) set(tid int, prio Prio, children Children) error {
-	return d.setFor(setRequest(tid, prio), children)
+func (d *device) maySet(target, Prio) error { return nil }
+
+func (d *device) set(to target, prio Prio, children Children) error {
+	return d.setFor(setRequest(to.tid, prio), children)
 }
 
 // setFor gives a thread the priority of a request. The request is what an error names.
@@ -129,18 +131,18 @@ func (d *device) setFor(r request, children Children) error {
 	return nil
 }
 
-func (d *device) clear(tid int) error {
-	errno := d.request(func(fd int) syscall.Errno { return sys.Clear(fd, tid) })
+func (d *device) clear(to target) error {
+	errno := d.request(func(fd int) syscall.Errno { return sys.Clear(fd, to.tid) })
 	if errno != 0 {
-		return d.failed(clearRequest(tid), errno)
+		return d.failed(clearRequest(to.tid), errno)
 	}
 	return nil
 }
 
-func (d *device) get(tid int) (State, error) {
-	answer, errno := d.ask(tid)
+func (d *device) get(of target) (State, error) {
+	answer, errno := d.ask(of.tid)
 	if errno != 0 {
-		return State{}, d.failed(getRequest(tid), errno)
+		return State{}, d.failed(getRequest(of.tid), errno)
 	}
 	return State{
 		Prio:     orNone(answer.Prio),
@@ -169,9 +171,9 @@ func orNone(prio int32) Prio {
 
 // mayReturn sets the priority that the thread has now, unless the ceiling tells that it
 // may be set.
-func (d *device) mayReturn(tid int, before State, _ Prio) error {
+func (d *device) mayReturn(to target, before State, _ Prio) error {
 	if before.Prio == None || before.Prio.surelyWithin(before.Ceiling) {
 		return nil
 	}
-	return d.setFor(returnRequest(tid, before.Prio), before.Children)
+	return d.setFor(returnRequest(to.tid, before.Prio), before.Children)
 }

@@ -5,12 +5,14 @@ package gosched
 // noOp is the backend NoOp.
 type noOp struct{}
 
-func (noOp) set(int, Prio, Children) error { return nil }
+func (noOp) maySet(target, Prio) error { return nil }
 
-func (noOp) clear(int) error { return nil }
+func (noOp) set(target, Prio, Children) error { return nil }
 
-func (noOp) get(int) (State, error) {
+func (noOp) clear(target) error { return nil }
+
+func (noOp) get(target) (State, error) {
 	return State{Prio: None, Applied: None, Ceiling: None}, nil
 }
 
-func (noOp) mayReturn(int, State, Prio) error { return nil }
+func (noOp) mayReturn(target, State, Prio) error { return nil }

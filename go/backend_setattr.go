@@ -29,20 +29,25 @@ func tryGetattr() error {
 	return nil
 }
 
-// set ignores where children are to start: fork(2) copies what sched_setattr(2) has set.
-func (b *setattrBackend) set(tid int, prio Prio, _ Children) error {
-	// sched_setattr(2) would end a Go priority for good.
-	if now, ok := readProcSched(tid); ok && now.prio != None {
-		return goPriorityFailure(setRequest(tid, prio), now.prio)
+// maySet refuses a thread with a Go priority, which sched_setattr(2) would end for good.
+func (b *setattrBackend) maySet(to target, prio Prio) error {
+	now, _, err := readProcSched(to.tid)
+	if err == nil && now.prio != None {
+		return goPriorityFailure(setRequest(to.tid, prio), now.prio)
 	}
-	errno := b.replace(tid, func(r *record) (record, syscall.Errno) {
-		base, errno := baseOf(tid, r)
+	return setRequest(to.tid, prio).unread(err)
+}
+
+// set ignores where children are to start: fork(2) copies what sched_setattr(2) has set.
+func (b *setattrBackend) set(to target, prio Prio, _ Children) error {
+	errno := b.replace(to, func(r *record) (record, syscall.Errno) {
+		base, errno := baseOf(to.tid, r)
 		return record{prio: prio, children: Inherit, base: base}, errno
 	}, func(r record) syscall.Errno {
-		return change(tid, prio.attributes(*r.base))
+		return change(to.tid, prio.attributes(*r.base))
 	})
 	if errno != 0 {
-		return setRequest(tid, prio).failed(errno, setattrPermission)
+		return setRequest(to.tid, prio).failed(errno, setattrPermission)
 	}
 	return nil
 }
@@ -78,48 +83,40 @@ func baseOf(tid int, r *record) (*sys.SchedAttr, syscall.Errno) {
 	return &a, errno
 }
 
-func (b *setattrBackend) clear(tid int) error {
-	r, errno := b.find(tid)
-	if errno == 0 && r.prio != None {
-		errno = change(tid, *r.base)
+func (b *setattrBackend) clear(to target) error {
+	r := b.find(to)
+	if r.prio != None {
+		if errno := change(to.tid, *r.base); errno != 0 {
+			return clearRequest(to.tid).failed(errno, setattrPermission)
+		}
 	}
-	if errno != 0 {
-		return clearRequest(tid).failed(errno, setattrPermission)
-	}
-	b.forget(tid, r)
+	b.forget(to.tid, r)
 	return nil
 }
 
-func (b *setattrBackend) get(tid int) (State, error) {
-	r, errno := b.find(tid)
-	if errno != 0 {
-		return State{}, getRequest(tid).failed(errno, "")
-	}
+func (b *setattrBackend) get(of target) (State, error) {
+	r := b.find(of)
 	state := State{Prio: r.prio, Applied: None, Ceiling: None, Children: r.children}
 	if r.prio == None {
 		return state, nil
 	}
-	if now, errno := sys.GetAttr(tid); errno == 0 && r.prio.matches(now) {
+	if now, errno := sys.GetAttr(of.tid); errno == 0 && r.prio.matches(now) {
 		state.Applied = r.prio
 	}
 	return state, nil
 }
 
-func (b *setattrBackend) mayReturn(tid int, before State, prio Prio) error {
-	r, errno := b.find(tid)
-	var base *sys.SchedAttr
-	if errno == 0 {
-		base, errno = baseOf(tid, r)
-	}
+func (b *setattrBackend) mayReturn(to target, before State, prio Prio) error {
+	base, errno := baseOf(to.tid, b.find(to))
 	if errno != 0 {
-		return setRequest(tid, prio).failed(errno, "")
+		return setRequest(to.tid, prio).failed(errno, "")
 	}
 	back := *base
 	if before.Prio != None {
 		back = before.Prio.attributes(*base)
 	}
 	if !mayChange(prio.attributes(*base), back) {
-		return noReturnFailure(tid, prio)
+		return noReturnFailure(to.tid, prio)
 	}
 	return nil
 }

@@ -139,9 +139,10 @@ func TestAnyFallbackKeepsTheBaseWhenManySet(t *testing.T) {
 				}()
 			}
 			all.Wait()
-			r, errno := records.find(tid)
-			if errno != 0 || r.prio != 24 || *r.base != base {
-				t.Errorf("%+v, %v; the base is %+v", r, errno, base)
+			to, err := s.target(getRequest(tid))
+			must(t, err)
+			if r := records.find(to); r.prio != 24 || *r.base != base {
+				t.Errorf("%+v; the base is %+v", r, base)
 			}
 		})
 	}

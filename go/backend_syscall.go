@@ -4,6 +4,8 @@ package gosched
 
 import (
 	"bytes"
+	"errors"
+	"os"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -20,23 +22,28 @@ func openSyscall(last bool) (*syscallBackend, error) {
 	if err := checkProc(); err != nil {
 		return nil, err
 	}
+	const path = "/proc/thread-self/status"
+	status, err := os.ReadFile(path)
+	if err != nil && !last {
+		return nil, readFailure(path, err)
+	}
 	// SECCOMP_MODE_FILTER, see proc(5).
-	if ownStatus("Seccomp") == "2" && !last {
+	if statusField(status, "Seccomp") == "2" && !last {
 		return nil, filterFailure()
 	}
 	if err := tryGetattr(); err != nil {
 		return nil, err
 	}
 	b := &syscallBackend{}
-	if errno := b.probe(); errno != 0 {
-		return nil, syscallFailure(errno)
+	if err := b.probe(); err != nil {
+		return nil, err
 	}
 	return b, nil
 }
 
 // probe tries what the backend does, on a thread made for it, as a thread may always be
 // lowered. The thread blocks meanwhile, so that it need not wait for a CPU.
-func (b *syscallBackend) probe() syscall.Errno {
+func (b *syscallBackend) probe() error {
 	tids, end := make(chan int), make(chan bool)
 	defer close(end)
 	go func() {
@@ -45,17 +52,21 @@ func (b *syscallBackend) probe() syscall.Errno {
 		tids <- sys.Gettid()
 		<-end
 	}()
-	tid := <-tids
-	errno := b.change(tid, 0, StartAtBase)
-	if errno != 0 {
-		return errno
+	to := target{tid: <-tids}
+	var err error
+	if to.start, err = startTime(to.tid); err != nil {
+		return err
 	}
-	r, errno := b.find(tid)
+	errno := b.change(to, 0, StartAtBase)
 	if errno == 0 {
-		errno = b.end(tid, r)
+		r := b.find(to)
+		errno = b.end(to, r)
+		b.forget(to.tid, r)
 	}
-	b.forget(tid, r)
-	return errno
+	if errno != 0 {
+		return syscallFailure(errno)
+	}
+	return nil
 }
 
 // procSched is what /proc/TID/sched tells of a thread.
@@ -64,10 +75,15 @@ type procSched struct {
 	inherited              bool // The thread has prio from the one that created it.
 }
 
-// readProcSched returns false if the kernel is built without CONFIG_SCHED_DEBUG.
-func readProcSched(tid int) (procSched, bool) {
-	text, errno := readProc(tid, "sched")
-	return parseProcSched(text), errno == 0
+// readProcSched returns no priorities and false if the kernel is built without
+// CONFIG_SCHED_DEBUG, and the errors of readProc.
+func readProcSched(tid int) (now procSched, shown bool, err error) {
+	text, err := readProc(tid, "sched")
+	shown = err == nil
+	if errors.Is(err, syscall.ENOENT) {
+		err = nil
+	}
+	return parseProcSched(text), shown, err
 }
 
 // parseProcSched returns None for what the text lacks, as that of a thread does which
@@ -94,59 +110,56 @@ func parseProcSched(text []byte) procSched {
 	return s
 }
 
-// prio returns the priority that a thread has, whoever set it.
-func (b *syscallBackend) prio(tid int, r *record) Prio {
-	if now, ok := readProcSched(tid); ok {
-		return now.prio
-	}
-	return r.prio
-}
-
 // change gives a thread a priority.
-func (b *syscallBackend) change(tid int, prio Prio, children Children) syscall.Errno {
-	return b.replace(tid, func(*record) (record, syscall.Errno) {
+func (b *syscallBackend) change(to target, prio Prio, children Children) syscall.Errno {
+	return b.replace(to, func(*record) (record, syscall.Errno) {
 		return record{prio: prio, children: children}, 0
 	}, func(record) syscall.Errno {
-		return sys.SetSchedprio(tid, uint32(prio), uint32(children))
+		return sys.SetSchedprio(to.tid, uint32(prio), uint32(children))
 	})
 }
 
 // end ends the priority of a thread. The kernel ends it when one of the ordinary
 // scheduling calls changes the thread. sched_setparam(2) with the real-time priority of
-// the base is such a call, and changes nothing else.
-func (b *syscallBackend) end(tid int, r *record) syscall.Errno {
-	if b.prio(tid, r) == None {
+// the base is such a call, and changes nothing else; so it is made too where /proc cannot be
+// read, as with no descriptor left.
+func (b *syscallBackend) end(to target, r *record) syscall.Errno {
+	now, shown, err := readProcSched(to.tid)
+	if !shown {
+		now.prio = r.prio
+	}
+	if err == nil && now.prio == None {
 		return 0
 	}
-	base, errno := sys.GetAttr(tid)
+	base, errno := sys.GetAttr(to.tid)
 	if errno != 0 {
 		return errno
 	}
-	return sys.SetParam(tid, base.RTPriority)
+	return sys.SetParam(to.tid, base.RTPriority)
 }
 
-func (b *syscallBackend) set(tid int, prio Prio, children Children) error {
-	return setRequest(tid, prio).bySyscall(b.change(tid, prio, children))
+func (b *syscallBackend) maySet(target, Prio) error { return nil }
+
+func (b *syscallBackend) set(to target, prio Prio, children Children) error {
+	return setRequest(to.tid, prio).bySyscall(b.change(to, prio, children))
 }
 
-func (b *syscallBackend) clear(tid int) error {
-	r, errno := b.find(tid)
+func (b *syscallBackend) clear(to target) error {
+	r := b.find(to)
+	errno := b.end(to, r)
 	if errno == 0 {
-		errno = b.end(tid, r)
+		b.forget(to.tid, r)
 	}
-	if errno == 0 {
-		b.forget(tid, r)
-	}
-	return clearRequest(tid).bySyscall(errno)
+	return clearRequest(to.tid).bySyscall(errno)
 }
 
-func (b *syscallBackend) get(tid int) (State, error) {
-	r, errno := b.find(tid)
-	if errno != 0 {
-		return State{}, getRequest(tid).failed(errno, "")
+func (b *syscallBackend) get(of target) (State, error) {
+	r := b.find(of)
+	now, shown, err := readProcSched(of.tid)
+	if err != nil {
+		return State{}, getRequest(of.tid).unread(err)
 	}
-	now, ok := readProcSched(tid)
-	if !ok {
+	if !shown {
 		return State{Prio: r.prio, Applied: r.prio, Ceiling: None, Children: r.children}, nil
 	}
 	state := State{Prio: now.prio, Applied: now.applied, Ceiling: now.ceiling}
@@ -162,9 +175,9 @@ func (b *syscallBackend) get(tid int) (State, error) {
 
 // mayReturn sets the priority that the thread has now, unless the ceiling tells that it
 // may be set.
-func (b *syscallBackend) mayReturn(tid int, before State, _ Prio) error {
+func (b *syscallBackend) mayReturn(to target, before State, _ Prio) error {
 	if before.Prio == None || before.Ceiling != None && before.Prio.surelyWithin(before.Ceiling) {
 		return nil
 	}
-	return returnRequest(tid, before.Prio).bySyscall(b.change(tid, before.Prio, before.Children))
+	return returnRequest(to.tid, before.Prio).bySyscall(b.change(to, before.Prio, before.Children))
 }

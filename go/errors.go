@@ -79,6 +79,24 @@ func procFailure() error {
 		"\"mount -t proc proc /proc\" in a mount namespace of this one, see unshare(1)")
 }
 
+// readFailure returns the error of a file of /proc that cannot be read.
+func readFailure(path string, err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		err = errno // Without the path.
+	}
+	advice := ""
+	switch errno {
+	case syscall.EMFILE:
+		advice = ": no descriptor is left to read it by; raise their number, see \"ulimit -n\""
+	case syscall.ENFILE:
+		advice = ": no descriptor is left in the system; have root raise fs.file-max, see proc(5)"
+	case syscall.ENOENT, syscall.EACCES, syscall.EPERM:
+		advice = ": /proc hides the processes of other users, see hidepid= in proc(5): run as root"
+	}
+	return refused(errno, "cannot read %s: %v%s", path, err, advice)
+}
+
 // openFailure returns the error of a device that cannot be opened.
 func openFailure(errno syscall.Errno) error {
 	switch errno {
@@ -170,18 +188,18 @@ func noReturnFailure(tid int, prio Prio) error {
 
 // request is what was asked for a thread, as an error names it.
 type request struct {
-	verb string // What was to be done, up to the word "thread".
+	verb string // What was to be done, up to the word "thread", with a %v for the priority.
 	tid  int
 	prio Prio // None, if the request has none.
 }
 
 func setRequest(tid int, prio Prio) request {
-	return request{fmt.Sprintf("give priority %v to", prio), tid, prio}
+	return request{"give priority %v to", tid, prio}
 }
 
 // returnRequest is the request that Do makes before it begins.
 func returnRequest(tid int, prio Prio) request {
-	return request{fmt.Sprintf("find a way back to priority %v for", prio), tid, prio}
+	return request{"find a way back to priority %v for", tid, prio}
 }
 
 func clearRequest(tid int) request { return request{"clear the priority of", tid, None} }
@@ -192,16 +210,23 @@ func bindRequest(tid int) request { return request{"bind", tid, None} }
 
 func unbindRequest(tid int) request { return request{"unbind", tid, None} }
 
-func (r request) String() string { return fmt.Sprintf("cannot %s thread %d", r.verb, r.tid) }
+func (r request) String() string {
+	verb := strings.Replace(r.verb, "%v", r.prio.String(), 1)
+	return fmt.Sprintf("cannot %s thread %d", verb, r.tid)
+}
+
+// unread returns the error of a request that needs what readProc returned an error for.
+func (r request) unread(err error) error {
+	if err == syscall.ESRCH {
+		return r.failed(syscall.ESRCH, "")
+	}
+	return err
+}
 
 // failed returns the error of a request that the kernel refused. Permission names the rule
 // that refuses it, as each backend has its own.
 func (r request) failed(errno syscall.Errno, permission string) error {
 	switch errno {
-	case syscall.ENOENT:
-		if err := checkProc(); err != nil {
-			return err
-		}
 	case syscall.ESRCH:
 		return refused(errno, "%v: no such thread, or it is exiting; list the threads again", r)
 	case syscall.EPERM, syscall.EACCES:

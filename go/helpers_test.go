@@ -34,6 +34,7 @@ func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
 	testenv.Main(m, map[string]func() (string, error){
+		"askHidden":          askHidden,
 		"doUnderAnInherited": doUnderAnInherited,
 		"lockWithoutRoom":    lockWithoutRoom,
 		"nameOfMain":         nameOfMain,

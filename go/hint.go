@@ -41,7 +41,10 @@ func (s *Scheduler) bindLocked(role string) (*Hint, error) {
 	d, tid := s.device, sys.Gettid()
 	r := bindRequest(tid)
 	// The listing of Threads uses it, if /proc tells; the kernel needs none.
-	start, _ := startTime(tid)
+	var start uint64
+	if checkProc() == nil {
+		start, _ = startTime(tid)
+	}
 	assigned := &assignment{role, start}
 	h := &Hint{scheduler: s, bound: binding{0, tid, assigned}, former: s.declaredRole(tid, start)}
 	if s.kind == NoOp {
@@ -63,7 +66,7 @@ func (s *Scheduler) bindLocked(role string) (*Hint, error) {
 	last := len(d.free) - 1
 	number := d.free[last]
 	if errno := d.request(func(fd int) syscall.Errno { return sys.Bind(fd, number) }); errno != 0 {
-		if state, err := d.get(tid); err == nil && state.Bound {
+		if state, err := d.get(target{tid: tid}); err == nil && state.Bound {
 			return nil, boundAlreadyFailure(tid, errno)
 		}
 		return nil, d.failed(r, errno)
@@ -112,7 +115,7 @@ func (s *Scheduler) freeAbandoned() {
 	d := s.device
 	kept := d.abandoned[:0]
 	for _, b := range d.abandoned {
-		if state, err := d.get(b.tid); err == nil && state.Bound {
+		if state, err := d.get(target{tid: b.tid}); err == nil && state.Bound {
 			kept = append(kept, b)
 			continue
 		}

@@ -25,11 +25,12 @@ func TestAnyThreadIsCalledByItsRole(t *testing.T) {
 		onThread(t, func() {
 			called := func(want string) {
 				t.Helper()
-				if name := threadName(syscall.Gettid()); name != want {
-					t.Errorf("the thread is called %q, want %q", name, want)
+				if name, err := threadName(syscall.Gettid()); name != want {
+					t.Errorf("the thread is called %q, %v; want %q", name, err, want)
 				}
 			}
-			own := threadName(os.Getpid())
+			own, err := threadName(os.Getpid())
+			must(t, err)
 			called(own)
 			must(t, role("compaction").Do(func() {
 				called("compaction")
@@ -67,8 +68,11 @@ func nameOfMain() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := ""
-	err = role.Do(func() { name = threadName(os.Getpid()) })
+	name, failure := "", error(nil)
+	err = role.Do(func() { name, failure = threadName(os.Getpid()) })
+	if err == nil {
+		err = failure
+	}
 	return name, err
 }
 

@@ -4,6 +4,7 @@ package gosched
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"runtime"
 	"strconv"
@@ -19,9 +20,13 @@ func checkProc() error {
 	if !sys.Linux {
 		return elsewhereFailure("/proc", runtime.GOOS)
 	}
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil || !ofOwnNamespace(status) {
+	const path = "/proc/self/status"
+	status, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist) || err == nil && !ofOwnNamespace(status):
 		return procFailure()
+	case err != nil:
+		return readFailure(path, err)
 	}
 	return nil
 }
@@ -33,43 +38,46 @@ func ofOwnNamespace(status []byte) bool {
 	return len(strings.Fields(statusField(status, "NSpid"))) <= 1
 }
 
-// readProc returns what a file of /proc tells of a thread. ENOENT says that checkProc
-// returns an error, and ESRCH that there is no such thread, or no such file.
-func readProc(tid int, file string) ([]byte, syscall.Errno) {
-	if checkProc() != nil {
-		return nil, syscall.ENOENT
+// readProc returns what a file of /proc tells of a thread. ESRCH says that there is no such
+// thread, and any other error that the file of a thread cannot be read.
+func readProc(tid int, file string) ([]byte, error) {
+	path := procPath(tid, file)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		return text, nil
 	}
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/" + file)
-	if err != nil {
+	// The file may be missing or hidden while the thread lives.
+	if errors.Is(err, os.ErrNotExist) {
+		if _, errno := sys.GetAttr(tid); errno != 0 {
+			return nil, syscall.ESRCH
+		}
+	}
+	if errors.Is(err, syscall.ESRCH) {
 		return nil, syscall.ESRCH
 	}
-	return text, 0
+	return nil, readFailure(path, err)
 }
+
+func procPath(tid int, file string) string { return "/proc/" + strconv.Itoa(tid) + "/" + file }
 
 // startTime returns when a thread started, in clock ticks since the machine did, and the
 // errors of readProc.
-func startTime(tid int) (uint64, syscall.Errno) {
-	stat, errno := readProc(tid, "stat")
-	if errno != 0 {
-		return 0, errno
+func startTime(tid int) (uint64, error) {
+	stat, err := readProc(tid, "stat")
+	if err != nil {
+		return 0, err
 	}
 	// The name, field 2, is in parentheses and may contain anything.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	// The start time is field 22, see proc(5), and two are cut off.
 	if len(fields) < 20 {
-		return 0, syscall.ESRCH
+		return 0, readFailure(procPath(tid, "stat"), errors.New("it has no start time"))
 	}
 	start, err := strconv.ParseUint(string(fields[19]), 10, 64)
 	if err != nil {
-		return 0, syscall.ESRCH
+		return 0, readFailure(procPath(tid, "stat"), err)
 	}
-	return start, 0
-}
-
-// ownStatus returns a field of /proc/thread-self/status, empty if there is none such.
-func ownStatus(field string) string {
-	status, _ := os.ReadFile("/proc/thread-self/status")
-	return statusField(status, field)
+	return start, nil
 }
 
 // statusField returns a field of a file status of /proc, empty if there is none such.

@@ -88,7 +88,7 @@ func (r *Role) Do(work func()) (err error) {
 	// Before the thread is lowered: from then on it runs work alone.
 	former := s.assignRole(tid, &assignment{role: r.name})
 	formerName := r.nameThread(tid)
-	before, err := s.begin(tid, r.prio)
+	to, before, err := s.begin(tid, r.prio)
 	if err != nil {
 		restoreName(formerName)
 		s.assignRole(tid, former)
@@ -96,7 +96,7 @@ func (r *Role) Do(work func()) (err error) {
 		return notBegun{err}
 	}
 	defer func() {
-		err = s.end(tid, before)
+		err = s.end(to, before)
 		restoreName(formerName)
 		s.assignRole(tid, former)
 		if err == nil {
@@ -107,30 +107,36 @@ func (r *Role) Do(work func()) (err error) {
 	return nil
 }
 
-// begin gives the calling thread a priority and returns its state before that.
-func (s *Scheduler) begin(tid int, prio Prio) (State, error) {
-	before, err := s.threads.get(tid)
-	if err != nil {
-		return before, err
+// begin gives the calling thread a priority, and returns the thread with its state before that.
+func (s *Scheduler) begin(tid int, prio Prio) (to target, before State, err error) {
+	if to, err = s.target(setRequest(tid, prio)); err != nil {
+		return to, before, err
+	}
+	if before, err = s.threads.get(to); err != nil {
+		return to, before, err
 	}
 	if before.Bound {
-		return before, boundFailure(tid)
+		return to, before, boundFailure(tid)
 	}
-	if err := s.threads.mayReturn(tid, before, prio); err != nil {
-		return before, err
+	if err := s.threads.maySet(to, prio); err != nil {
+		return to, before, err
 	}
-	return before, s.threads.set(tid, prio, StartAtBase)
+	if err := s.threads.mayReturn(to, before, prio); err != nil {
+		return to, before, err
+	}
+	return to, before, s.threads.set(to, prio, StartAtBase)
 }
 
-// end returns the calling thread to a state.
-func (s *Scheduler) end(tid int, before State) error {
+// end returns the calling thread to a state, by what begin has found alone: the work may have
+// taken the last descriptor, or the right to read /proc.
+func (s *Scheduler) end(to target, before State) error {
 	if before.Prio == None {
-		return s.threads.clear(tid)
+		return s.threads.clear(to)
 	}
-	err := s.threads.set(tid, before.Prio, before.Children)
+	err := s.threads.set(to, before.Prio, before.Children)
 	if err != nil {
 		// No priority is better than the wrong one.
-		_ = s.threads.clear(tid)
+		_ = s.threads.clear(to)
 	}
 	return err
 }

@@ -4,7 +4,6 @@ package gosched
 
 import (
 	"os"
-	"strconv"
 
 	"go_sched/gosched/internal/sys"
 )
@@ -99,6 +98,5 @@ func hasSysNice() bool {
 	if namespace, err := os.Readlink("/proc/self/ns/user"); err == nil && namespace != initialUserNamespace {
 		return false
 	}
-	effective, err := strconv.ParseUint(ownStatus("CapEff"), 16, 64)
-	return err == nil && effective&(1<<capSysNice) != 0
+	return sys.Capabilities()&(1<<capSysNice) != 0
 }

@@ -65,13 +65,15 @@ func (b Backend) String() string {
 type Scheduler struct {
 	kind    Backend
 	threads interface {
-		// The id of the calling thread is its own here, never 0.
-		set(tid int, prio Prio, children Children) error
-		get(tid int) (State, error)
-		clear(tid int) error
+		// maySet returns an error if the thread is one to be left alone.
+		maySet(to target, prio Prio) error
+		// set and clear take no descriptor, so that Do returns a thread when none is left.
+		set(to target, prio Prio, children Children) error
+		clear(to target) error
+		get(to target) (State, error)
 		// mayReturn returns an error if the calling thread could not be brought back from
 		// prio to the state before, in which it is.
-		mayReturn(tid int, before State, prio Prio) error
+		mayReturn(to target, before State, prio Prio) error
 	}
 	device *device // Nil unless kind is Device.
 
@@ -153,7 +155,14 @@ func (s *Scheduler) Set(tid int, prio Prio, children Children) error {
 	if err != nil {
 		return err
 	}
-	return s.threads.set(tid, prio, children)
+	to, err := s.target(setRequest(tid, prio))
+	if err != nil {
+		return err
+	}
+	if err := s.threads.maySet(to, prio); err != nil {
+		return err
+	}
+	return s.threads.set(to, prio, children)
 }
 
 // SetCurrent gives the calling thread a priority. The goroutine should be locked to the
@@ -167,7 +176,11 @@ func (s *Scheduler) Get(tid int) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	return s.threads.get(tid)
+	to, err := s.target(getRequest(tid))
+	if err != nil {
+		return State{}, err
+	}
+	return s.threads.get(to)
 }
 
 // Clear ends the priority of a thread, 0 for the calling one, which returns the thread to
@@ -177,7 +190,30 @@ func (s *Scheduler) Clear(tid int) error {
 	if err != nil {
 		return err
 	}
-	return s.threads.clear(tid)
+	to, err := s.target(clearRequest(tid))
+	if err != nil {
+		return err
+	}
+	return s.threads.clear(to)
+}
+
+// target is a thread, as the backends take it.
+type target struct {
+	tid   int    // That of the calling thread is its own here, never 0.
+	start uint64 // See startTime. It is 0 with a backend that keeps no records of threads.
+}
+
+// target returns the thread of a request.
+func (s *Scheduler) target(r request) (target, error) {
+	to := target{tid: r.tid}
+	if s.kind != SystemCall && s.kind != SchedSetattr {
+		return to, nil
+	}
+	err := checkProc()
+	if err == nil {
+		to.start, err = startTime(r.tid)
+	}
+	return to, r.unread(err)
 }
 
 // thread returns the id of the thread that tid names, which is never 0.

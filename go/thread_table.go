@@ -42,35 +42,27 @@ func (r *record) of(start uint64) *record {
 }
 
 // find returns the record of a thread, or one without a priority if none is kept.
-func (t *threadTable) find(tid int) (*record, syscall.Errno) {
-	start, errno := startTime(tid)
-	if errno != 0 {
-		return nil, errno
+func (t *threadTable) find(of target) *record {
+	if c, ok := t.byTID.Load(of.tid); ok {
+		return c.(*cell).Load().of(of.start)
 	}
-	if c, ok := t.byTID.Load(tid); ok {
-		return c.(*cell).Load().of(start), 0
-	}
-	return (*record)(nil).of(start), 0
+	return (*record)(nil).of(of.start)
 }
 
 // replace calls next for the record that follows the present one, stores it, and calls
 // change to bring the thread to it. The record is stored first, so that a thread has
 // nothing left to do once it is lowered. It is stored only over the record that next saw,
 // so that no goroutine takes for the base what another one has set.
-func (t *threadTable) replace(tid int, next func(*record) (record, syscall.Errno),
+func (t *threadTable) replace(of target, next func(*record) (record, syscall.Errno),
 	change func(record) syscall.Errno) syscall.Errno {
-	start, errno := startTime(tid)
-	if errno != 0 {
-		return errno
-	}
-	c := t.cell(tid)
+	c := t.cell(of.tid)
 	for {
 		old := c.Load()
-		after, errno := next(old.of(start))
+		after, errno := next(old.of(of.start))
 		if errno != 0 {
 			return errno
 		}
-		after.start = start
+		after.start = of.start
 		if !c.CompareAndSwap(old, &after) {
 			continue
 		}
@@ -103,7 +95,7 @@ func (t *threadTable) cell(tid int) *cell {
 // dropEnded drops the cells of ids that no thread has.
 func (t *threadTable) dropEnded() {
 	t.byTID.Range(func(tid, _ any) bool {
-		if _, errno := startTime(tid.(int)); errno == syscall.ESRCH {
+		if _, err := startTime(tid.(int)); err == syscall.ESRCH {
 			if _, loaded := t.byTID.LoadAndDelete(tid); loaded {
 				t.count.Add(-1)
 			}

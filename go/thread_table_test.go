@@ -19,19 +19,19 @@ func TestNobodyWaitsForALoweredThread(t *testing.T) {
 	next := func(*record) (record, syscall.Errno) { return record{prio: 8}, 0 }
 	done := make(chan bool)
 	onThread(t, func() {
-		tid := syscall.Gettid()
-		errno := table.replace(tid, next, func(record) syscall.Errno {
+		own := target{syscall.Gettid(), 7}
+		errno := table.replace(own, next, func(record) syscall.Errno {
 			// As if the kernel ran other threads from here on.
 			go func() {
 				defer close(done)
 				runtime.LockOSThread()
-				other := syscall.Gettid()
+				other := target{syscall.Gettid(), 8}
 				if errno := table.replace(other, next, func(record) syscall.Errno { return 0 }); errno != 0 {
 					t.Error(errno)
 				}
-				for _, tid := range []int{tid, other} {
-					if found, errno := table.find(tid); errno != 0 || found.prio != 8 {
-						t.Errorf("%+v, %v", found, errno)
+				for _, of := range []target{own, other} {
+					if found := table.find(of); found.prio != 8 {
+						t.Errorf("%+v", found)
 					}
 				}
 				table.dropEnded()
@@ -43,15 +43,15 @@ func TestNobodyWaitsForALoweredThread(t *testing.T) {
 			t.Error(errno)
 		}
 		// The record of a refused change is dropped.
-		if found, _ := table.find(tid); found.prio != None {
+		if found := table.find(own); found.prio != None {
 			t.Errorf("%+v", found)
 		}
 	})
 }
 
 func TestStartTimeTellsThreadsApart(t *testing.T) {
-	start, errno := startTime(os.Getpid())
-	must(t, orNil(errno))
+	start, err := startTime(os.Getpid())
+	must(t, err)
 	// In ticks of 1/100 s, the unit of /proc on all machines.
 	text, err := os.ReadFile("/proc/uptime")
 	must(t, err)

@@ -92,14 +92,16 @@ func (s *Scheduler) declaredRole(tid int, start uint64) *assignment {
 // collector, and /cpu/classes/gc/total:cpu-seconds that of all its work.
 //
 // The list is read from /proc. Where that is not mounted, or is that of another pid
-// namespace, Threads returns an error that matches ErrUnsupported.
+// namespace, Threads returns an error that matches ErrUnsupported. Where a file of it cannot be
+// read, as with no descriptor left, Threads returns an error that names the file.
 func (s *Scheduler) Threads() ([]Thread, error) {
 	if err := checkProc(); err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir("/proc/self/task")
+	const path = "/proc/self/task"
+	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, err
+		return nil, readFailure(path, err)
 	}
 	tids := make([]int, 0, len(entries))
 	for _, entry := range entries {
@@ -108,23 +110,21 @@ func (s *Scheduler) Threads() ([]Thread, error) {
 		}
 	}
 	sort.Ints(tids)
-	process := threadName(os.Getpid())
+	process, err := threadName(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
 	var threads []Thread
 	// The index and the start time of the thread started first after the main thread.
 	first, firstStart := -1, uint64(math.MaxUint64)
 	for _, tid := range tids {
-		start, errno := startTime(tid)
-		if errno != 0 {
-			continue // It has ended.
-		}
-		state, err := s.threads.get(tid)
+		t, start, err := s.look(tid)
 		if errors.Is(err, syscall.ESRCH) {
-			continue
+			continue // It has ended.
 		}
 		if err != nil {
 			return nil, err
 		}
-		t := Thread{TID: tid, Name: threadName(tid), Source: Unknown, State: state}
 		// Of threads started within the same clock tick, the lowest id counts.
 		if tid != os.Getpid() && start < firstStart {
 			first, firstStart = len(threads), start
@@ -146,7 +146,21 @@ func (s *Scheduler) Threads() ([]Thread, error) {
 	return threads, nil
 }
 
-func threadName(tid int) string {
-	name, _ := os.ReadFile("/proc/self/task/" + strconv.Itoa(tid) + "/comm")
-	return strings.TrimSuffix(string(name), "\n")
+// look returns an entry of Threads without a role, and the start time of the thread.
+func (s *Scheduler) look(tid int) (Thread, uint64, error) {
+	t := Thread{TID: tid, Source: Unknown}
+	start, err := startTime(tid)
+	if err == nil {
+		t.Name, err = threadName(tid)
+	}
+	if err == nil {
+		t.State, err = s.threads.get(target{tid, start})
+	}
+	return t, start, err
+}
+
+// threadName returns what a thread is called, and the errors of readProc.
+func threadName(tid int) (string, error) {
+	name, err := readProc(tid, "comm")
+	return strings.TrimSuffix(string(name), "\n"), err
 }

@@ -29,6 +29,7 @@ func SetParam(int, uint32) syscall.Errno             { return syscall.ENOSYS }
 func SetSchedprio(int, uint32, uint32) syscall.Errno { return syscall.ENOSYS }
 func Group(os.FileInfo) uint32                       { return 0 }
 func Limit(int) uint64                               { return 0 }
+func Capabilities() uint32                           { return 0 }
 func LockMemory() syscall.Errno                      { return syscall.ENOSYS }
 func UnlockMemory()                                  {}
 func Name() ThreadName                               { return ThreadName{} }

@@ -7,6 +7,7 @@ package sys
 import (
 	"os"
 	"syscall"
+	"unsafe"
 )
 
 // Linux tells whether there are threads of Linux here.
@@ -25,6 +26,18 @@ func Limit(resource int) uint64 {
 		return 0
 	}
 	return limit.Cur
+}
+
+// Capabilities returns those of the first 32 capabilities that are in force for the calling
+// thread, a bit for each.
+func Capabilities() uint32 {
+	// _LINUX_CAPABILITY_VERSION_3, which tells of 64.
+	header := struct{ version, tid uint32 }{version: 0x20080522}
+	var sets [2]struct{ effective, permitted, inheritable uint32 }
+	// It fails only if a filter of system calls refuses it.
+	_, _, _ = syscall.RawSyscall(syscall.SYS_CAPGET, uintptr(unsafe.Pointer(&header)),
+		uintptr(unsafe.Pointer(&sets)), 0)
+	return sets[0].effective
 }
 
 // LockMemory locks all memory of the process, and what it maps later.
