@@ -42,14 +42,13 @@ type binding struct {
 func openDevice() (*device, error) {
 	fd, errno := sys.Open(Path)
 	if errno != 0 {
-		return nil, openFailure(errno)
+		return nil, openFailure(errno, Path)
 	}
 	version, errno := sys.Version(fd)
 	var err error
 	switch {
 	case errno == syscall.ENOTTY:
-		err = refused(errno, "%s is not the device of the module go_sched_class: remove it, "+
-			"and load the module", Path)
+		err = notTheDeviceFailure(errno)
 	case errno != 0:
 		err = refused(errno, "%s does not tell its version: %v", Path, errno)
 	case version != sys.ABIVersion:

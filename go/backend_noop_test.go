@@ -67,7 +67,7 @@ func TestEachErrorOfDoSaysWhetherWorkWasRun(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	err := error(notBegun{openFailure(syscall.ENOENT)})
+	err := error(notBegun{openFailure(syscall.ENOENT, Path)})
 	if !errors.Is(err, ErrNotBegun) || !errors.Is(err, ErrUnsupported) || !errors.Is(err, syscall.ENOENT) {
 		t.Error(err)
 	}

@@ -97,24 +97,56 @@ func readFailure(path string, err error) error {
 	return refused(errno, "cannot read %s: %v%s", path, err, advice)
 }
 
-// openFailure returns the error of a device that cannot be opened.
-func openFailure(errno syscall.Errno) error {
+// openFailure returns the error of a device that cannot be opened, by what is at its path.
+func openFailure(errno syscall.Errno, path string) error {
 	switch errno {
-	case syscall.ENOENT, syscall.ENODEV, syscall.ENXIO:
-		return unsupported(errno, "there is no %s: the module is not loaded; run "+
-			"\"modprobe go_sched_class\" as root where the packages are, \"insmod go_sched_class.ko\" "+
-			"elsewhere, or \"gosched check\" to see what is missing", Path)
-	case syscall.EACCES, syscall.EPERM:
+	case syscall.ENOENT:
+		return unsupported(errno, "there is no %s: the kernel lacks go_sched, or the module is not "+
+			"loaded; \"gosched check\" shows which; to load it, run \"modprobe go_sched_class\" as "+
+			"root, or \"insmod go_sched_class.ko\" where it was built", Path)
+	case syscall.ENXIO, syscall.ENODEV, syscall.EISDIR:
+		// The first two are the errors of a socket and of a block device, too.
+		if errno == syscall.EISDIR || !isCharDevice(path) {
+			return notTheDeviceFailure(errno)
+		}
+		return unsupported(errno, "%s is a node of no device: load the module, or if it is loaded "+
+			"remove this old node and load it again; a container gets the right one when it is "+
+			"started again", Path)
+	case syscall.EACCES:
+		if sys.IsNodev(path) {
+			return nodevFailure(errno)
+		}
 		return refused(errno, "no permission to open %s, which %s: have root run \"usermod -aG "+
 			"gosched USER\" where the packages made that group, and log in again; elsewhere, "+
-			"chgrp(1) and chmod(1) the device; or run as root", Path, permissions())
+			"chgrp(1) and chmod(1) the device; or run as root", Path, permissions(path))
+	case syscall.EPERM:
+		return refused(errno, "%s is refused whoever asks, as the device filter of a container does: "+
+			"have the container started with \"--device %[1]s\"", Path)
 	}
 	return refused(errno, "cannot open %s: %v", Path, errno)
 }
 
+// nodevFailure returns the error of a node on a filesystem without devices.
+func nodevFailure(errno syscall.Errno) error {
+	return refused(errno, "%s is on a filesystem that is mounted nodev, where nobody may open a "+
+		"device: mount it with the option dev", Path)
+}
+
+// notTheDeviceFailure returns the error of something else that has the name of the device.
+func notTheDeviceFailure(errno syscall.Errno) error {
+	return refused(errno, "%s is not the device of the module go_sched_class: remove it, and load "+
+		"the module", Path)
+}
+
+// isCharDevice tells whether there is a character device, or nothing to look at any more.
+func isCharDevice(path string) bool {
+	info, err := os.Stat(path)
+	return err != nil || info.Mode()&os.ModeCharDevice != 0
+}
+
 // permissions says who may open the device.
-func permissions() string {
-	info, err := os.Stat(Path)
+func permissions(path string) string {
+	info, err := os.Stat(path)
 	if err != nil {
 		return "cannot be looked at"
 	}

@@ -6,13 +6,16 @@ package gosched
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"go_sched/gosched/internal/sys"
+	"go_sched/gosched/internal/testenv"
 )
 
 func TestErrorsSayWhatToDoNext(t *testing.T) {
@@ -22,11 +25,14 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 		errno       syscall.Errno
 		unsupported bool
 	}{
-		{openFailure(syscall.ENOENT), "modprobe go_sched_class", syscall.ENOENT, true},
-		{openFailure(syscall.ENOENT), "insmod go_sched_class.ko", syscall.ENOENT, true},
-		{openFailure(syscall.EACCES), "usermod -aG gosched USER", syscall.EACCES, false},
-		{openFailure(syscall.EACCES), "chgrp(1) and chmod(1)", syscall.EACCES, false},
-		{openFailure(syscall.EMFILE), "too many open files", syscall.EMFILE, false},
+		{openFailure(syscall.ENOENT, "/dev/null"), "modprobe go_sched_class", syscall.ENOENT, true},
+		{openFailure(syscall.ENOENT, "/dev/null"), "insmod go_sched_class.ko", syscall.ENOENT, true},
+		{openFailure(syscall.EACCES, "/dev/null"), "usermod -aG gosched USER", syscall.EACCES, false},
+		{openFailure(syscall.EACCES, "/dev/null"), "chgrp(1) and chmod(1)", syscall.EACCES, false},
+		{openFailure(syscall.EMFILE, "/dev/null"), "too many open files", syscall.EMFILE, false},
+		{openFailure(syscall.ENXIO, "/dev/null"), "is a node of no device", syscall.ENXIO, true},
+		{openFailure(syscall.ENODEV, "/dev/null"), "is a node of no device", syscall.ENODEV, true},
+		{openFailure(syscall.EPERM, "/dev/null"), "--device /dev/go_sched\"", syscall.EPERM, false},
 		{versionFailure(0), "load the module of the release", syscall.EPROTO, false},
 		{versionFailure(sys.ABIVersion + 1), "build the program with package gosched of", syscall.EPROTO, false},
 		{returnRequest(7, 8).failed(syscall.EPERM, "because"), "cannot find a way back to priority 8 for thread 7: not permitted: because", syscall.EPERM, false},
@@ -42,7 +48,7 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 			t.Errorf("%v: want %q, %v, unsupported %v", test.err, test.words, test.errno, test.unsupported)
 		}
 	}
-	denied, absent := openFailure(syscall.EACCES), openFailure(syscall.ENOENT)
+	denied, absent := openFailure(syscall.EACCES, "/dev/null"), openFailure(syscall.ENOENT, "/dev/null")
 	if err := joinFailures([]error{absent, denied}); errors.Is(err, ErrUnsupported) || !errors.Is(err, syscall.EACCES) {
 		t.Error(err)
 	}
@@ -51,6 +57,55 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 	}
 	expectError(t, errorOf(Open(Backend(9))), syscall.EINVAL, "")
 	expectError(t, errorOf(fallback(t).NewRole("urgent", 64)), syscall.EINVAL, "")
+}
+
+func TestNodeThatCannotBeOpenedIsToldByWhatItIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "node")
+	open := func(path string) error {
+		_, errno := sys.Open(path)
+		return openFailure(errno, path)
+	}
+	expectError(t, open(path), syscall.ENOENT, "there is no /dev/go_sched")
+	expectError(t, open(t.TempDir()), syscall.EISDIR, "is not the device")
+	must(t, syscall.Mknod(path, syscall.S_IFSOCK|0o600, 0))
+	expectError(t, open(path), syscall.ENXIO, "is not the device")
+}
+
+// openNodev is a child that prints why a device cannot be opened once it is mounted nodev.
+func openNodev() (string, error) {
+	const node = "/dev/null"
+	for _, mount := range []struct {
+		source, target string
+		flags          uintptr
+	}{
+		{"none", "/", syscall.MS_REC | syscall.MS_PRIVATE},
+		{node, node, syscall.MS_BIND},
+		{"none", node, syscall.MS_REMOUNT | syscall.MS_BIND | syscall.MS_NODEV},
+	} {
+		if err := syscall.Mount(mount.source, mount.target, "", mount.flags, ""); err != nil {
+			return "", err
+		}
+	}
+	_, errno := sys.Open(node)
+	return fmt.Sprint(openFailure(errno, node)), nil
+}
+
+func TestRootDeviceThatIsMountedNodevIsNotAQuestionOfPermission(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("root mounts")
+	}
+	child := exec.Command("/proc/self/exe")
+	child.Env = append(os.Environ(), testenv.Call("openNodev"))
+	child.Stderr = os.Stderr
+	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	out, err := child.Output()
+	if errors.Is(err, os.ErrPermission) && !testenv.InGuest {
+		t.Skip("this system lets nobody make a namespace: ", err)
+	}
+	must(t, err)
+	if !strings.Contains(string(out), "is on a filesystem that is mounted nodev") {
+		t.Errorf("%s", out)
+	}
 }
 
 func TestRefusalSaysWhichRuleItIs(t *testing.T) {

@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 		"doUnderAnInherited": doUnderAnInherited,
 		"lockWithoutRoom":    lockWithoutRoom,
 		"nameOfMain":         nameOfMain,
+		"openNodev":          openNodev,
 		"otherProc":          otherProc,
 		"putUnderAFilter":    putUnderAFilter,
 		"underAFilter":       underAFilter,

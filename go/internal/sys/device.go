@@ -22,6 +22,14 @@ func Open(path string) (int, syscall.Errno) {
 	return fd, errno
 }
 
+// IsNodev tells whether a file is on a filesystem that is mounted so that no device of it can
+// be opened.
+func IsNodev(path string) bool {
+	const nodev = 4 // ST_NODEV of statvfs(3).
+	var at syscall.Statfs_t
+	return syscall.Statfs(path, &at) == nil && at.Flags&nodev != 0
+}
+
 // Close closes what Open opened.
 func Close(fd int) error { return os.NewSyscallError("close", syscall.Close(fd)) }
 

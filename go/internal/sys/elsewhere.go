@@ -14,6 +14,7 @@ import (
 const Linux = false
 
 func Open(string) (int, syscall.Errno)               { return -1, syscall.ENOSYS }
+func IsNodev(string) bool                            { return false }
 func Close(int) error                                { return syscall.ENOSYS }
 func Version(int) (int, syscall.Errno)               { return 0, syscall.ENOSYS }
 func Set(int, int, uint32, uint32) syscall.Errno     { return syscall.ENOSYS }
