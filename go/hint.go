@@ -19,7 +19,7 @@ type Hint struct {
 	former    *assignment // The role that the thread had before.
 	// The name that the thread had before, nil if it keeps its name.
 	formerName *sys.ThreadName
-	slot       *sys.Slot
+	slot       *sys.Slot // Nil under NoOp, where nobody reads it.
 }
 
 // Bind binds the calling thread to a slot, and locks the goroutine to the thread until Unbind,
@@ -48,7 +48,6 @@ func (s *Scheduler) bindLocked(role string) (*Hint, error) {
 	assigned := &assignment{role, start}
 	h := &Hint{scheduler: s, bound: binding{0, tid, assigned}, former: s.declaredRole(tid, start)}
 	if s.kind == NoOp {
-		h.slot = &sys.Slot{Wanted: sys.HintNone, Applied: sys.HintNone}
 		s.assignRole(tid, assigned)
 		return h, nil
 	}
@@ -132,8 +131,10 @@ func (s *Scheduler) freeAbandoned() {
 // priority to what the thread may have. None is as Clear; other values above MaxPrio are
 // ignored.
 func (h *Hint) Set(prio Prio) {
-	storeByte(&h.slot.Wanted, byte(prio))
-	runtime.KeepAlive(h)
+	if h.slot != nil {
+		storeByte(&h.slot.Wanted, byte(prio))
+		runtime.KeepAlive(h)
+	}
 }
 
 // Clear asks for no priority: the thread then has the one that Scheduler.Set set last, or
@@ -142,6 +143,9 @@ func (h *Hint) Clear() { h.Set(None) }
 
 // Applied returns the priority in force, and whether there is one.
 func (h *Hint) Applied() (Prio, bool) {
+	if h.slot == nil {
+		return None, false
+	}
 	applied := Prio(loadByte(&h.slot.Applied))
 	runtime.KeepAlive(h)
 	return applied, applied != None

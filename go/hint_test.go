@@ -187,3 +187,26 @@ func TestKernelManySlotsTakeManyPages(t *testing.T) {
 		t.Errorf("%d hints, %d free slots are left", s.device.hints, len(s.device.free))
 	}
 }
+
+func TestAnyHintIsSetByAnyThread(t *testing.T) {
+	for _, backends := range [][]Backend{{Device, NoOp}, {NoOp}} {
+		s := open(t, backends...)
+		onThread(t, func() {
+			hint, err := s.Bind()
+			must(t, err)
+			var all sync.WaitGroup
+			for i := 0; i < 4; i++ {
+				all.Add(1)
+				go func() {
+					defer all.Done()
+					for prio := Prio(16); prio <= niceZero; prio++ {
+						hint.Set(prio)
+						hint.Applied()
+					}
+				}()
+			}
+			all.Wait()
+			must(t, hint.Unbind())
+		})
+	}
+}
