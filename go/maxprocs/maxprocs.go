@@ -32,7 +32,8 @@ func init() {
 // GOMAXPROCS that results. That number is the one of the process's affinity when it started,
 // of which the cpuset is part, or its quota of CPU time if that is less. The quota is rounded
 // up to a whole number of 2 or more. It is the smallest on the path from the cgroup to the
-// root that is visible, of cgroup version 1 or 2.
+// root that is visible, of cgroup version 1 or 2. A cgroup that no mount shows, such as one
+// outside the cgroup namespace, counts as one without a quota.
 //
 // Set never raises GOMAXPROCS, and does nothing if the environment variable GOMAXPROCS is
 // set. The runtime of Go 1.25 and later looks at the quota itself, if the go.mod of the main
@@ -69,20 +70,14 @@ func cpuQuota(root fs.FS) (float64, error) {
 	if err != nil || version == 0 {
 		return math.Inf(1), err
 	}
-	mount, err := cgroupMount(root, version)
+	mount, err := cgroupMount(root, cgroup, version)
 	if err != nil || mount == nil {
 		return math.Inf(1), err
 	}
-	// A cgroup outside the mount, or outside the cgroup namespace, is not visible.
-	inside := "/"
-	if mount.root == "/" {
-		inside = cgroup
-	} else if cgroup == mount.root || strings.HasPrefix(cgroup, mount.root+"/") {
-		inside = strings.TrimPrefix(cgroup, mount.root)
-	}
+	inside, _ := mount.inside(cgroup)
 	quota := math.Inf(1)
-	for inside = path.Clean("/" + inside); ; inside = path.Dir(inside) {
-		own, err := quotaOf(root, path.Join(mount.point, inside)[1:], version)
+	for ; ; inside = path.Dir(inside) {
+		own, err := quotaOf(root, mount.directory(inside), version)
 		if err != nil {
 			return math.Inf(1), err
 		}
@@ -117,24 +112,53 @@ type mountPoint struct {
 	root, point string
 }
 
-// cgroupMount returns where the hierarchy is mounted, nil if nowhere.
-func cgroupMount(root fs.FS, version int) (*mountPoint, error) {
+// inside returns the path of a cgroup below the mount, if the mount shows it. What is outside
+// of the cgroup namespace begins with "/..".
+func (m *mountPoint) inside(cgroup string) (string, bool) {
+	isOutside := func(name string) bool { return strings.HasPrefix(name+"/", "/../") }
+	if isOutside(cgroup) || isOutside(m.root) {
+		return "", false
+	}
+	below := strings.TrimPrefix(cgroup, strings.TrimSuffix(m.root, "/"))
+	if m.root != "/" && below == cgroup || below != "" && below[0] != '/' {
+		return "", false
+	}
+	return path.Clean("/" + below), true
+}
+
+// directory returns that of a cgroup, by its path below the mount.
+func (m *mountPoint) directory(inside string) string { return path.Join(m.point, inside)[1:] }
+
+// cgroupMount returns the mount of the hierarchy that shows the cgroup, and of several the one
+// that shows the most of those above it. It returns nil if none does.
+func cgroupMount(root fs.FS, cgroup string, version int) (*mountPoint, error) {
 	text, err := readIfThere(root, "proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
+	var found *mountPoint
 	for _, line := range strings.Split(text, "\n") {
 		mount, source, _ := strings.Cut(line, " - ")
-		left, right := strings.Fields(mount), strings.Fields(source)
+		// The source may be empty, and that is a field too.
+		left, right := strings.Split(mount, " "), strings.Split(source, " ")
 		if len(left) < 5 || len(right) < 3 {
 			continue
 		}
-		if version == 2 && right[0] == "cgroup2" ||
-			version == 1 && right[0] == "cgroup" && listed(right[2], "cpu") {
-			return &mountPoint{unescape(left[3]), unescape(left[4])}, nil
+		if version == 2 && right[0] != "cgroup2" ||
+			version == 1 && (right[0] != "cgroup" || !listed(right[2], "cpu")) {
+			continue
+		}
+		m := &mountPoint{unescape(left[3]), unescape(left[4])}
+		inside, ok := m.inside(cgroup)
+		if !ok || found != nil && len(found.root) <= len(m.root) {
+			continue
+		}
+		// Each cgroup has the file. Something else may be mounted above the hierarchy.
+		if _, err := fs.Stat(root, path.Join(m.directory(inside), "cgroup.procs")); err == nil {
+			found = m
 		}
 	}
-	return nil, nil
+	return found, nil
 }
 
 // unescape replaces the escape sequences of mountinfo, see proc(5).

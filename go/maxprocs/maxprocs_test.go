@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"path"
 	"runtime"
 	"strconv"
 	"strings"
@@ -18,11 +19,15 @@ import (
 	"go_sched/gosched/internal/testenv"
 )
 
-// files makes a root directory of names and contents.
+// files makes a root directory of names and contents. Each folder with a quota, which is a
+// cgroup, has the file that all cgroups have.
 func files(pairs ...string) fstest.MapFS {
 	root := fstest.MapFS{}
 	for i := 0; i < len(pairs); i += 2 {
 		root[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
+		if dir, name := path.Split(pairs[i]); strings.HasPrefix(name, "cpu.") {
+			root[dir+"cgroup.procs"] = &fstest.MapFile{}
+		}
 	}
 	return root
 }
@@ -59,7 +64,36 @@ func TestQuotaIsTheSmallestOnThePath(t *testing.T) {
 			"sys/fs/cgroup/cpu.max", "150000 100000\n"), 1.5},
 		"outside the namespace": {files(
 			"proc/self/cgroup", "0::/../../x\n", "proc/self/mountinfo", v2Mount,
-			"sys/fs/cgroup/cpu.max", "150000 100000\n"), 1.5},
+			"sys/fs/cgroup/cpu.max", "150000 100000\n"), inf},
+		"of another cgroup, outside the namespace": {files(
+			"proc/self/cgroup", "0::/../x\n", "proc/self/mountinfo", v2Mount,
+			"sys/fs/cgroup/x/cpu.max", "150000 100000\n"), inf},
+		"above the namespace": {files(
+			"proc/self/cgroup", "0::/..\n", "proc/self/mountinfo", v2Mount,
+			"sys/fs/cgroup/cpu.max", "150000 100000\n"), inf},
+		"with dots in its name": {files(
+			"proc/self/cgroup", "0::/..x\n", "proc/self/mountinfo", v2Mount,
+			"sys/fs/cgroup/..x/cpu.max", "150000 100000\n"), 1.5},
+		"mounted in another namespace": {files(
+			"proc/self/cgroup", "0::/x\n",
+			"proc/self/mountinfo", "25 20 0:22 /.. /cg rw - cgroup2 cgroup2 rw\n",
+			"cg/x/cpu.max", "150000 100000\n"), inf},
+		"beside what is mounted": {files(
+			"proc/self/cgroup", "0::/docker/12\n",
+			"proc/self/mountinfo", "25 20 0:22 /docker/1 /cg rw - cgroup2 cgroup2 rw\n",
+			"cg/cpu.max", "150000 100000\n", "cg/2/cpu.max", "150000 100000\n"), inf},
+		"covered by another mount": {files(
+			"proc/self/cgroup", "0::/a/gone\n", "proc/self/mountinfo", v2Mount,
+			"sys/fs/cgroup/a/cpu.max", "150000 100000\n"), inf},
+		"of several mounts": {files(
+			"proc/self/cgroup", "0::/a/b\n",
+			"proc/self/mountinfo", "1 0 0:1 /z /else rw - cgroup2 none rw\n"+
+				"2 0 0:1 /a /part rw - cgroup2 none rw\n3 0 0:1 / /whole rw - cgroup2 none rw\n",
+			"else/cpu.max", "100000 100000\n", "part/b/cpu.max", "300000 100000\n",
+			"whole/a/b/cpu.max", "300000 100000\n", "whole/cpu.max", "200000 100000\n"), 2},
+		"mounted from no source": {files(
+			"proc/self/cgroup", "0::/\n", "proc/self/mountinfo", "1 0 0:1 / /cg rw - cgroup2  rw\n",
+			"cg/cpu.max", "700000 100000\n"), 7},
 		"a part of the hierarchy is mounted": {files(
 			"proc/self/cgroup", "0::/docker/1/app\n",
 			"proc/self/mountinfo", "25 20 0:22 /docker/1 /cg rw - cgroup2 cgroup2 rw\n",
