@@ -226,7 +226,8 @@ struct go_sched_ceiling {
  * The scheduler reads @wanted of the thread that runs: when it is about to
  * switch, on the tick, and when another thread wakes up on its CPU. It acts on a
  * value that differs from the one it saw last: storing the same value again
- * does not undo a GO_SCHED_SET or sched_setattr(2) in between.
+ * does not undo a GO_SCHED_SET or sched_setattr(2) in between. While the thread is
+ * SCHED_DEADLINE, or a sched_ext scheduler runs all threads, the value waits.
  */
 struct go_sched_slot {
 	__u8 wanted;

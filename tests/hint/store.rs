@@ -278,7 +278,7 @@ fn each_thread_follows_its_own_slot() {
 }
 
 #[test]
-fn a_deadline_thread_is_not_moved() {
+fn a_hint_of_a_deadline_thread_waits_for_the_end_of_that() {
     let (hinted, _) = free_worker();
     let tid = hinted.tid();
     for hint in [10, 50] {
@@ -287,6 +287,7 @@ fn a_deadline_thread_is_not_moved() {
         hinted.assert_ignores(hint);
         assert_eq!(Attr::of(tid).policy(), libc::SCHED_DEADLINE);
         Attr::normal(0).apply(tid);
+        hinted.take(hint, hint);
     }
 }
 

@@ -6,6 +6,9 @@
 use std::sync::Arc;
 
 use common::attr::Attr;
+use common::budget::granted_worker;
+use common::budget::set_as_user;
+use common::budget::URGENT;
 use common::device::Device;
 use common::eventually;
 use common::hint::be_scheduled;
@@ -15,6 +18,9 @@ use common::worker::Pending;
 use common::worker::Worker;
 use go_sched_policy::TABLE;
 use procfs::process::Process;
+
+/// The kernel's priority of an ordinary thread, as in `/proc/PID/stat`.
+const ORDINARY: i64 = 20;
 
 /// A thread that holds a lock, and one that waits for it.
 struct Contention {
@@ -205,4 +211,40 @@ fn a_boosted_thread_stays_boosted_at_all_hints_below() {
     let (holder, _) = contention.end();
     assert_eq!(own_parameters(holder.tid()), (libc::SCHED_OTHER, 0, 0));
     assert_eq!(device.prio(holder.tid()), Some(32));
+}
+
+#[test]
+fn a_granted_thread_lends_what_it_has_without_the_grant() {
+    let device = Device::open();
+    let waiter = granted_worker(&device);
+    Attr::rr(3).apply(waiter.tid());
+    set_as_user(waiter.tid(), URGENT);
+    Contention::with(waiter, || (), -1 - 3).end();
+}
+
+#[test]
+fn a_granted_thread_passes_on_what_it_is_lent() {
+    let device = Device::open();
+    let granted = granted_worker(&device);
+    let own = PiMutex::new();
+    let held = Arc::clone(&own);
+    granted.run(move || held.lock());
+    set_as_user(granted.tid(), URGENT);
+    let contention = Contention::with(granted, || (), ORDINARY);
+    eventually("it waits", || contention.mutex.has_waiter());
+    assert_eq!(contention.runs_as(), ORDINARY, "the grant is not lent");
+
+    let urgent = Worker::spawn();
+    Attr::rr(5).apply(urgent.tid());
+    let wanted = Arc::clone(&own);
+    let waiting = urgent.start(move || {
+        wanted.lock();
+        wanted.unlock();
+    });
+    eventually("it is passed on", || contention.runs_as() == -1 - 5);
+
+    let (holder, granted) = contention.end();
+    granted.run(move || own.unlock());
+    waiting.wait();
+    drop(holder);
 }
