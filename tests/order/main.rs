@@ -3,5 +3,6 @@
 //! Who gets the CPU before whom, and how much more of it.
 
 mod boost;
+mod idle;
 mod neighbour;
 mod shares;

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `SCHED_IDLE`, the policy of the lowest priorities: a thread that has it gets what nobody
+//! else wants, and its small share in the long run.
+
+use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use common::budget::burn;
+use common::device::Device;
+use common::eventually;
+use common::pin;
+use common::spinner::Spinner;
+use common::trace::Trace;
+use common::worker::in_thread;
+use common::worker::Pending;
+use common::worker::Worker;
+use common::CONTESTED_CPU;
+use common::WATCHER_CPU;
+
+/// What a server works for, and then sleeps: two of them now and then leave the CPU free, and
+/// now and then one waits for the other.
+const SPELL: Duration = Duration::from_micros(500);
+
+/// A wait that is longer is no mere switch, in seconds. A slice of priority 8 is 700 µs.
+const LONG: f64 = 400e-6;
+
+/// Time that is traced in one attempt.
+const TRACED: Duration = Duration::from_secs(2);
+
+/// What a name is followed by.
+fn number(event: &str, name: &str) -> Option<i32> {
+    let (_, value) = event.split_once(name)?;
+    value.split_whitespace().next()?.parse().ok()
+}
+
+/// Returns how long servers waited for an idle thread, each time that they did, in seconds.
+fn waits(lines: &[String], servers: &[i32], idle: &[i32]) -> Vec<f64> {
+    let (mut ready, mut waits) = (HashSet::new(), Vec::new());
+    let (mut idle_runs, mut last, mut wait) = (false, 0.0, 0.0);
+    for line in lines {
+        let Some((head, event)) = line.split_once(": sched_") else {
+            continue;
+        };
+        let now = head.rsplit(' ').next().and_then(|time| time.parse().ok());
+        let now: f64 = now.unwrap_or_else(|| panic!("no time: {line}"));
+        if idle_runs && !ready.is_empty() {
+            wait += now - last;
+        }
+        last = now;
+        if let Some(woken) = number(event, " pid=") {
+            ready.extend(Some(woken).filter(|tid| servers.contains(tid)));
+        } else if let (Some(prev), Some(next)) =
+            (number(event, "prev_pid="), number(event, "next_pid="))
+        {
+            if servers.contains(&prev) && event.contains("prev_state=R") {
+                ready.insert(prev);
+            }
+            if ready.remove(&next) && wait > 0.0 {
+                waits.push(wait);
+                wait = 0.0;
+            }
+            if [prev, next].iter().any(|tid| idle.contains(tid)) {
+                idle_runs = idle.contains(&next);
+            }
+        }
+    }
+    waits
+}
+
+#[test]
+fn an_ordinary_thread_that_wakes_does_not_wait_for_idle_ones() {
+    in_thread(|| {
+        pin(WATCHER_CPU);
+        let device = Device::open();
+        let hogs = [(); 2].map(|()| Spinner::spinning(CONTESTED_CPU));
+        hogs.iter().for_each(|hog| device.set(hog.tid(), 8));
+        let servers = [(); 2].map(|()| Worker::spawn());
+        let [idle, tids] = [
+            hogs.each_ref().map(Spinner::tid),
+            servers.each_ref().map(Worker::tid),
+        ];
+
+        static STOP: AtomicBool = AtomicBool::new(false);
+        let work = || {
+            pin(CONTESTED_CPU);
+            while !STOP.load(Ordering::Relaxed) {
+                burn(SPELL);
+                thread::sleep(SPELL);
+            }
+        };
+        let working = servers.each_ref().map(|server| server.start(work));
+        let few_are_long = || {
+            let trace = Trace::start();
+            trace.add("sched/sched_switch");
+            trace.add("sched/sched_wakeup");
+            thread::sleep(TRACED);
+            let waits = waits(&trace.lines(), &tids, &idle);
+            let long = waits.iter().filter(|wait| **wait > LONG).count();
+            println!("{long} of {} waits are long", waits.len());
+            waits.len() > 200 && long * 50 <= waits.len()
+        };
+        // A busy host may make anybody wait: the second attempt, or the third, shows it.
+        let few = (0..3).any(|_| few_are_long());
+        STOP.store(true, Ordering::Relaxed);
+        working.into_iter().for_each(Pending::wait);
+        assert!(few, "servers waited for idle threads");
+    });
+}
+
+#[test]
+fn an_idle_thread_has_its_share_in_the_long_run() {
+    in_thread(|| {
+        pin(WATCHER_CPU);
+        let device = Device::open();
+        let ordinary = Spinner::spinning(CONTESTED_CPU);
+        let idle = Spinner::spinning(CONTESTED_CPU);
+        device.set(idle.tid(), 15);
+        let before = [&ordinary, &idle].map(Spinner::cpu_time);
+        // Its weight is 14, that of the ordinary one 1024.
+        eventually("it has got a hundredth", || {
+            let [ordinary, idle] = [&ordinary, &idle].map(Spinner::cpu_time);
+            let [ordinary, idle] = [ordinary - before[0], idle - before[1]];
+            ordinary > Duration::from_secs(2) && idle * 100 >= ordinary
+        });
+    });
+}
