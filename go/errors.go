@@ -330,6 +330,11 @@ func closedFailure(r request) error {
 	return fmt.Errorf("%w: %v: open it anew", os.ErrClosed, r)
 }
 
+// unboundFailure returns the error of Unbind of a hint that was unbound.
+func unboundFailure(tid int) error {
+	return fmt.Errorf("%w: %v: it was unbound before: call Unbind once", os.ErrClosed, unbindRequest(tid))
+}
+
 // boundAlreadyFailure returns the error of Bind on a thread that is bound.
 func boundAlreadyFailure(tid int, errno syscall.Errno) error {
 	return refused(errno, "%v: it is bound already: use the Hint that Bind "+

@@ -5,6 +5,7 @@ package gosched
 import (
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 
 	"go_sched/gosched/internal/sys"
@@ -19,7 +20,8 @@ type Hint struct {
 	former    *assignment // The role that the thread had before.
 	// The name that the thread had before, nil if it keeps its name.
 	formerName *sys.ThreadName
-	slot       *sys.Slot // Nil under NoOp, where nobody reads it.
+	slot       atomic.Pointer[sys.Slot] // Nil under NoOp, where nobody reads it, and once unbound.
+	unbound    atomic.Bool
 }
 
 // Bind binds the calling thread to a slot, and locks the goroutine to the thread until Unbind,
@@ -73,7 +75,8 @@ func (s *Scheduler) bindLocked(role string) (*Hint, error) {
 	d.free = d.free[:last]
 	d.hints++
 	perPage := uint32(os.Getpagesize() / sys.SlotSize)
-	h.bound.slot, h.slot = number, &d.pages[number/perPage][number%perPage]
+	h.bound.slot = number
+	h.slot.Store(&d.pages[number/perPage][number%perPage])
 	s.assignRole(tid, assigned)
 	// A goroutine may end with its thread and without Unbind. Another thread gets the slot
 	// only when no hint can be stored to any more.
@@ -129,10 +132,10 @@ func (s *Scheduler) freeAbandoned() {
 
 // Set asks for a priority, by a single store. Any thread may call it. The kernel lowers the
 // priority to what the thread may have. None is as Clear; other values above MaxPrio are
-// ignored.
+// ignored. After Unbind it does nothing; both at the same time are for the caller to prevent.
 func (h *Hint) Set(prio Prio) {
-	if h.slot != nil {
-		storeByte(&h.slot.Wanted, byte(prio))
+	if slot := h.slot.Load(); slot != nil {
+		storeByte(&slot.Wanted, byte(prio))
 		runtime.KeepAlive(h)
 	}
 }
@@ -143,19 +146,23 @@ func (h *Hint) Clear() { h.Set(None) }
 
 // Applied returns the priority in force, and whether there is one.
 func (h *Hint) Applied() (Prio, bool) {
-	if h.slot == nil {
+	slot := h.slot.Load()
+	if slot == nil {
 		return None, false
 	}
-	applied := Prio(loadByte(&h.slot.Applied))
+	applied := Prio(loadByte(&slot.Applied))
 	runtime.KeepAlive(h)
 	return applied, applied != None
 }
 
 // Unbind ends the binding, and with it the priority that the hint asks for. It unlocks the
-// goroutine, which must be the one that called Bind, and the Hint must not be used any more.
-// The end of the thread ends the binding too.
+// goroutine, which must be the one that called Bind. The end of the thread ends the binding
+// too. Unbind of a Hint that was unbound changes nothing, and its error matches os.ErrClosed.
 func (h *Hint) Unbind() error {
 	tid := h.bound.tid
+	if h.unbound.Load() {
+		return unboundFailure(tid)
+	}
 	if sys.Gettid() != tid {
 		return refused(syscall.EPERM, "%v: another thread calls: have the goroutine that called "+
 			"Bind call Unbind", unbindRequest(tid))
@@ -169,6 +176,7 @@ func (h *Hint) Unbind() error {
 		return d.failed(unbindRequest(tid), errno)
 	}
 	runtime.SetFinalizer(h, nil)
+	h.slot.Store(nil)
 	h.release()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -180,6 +188,7 @@ func (h *Hint) Unbind() error {
 
 // release returns the calling thread to what it was called before, and to any goroutine.
 func (h *Hint) release() {
+	h.unbound.Store(true)
 	restoreName(h.formerName)
 	h.scheduler.assignRole(h.bound.tid, h.former)
 	runtime.UnlockOSThread()

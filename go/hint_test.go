@@ -188,6 +188,40 @@ func TestKernelManySlotsTakeManyPages(t *testing.T) {
 	}
 }
 
+// Unbind is called once more by a deferred call; the slot and the thread are others' by then.
+func TestAnyHintThatWasUnboundHasNoEffect(t *testing.T) {
+	for _, backends := range [][]Backend{{Device, NoOp}, {NoOp}} {
+		s := open(t, backends...)
+		onThread(t, func() {
+			runtime.LockOSThread()
+			former, err := s.Bind()
+			must(t, err)
+			must(t, former.Unbind())
+			expectError(t, former.Unbind(), os.ErrClosed, "unbound before")
+			hint, err := s.Bind()
+			must(t, err)
+			expectError(t, former.Unbind(), os.ErrClosed, "unbound before")
+			former.Set(8)
+			if prio, ok := former.Applied(); ok {
+				t.Errorf("priority %v is applied", prio)
+			}
+			if hint.slot.Load() != nil {
+				hint.Set(16)
+				waitApplied(t, hint, 16)
+				former.Set(8)
+				waitApplied(t, hint, 16)
+				if s.device.hints != 1 {
+					t.Errorf("%d hints are counted", s.device.hints)
+				}
+			}
+			must(t, hint.Unbind())
+			must(t, s.Close())
+			former.Set(8)
+			expectError(t, former.Unbind(), os.ErrClosed, "unbound before")
+		})
+	}
+}
+
 func TestAnyHintIsSetByAnyThread(t *testing.T) {
 	for _, backends := range [][]Backend{{Device, NoOp}, {NoOp}} {
 		s := open(t, backends...)

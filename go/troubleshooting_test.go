@@ -67,6 +67,8 @@ func TestGuideExplainsWhatErrorsSay(t *testing.T) {
 		boundAlreadyFailure(4711, syscall.EBUSY),
 		noSlotFailure(4711),
 		(&Hint{bound: binding{tid: 4711}}).Unbind(),
+		unboundFailure(4711),
+		closedFailure(set),
 	} {
 		explained := false
 		for i, line := range quoted {
