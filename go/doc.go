@@ -11,7 +11,7 @@
 //	if err != nil {
 //		return err
 //	}
-//	err = scheduler.Do(8, compact)
+//	err = scheduler.Do(24, compact)
 //
 // A user may lower threads and bring them back without any privilege. To go above what a
 // thread had takes what sched_setattr(2) asks for, or a ceiling that root grants with the

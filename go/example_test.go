@@ -15,7 +15,7 @@ import (
 	"go_sched/gosched"
 )
 
-// A program compacts behind all its other threads.
+// A program compacts with less of the CPU than its other threads get.
 func Example() {
 	compact := func() { fmt.Println("compacting") }
 	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr, gosched.NoOp)
@@ -23,7 +23,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer scheduler.Close()
-	if err := scheduler.Do(8, compact); err != nil {
+	if err := scheduler.Do(24, compact); err != nil {
 		log.Print(err)
 	}
 	// Output:
@@ -38,7 +38,7 @@ func ExampleScheduler_Do() {
 	}
 	defer scheduler.Close()
 	compact := func() { fmt.Println("compacting") }
-	err = scheduler.Do(8, compact)
+	err = scheduler.Do(24, compact)
 	if errors.Is(err, gosched.ErrNotBegun) {
 		log.Print(err)
 		compact()
@@ -113,7 +113,7 @@ func ExampleRole_Do() {
 	}
 	defer scheduler.Close()
 	compact := func() { fmt.Println("compacting") }
-	compaction, err := scheduler.NewRole("compaction", 8)
+	compaction, err := scheduler.NewRole("compaction", 24)
 	if err != nil {
 		log.Fatal(err)
 	}
