@@ -191,7 +191,8 @@ func TestKernelManySlotsTakeManyPages(t *testing.T) {
 // Unbind is called once more by a deferred call; the slot and the thread are others' by then.
 func TestAnyHintThatWasUnboundHasNoEffect(t *testing.T) {
 	for _, backends := range [][]Backend{{Device, NoOp}, {NoOp}} {
-		s := open(t, backends...)
+		s, err := Open(backends...)
+		must(t, err)
 		onThread(t, func() {
 			runtime.LockOSThread()
 			former, err := s.Bind()
