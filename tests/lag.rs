@@ -186,7 +186,7 @@ fn be_boosted(waiter: &Worker) -> Arc<PiMutex> {
 
 /// One CPU, and the threads that share it with the thread under test.
 struct Contest {
-    /// An ordinary thread that spins all the time.
+    /// A thread that spins all the time: an ordinary one, or one of the first level of a path.
     rival: Spinner,
     /// A real-time thread that keeps the CPU from both while it spins.
     freezer: Spinner,
@@ -217,6 +217,12 @@ impl Contest {
         let about = Arc::new(AtomicI64::new(0));
         let worker = Worker::spawn();
         let stop = StopOnDrop(&over);
+        // A SCHED_IDLE thread hardly runs beside one that is not, and gets into no debt there.
+        let device = Device::open();
+        match path[0].filter(|prio| TABLE[*prio as usize].policy == Policy::Idle) {
+            Some(prio) => device.set(self.rival.tid(), prio),
+            None => device.clear(self.rival.tid()),
+        }
 
         let walk = worker.start({
             let (over, about) = (Arc::clone(&over), Arc::clone(&about));
