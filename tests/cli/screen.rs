@@ -12,6 +12,7 @@ use std::process::Child as Program;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::thread;
 
 use common::child::become_user;
 use common::child::Child;
@@ -24,6 +25,10 @@ use common::hint::HintPage;
 use common::hint::HintedWorker;
 use common::worker::Worker;
 use common::USER;
+use rustix::event::poll;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::Timespec;
 use rustix::process::kill_process;
 use rustix::process::Pid;
 use rustix::process::Signal;
@@ -60,6 +65,12 @@ fn lines(screen: &vt100::Screen) -> String {
         .flat_map(|line| [line.trim_end(), "\n"])
         .collect()
 }
+
+/// How long to wait for output before looking whether the program has ended.
+const MOMENT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
 
 impl OnTerminal {
     fn start(arguments: &[&str], size: Winsize, prepare: impl FnOnce(&mut Command)) -> Self {
@@ -131,7 +142,26 @@ impl OnTerminal {
     /// Waits for the end, after which the terminal is as it was. Returns what is left on it.
     #[track_caller]
     fn await_end(&mut self, success: bool) -> String {
-        assert_eq!(await_program(&mut self.top).success(), success);
+        let Self {
+            top,
+            keyboard,
+            shown,
+            ..
+        } = self;
+        // A program that draws does not end while nobody reads that.
+        thread::scope(|scope| {
+            let end = scope.spawn(|| await_program(top));
+            let mut chunk = [0; 4096];
+            while !end.is_finished() {
+                let mut readable = [PollFd::new(&*keyboard, PollFlags::IN)];
+                if poll(&mut readable, Some(&MOMENT)).expect("a terminal") > 0 {
+                    let length = keyboard.read(&mut chunk).expect("a terminal");
+                    shown.process(&chunk[..length]);
+                }
+            }
+            let end = end.join().expect("it has ended");
+            assert_eq!(end.success(), success);
+        });
         self.await_screen(|screen| !screen.alternate_screen());
         assert!(!self.is_raw());
         self.shown.screen().contents()
