@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use common::budget::burn;
 use common::device::Device;
@@ -19,6 +20,7 @@ use common::worker::in_thread;
 use common::worker::Pending;
 use common::worker::Worker;
 use common::CONTESTED_CPU;
+use common::DEADLINE;
 use common::WATCHER_CPU;
 
 /// What a server works for, and then sleeps: two of them now and then leave the CPU free, and
@@ -93,7 +95,9 @@ fn an_ordinary_thread_that_wakes_does_not_wait_for_idle_ones() {
             }
         };
         let working = servers.each_ref().map(|server| server.start(work));
-        let few_are_long = || {
+        // A busy host may make anybody wait: then another attempt shows it. Where idle threads
+        // get whole slices, 4 to 10 of 100 waits are long in each attempt.
+        let attempt = || {
             let trace = Trace::start();
             trace.add("sched/sched_switch");
             trace.add("sched/sched_wakeup");
@@ -101,10 +105,13 @@ fn an_ordinary_thread_that_wakes_does_not_wait_for_idle_ones() {
             let waits = waits(&trace.lines(), &tids, &idle);
             let long = waits.iter().filter(|wait| **wait > LONG).count();
             println!("{long} of {} waits are long", waits.len());
-            waits.len() > 200 && long * 50 <= waits.len()
+            waits.len() > 100 && long * 50 <= waits.len()
         };
-        // A busy host may make anybody wait: the second attempt, or the third, shows it.
-        let few = (0..3).any(|_| few_are_long());
+        let start = Instant::now();
+        let mut few = attempt();
+        while !few && start.elapsed() < DEADLINE {
+            few = attempt();
+        }
         STOP.store(true, Ordering::Relaxed);
         working.into_iter().for_each(Pending::wait);
         assert!(few, "servers waited for idle threads");
