@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	"go_sched/gosched/internal/sys"
-	"go_sched/gosched/internal/testenv"
 )
 
 func TestErrorsSayWhatToDoNext(t *testing.T) {
@@ -94,16 +93,8 @@ func TestRootDeviceThatIsMountedNodevIsNotAQuestionOfPermission(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("root mounts")
 	}
-	child := exec.Command("/proc/self/exe")
-	child.Env = append(os.Environ(), testenv.Call("openNodev"))
-	child.Stderr = os.Stderr
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
-	out, err := child.Output()
-	if errors.Is(err, os.ErrPermission) && !testenv.InGuest {
-		t.Skip("this system lets nobody make a namespace: ", err)
-	}
-	must(t, err)
-	if !strings.Contains(string(out), "is on a filesystem that is mounted nodev") {
+	out := inMountNamespace(t, "openNodev")
+	if !strings.Contains(out, "is on a filesystem that is mounted nodev") {
 		t.Errorf("%s", out)
 	}
 }

@@ -7,6 +7,7 @@ package gosched
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -177,4 +178,19 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// inMountNamespace returns what a call of testenv prints in a mount namespace of its own.
+func inMountNamespace(t *testing.T, call string) string {
+	t.Helper()
+	child := exec.Command("/proc/self/exe")
+	child.Env = append(os.Environ(), testenv.Call(call))
+	child.Stderr = os.Stderr
+	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	out, err := child.Output()
+	if errors.Is(err, os.ErrPermission) && !testenv.InGuest {
+		t.Skip("this system lets nobody make a namespace: ", err)
+	}
+	must(t, err)
+	return string(out)
 }

@@ -8,12 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
-
-	"go_sched/gosched/internal/testenv"
 )
 
 // takeDescriptors leaves the process no descriptor, until the function that it returns is called.
@@ -122,16 +119,8 @@ func TestRootThreadThatIsHiddenHasNotEnded(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("a user has nothing hidden from him that is his")
 	}
-	child := exec.Command("/proc/self/exe")
-	child.Env = append(os.Environ(), testenv.Call("askHidden"))
-	child.Stderr = os.Stderr
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
-	out, err := child.Output()
-	if errors.Is(err, os.ErrPermission) && !testenv.InGuest {
-		t.Skip("this system lets nobody make a namespace: ", err)
-	}
-	must(t, err)
-	lines := strings.Split(string(out), "\n")
+	out := inMountNamespace(t, "askHidden")
+	lines := strings.Split(out, "\n")
 	if len(lines) != 3 || !strings.Contains(lines[0], "/proc hides the processes of other users") ||
 		!strings.Contains(lines[1], "no such thread") || lines[2] != "<nil>" {
 		t.Errorf("%s", out)
