@@ -21,6 +21,7 @@ mod progress;
 mod readme;
 mod report;
 mod results;
+mod server_charts;
 mod service;
 mod statistics;
 mod tables;

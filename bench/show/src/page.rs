@@ -24,6 +24,7 @@ use crate::report::Boot;
 use crate::report::Report;
 use crate::report::FILE;
 use crate::results::Results;
+use crate::server_charts;
 use crate::service::BEYOND;
 use crate::tables;
 
@@ -206,10 +207,10 @@ fn service(results: &Results) -> Result<Markup> {
             "beside others of the server pays that back when it runs next, to whoever waits there, "
             "idle levels too. Only what is above EEVDF, at 48 and more, does not."
         }
-        (figure(&charts::percentiles(service)?))
-        (figure(&charts::tails(service)?))
-        (figure(&charts::throughput(service)?))
-        (figure(&charts::jitter(service)?))
+        (figure(&server_charts::percentiles(service)?))
+        (figure(&server_charts::tails(service)?))
+        (figure(&server_charts::throughput(service)?))
+        (figure(&server_charts::jitter(service)?))
         (tables::service(service))
         p.muted {
             "Quantiles are those of all repeats together; differences are against nothing "

@@ -10,11 +10,11 @@ use anyhow::Context;
 use anyhow::Result;
 use comfy_table::presets;
 
-use crate::charts;
 use crate::goals::tally;
 use crate::headline;
 use crate::report::Report;
 use crate::results::Results;
+use crate::server_charts;
 
 /// What the table stands between.
 const START: &str = "<!-- bench -->";
@@ -31,7 +31,7 @@ pub(crate) fn update(directory: &Path, readme: &Path, check: bool) -> Result<()>
     let text = fs::read_to_string(readme).with_context(|| name.to_string())?;
     let text = replace(&text, &block(&report, &results)?).with_context(|| name.to_string())?;
     let service = results.service.context("the report has no server")?;
-    let picture = charts::before_and_after(&service)?.wide;
+    let picture = server_charts::before_and_after(&service)?.wide;
     for (path, new) in [
         (readme.to_owned(), text),
         (directory.join(PICTURE), picture),
