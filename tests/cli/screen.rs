@@ -21,6 +21,7 @@ use common::deadline::await_program;
 use common::deadline::TimedReader;
 use common::device::Device;
 use common::device::PublicDevice;
+use common::eventually;
 use common::hint::HintPage;
 use common::hint::HintedWorker;
 use common::worker::Worker;
@@ -30,8 +31,11 @@ use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::event::Timespec;
 use rustix::process::kill_process;
+use rustix::process::waitid;
 use rustix::process::Pid;
 use rustix::process::Signal;
+use rustix::process::WaitId;
+use rustix::process::WaitIdOptions;
 use rustix::pty::ioctl_tiocgptpeer;
 use rustix::pty::openpt;
 use rustix::pty::unlockpt;
@@ -121,6 +125,16 @@ impl OnTerminal {
         kill_process(Pid::from_child(&self.top), signal).expect("it runs");
     }
 
+    /// Waits until a signal has stopped it, as a shell does.
+    #[track_caller]
+    fn await_stop(&self) {
+        let top = WaitId::Pid(Pid::from_child(&self.top));
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        eventually("it is stopped", || {
+            waitid(top, options).expect("a child").is_some()
+        });
+    }
+
     /// Reads what is drawn until the screen is as `wanted`.
     #[track_caller]
     fn await_screen(&mut self, wanted: impl Fn(&vt100::Screen) -> bool) {
@@ -165,6 +179,14 @@ impl OnTerminal {
         self.await_screen(|screen| !screen.alternate_screen());
         assert!(!self.is_raw());
         self.shown.screen().contents()
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        // A test that fails leaves nothing behind that keeps the device open.
+        let _ended_before = self.top.kill();
+        let _reaped_before = self.top.wait();
     }
 }
 
@@ -216,6 +238,8 @@ fn top_that_is_stopped_gives_the_terminal_back_until_it_goes_on() {
         assert!(on.is_raw());
         on.signal(Signal::TSTP);
         on.await_screen(|screen| !screen.alternate_screen() && !screen.hide_cursor());
+        // A SIGCONT that came before the stop would end nothing.
+        on.await_stop();
         assert!(!on.is_raw());
         on.signal(Signal::CONT);
     }
