@@ -8,7 +8,6 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process;
-use std::process::Child as Program;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -45,9 +44,19 @@ use rustix::termios::tcsetwinsize;
 use rustix::termios::LocalModes;
 use rustix::termios::Winsize;
 
+/// A child that a test which fails does not leave behind, with the device open.
+struct Ending(process::Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ended_before = self.0.kill();
+        let _reaped_before = self.0.wait();
+    }
+}
+
 /// `gosched top` on a terminal of its own.
 struct OnTerminal {
-    top: Program,
+    top: Ending,
     keyboard: fs::File,
     terminal: OwnedFd,
     shown: vt100::Parser,
@@ -94,7 +103,7 @@ impl OnTerminal {
             .spawn()
             .expect("the guest has the command");
         Self {
-            top,
+            top: Ending(top),
             keyboard: keyboard.into(),
             terminal,
             shown: vt100::Parser::new(size.ws_row.max(24), size.ws_col.max(80), 0),
@@ -122,16 +131,18 @@ impl OnTerminal {
     }
 
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.top), signal).expect("it runs");
+        kill_process(Pid::from_child(&self.top.0), signal).expect("it runs");
     }
 
     /// Waits until a signal has stopped it, as a shell does.
     #[track_caller]
     fn await_stop(&self) {
-        let top = WaitId::Pid(Pid::from_child(&self.top));
+        let top = Pid::from_child(&self.top.0);
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
         eventually("it is stopped", || {
-            waitid(top, options).expect("a child").is_some()
+            waitid(WaitId::Pid(top), options)
+                .expect("a child")
+                .is_some()
         });
     }
 
@@ -164,7 +175,7 @@ impl OnTerminal {
         } = self;
         // A program that draws does not end while nobody reads that.
         thread::scope(|scope| {
-            let end = scope.spawn(|| await_program(top));
+            let end = scope.spawn(|| await_program(&mut top.0));
             let mut chunk = [0; 4096];
             while !end.is_finished() {
                 let mut readable = [PollFd::new(&*keyboard, PollFlags::IN)];
@@ -179,14 +190,6 @@ impl OnTerminal {
         self.await_screen(|screen| !screen.alternate_screen());
         assert!(!self.is_raw());
         self.shown.screen().contents()
-    }
-}
-
-impl Drop for OnTerminal {
-    fn drop(&mut self) {
-        // A test that fails leaves nothing behind that keeps the device open.
-        let _ended_before = self.top.kill();
-        let _reaped_before = self.top.wait();
     }
 }
 
@@ -220,7 +223,7 @@ fn a_terminal_that_goes_ends_top() {
                     mut top, keyboard, ..
                 } = on;
                 drop(keyboard);
-                await_program(&mut top);
+                await_program(&mut top.0);
                 continue;
             };
             on.signal(signal);
