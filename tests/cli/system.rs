@@ -208,7 +208,7 @@ fn a_quota_of_version_1_is_found() {
          echo 100000 >cpu/q/cpu.cfs_period_us && echo 20000 >cpu/q/cpu.cfs_quota_us && \
          echo $$ >cpu/q/cgroup.procs && gosched check --json; {TOP} -p $$ >{V1}/top; \
          echo $$ >cpu/cgroup.procs; rmdir cpu/q; \
-         until grep -q '^cpu[[:space:]]*[0-9]*[[:space:]]*1[[:space:]]' /proc/cgroups; do \
+         until grep -Eq '^cpu[[:space:]]+[0-9]+[[:space:]]+1[[:space:]]' /proc/cgroups; do \
          sleep 0.1; done; umount cpu"
     );
     let findings = findings(&script);
