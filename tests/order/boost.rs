@@ -45,12 +45,7 @@ impl Contention {
         let holder = Worker::spawn();
         let held = Arc::clone(&mutex);
         holder.run(move || held.lock());
-        let wanted = Arc::clone(&mutex);
-        let waiting = waiter.start(move || {
-            before();
-            wanted.lock();
-            wanted.unlock();
-        });
+        let waiting = wait_for(&waiter, &mutex, before);
         let new = Self {
             mutex,
             holder,
@@ -77,6 +72,30 @@ impl Contention {
         self.waiting.wait();
         (self.holder, self.waiter)
     }
+}
+
+/// Has a worker run `before`, and then wait for a lock and release it again.
+fn wait_for(
+    worker: &Worker,
+    mutex: &Arc<PiMutex>,
+    before: impl FnOnce() + Send + 'static,
+) -> Pending<()> {
+    let wanted = Arc::clone(mutex);
+    worker.start(move || {
+        before();
+        wanted.lock();
+        wanted.unlock();
+    })
+}
+
+/// Returns a thread that runs above what it owns by a grant, and a lock that it holds.
+fn granted_holder(device: &Device) -> (Worker, Arc<PiMutex>) {
+    let worker = granted_worker(device);
+    let mutex = PiMutex::new();
+    let held = Arc::clone(&mutex);
+    worker.run(move || held.lock());
+    set_as_user(worker.tid(), URGENT);
+    (worker, mutex)
 }
 
 /// Returns a thread that follows a hint at 50, and the page of the hint. The base of the
@@ -223,28 +242,30 @@ fn a_granted_thread_lends_what_it_has_without_the_grant() {
 }
 
 #[test]
-fn a_granted_thread_passes_on_what_it_is_lent() {
+fn granted_threads_pass_on_what_they_are_lent() {
     let device = Device::open();
-    let granted = granted_worker(&device);
-    let own = PiMutex::new();
-    let held = Arc::clone(&own);
-    granted.run(move || held.lock());
-    set_as_user(granted.tid(), URGENT);
-    let contention = Contention::with(granted, || (), ORDINARY);
+    let (first, first_lock) = granted_holder(&device);
+    let contention = Contention::with(first, || (), ORDINARY);
     eventually("it waits", || contention.mutex.has_waiter());
-    assert_eq!(contention.runs_as(), ORDINARY, "the grant is not lent");
+    let (second, second_lock) = granted_holder(&device);
+    let second_waits = wait_for(&second, &first_lock, || ());
+    eventually("it waits", || first_lock.has_waiter());
+    assert_eq!(contention.runs_as(), ORDINARY, "no grant is lent");
 
-    let urgent = Worker::spawn();
-    Attr::rr(5).apply(urgent.tid());
-    let wanted = Arc::clone(&own);
-    let waiting = urgent.start(move || {
-        wanted.lock();
-        wanted.unlock();
+    let waiting = [(5, &first_lock), (7, &second_lock)].map(|(real_time, lock)| {
+        let urgent = Worker::spawn();
+        Attr::rr(real_time).apply(urgent.tid());
+        let waiting = wait_for(&urgent, lock, || ());
+        let lent = -1 - i64::from(real_time);
+        eventually("it is passed on", || contention.runs_as() == lent);
+        (urgent, waiting)
     });
-    eventually("it is passed on", || contention.runs_as() == -1 - 5);
 
-    let (holder, granted) = contention.end();
-    granted.run(move || own.unlock());
-    waiting.wait();
-    drop(holder);
+    let (_holder, first) = contention.end();
+    first.run(move || first_lock.unlock());
+    second_waits.wait();
+    second.run(move || second_lock.unlock());
+    for (_urgent, waiting) in waiting {
+        waiting.wait();
+    }
 }
