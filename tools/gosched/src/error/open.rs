@@ -20,9 +20,9 @@ use crate::Device;
 pub enum OpenError {
     /// There is no device.
     #[error(
-        "there is no {path}: the module is not loaded; \
-         run \"modprobe go_sched_class\" as root, or \"insmod go_sched_class.ko\" where it was built; \
-         \"gosched check\" shows what is missing",
+        "there is no {path}: the kernel lacks go_sched, or the module is not loaded; \
+         \"gosched check\" shows which; to load it, run \"modprobe go_sched_class\" as root, \
+         or \"insmod go_sched_class.ko\" where it was built",
         path = Device::PATH
     )]
     NotLoaded,
