@@ -154,6 +154,12 @@ impl NoFairServer {
         let file = Self::file();
         let runtime_ns =
             fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+        // Linux 6.12 warns where no fair thread has the server started.
+        let fair = Spinner::spinning(CONTESTED_CPU);
+        let before = fair.cpu_time();
+        eventually("a fair thread runs", || {
+            fair.cpu_time() > before + Duration::from_millis(1)
+        });
         fs::write(&file, "0").expect("root may switch it off");
         Self(runtime_ns)
     }

@@ -79,12 +79,15 @@ fn run_away_at(device: &Device, worker: &Worker, prio: u32) {
 }
 
 /// Has a worker sleep until its budget is full, and run until it has its priority again.
+/// A host that keeps the virtual CPU from running takes ticks away, not CPU time: the
+/// budget may be far overdrawn then, and a run without a tick.
 #[track_caller]
 fn sleep_long_and_run(device: &Device, worker: &Worker, prio: u32) {
-    worker.run(|| thread::sleep(LONG_SLEEP));
-    // A host that keeps the virtual CPU from running takes ticks away, not CPU time.
     eventually("the priority is in force again", || {
-        worker.run(|| burn(SOME_TICKS));
+        worker.run(|| {
+            thread::sleep(LONG_SLEEP);
+            burn(SOME_TICKS);
+        });
         device.get(worker.tid()).applied == Some(prio)
     });
 }
