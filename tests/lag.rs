@@ -217,16 +217,19 @@ impl Contest {
         let about = Arc::new(AtomicI64::new(0));
         let worker = Worker::spawn();
         let stop = StopOnDrop(&over);
-        // A SCHED_IDLE thread hardly runs beside one that is not, and gets into no debt there.
-        let device = Device::open();
-        match path[0].filter(|prio| TABLE[*prio as usize].policy == Policy::Idle) {
-            Some(prio) => device.set(self.rival.tid(), prio),
-            None => device.clear(self.rival.tid()),
+        // A SCHED_IDLE thread hardly runs beside one that is not, and gets into no debt there;
+        // nor does it soon beside a lighter one, each turn of which counts for more.
+        let rival = self.rival.tid();
+        let idle = path[0].filter(|prio| TABLE[*prio as usize].policy == Policy::Idle);
+        match (way, idle) {
+            (Way::SetAttr, level) => level.map_or(Attr::normal(0), as_attr).apply(rival),
+            (_, Some(prio)) => Device::open().set(rival, prio),
+            (_, None) => Device::open().clear(rival),
         }
 
         let walk = worker.start({
             let (over, about) = (Arc::clone(&over), Arc::clone(&about));
-            let (rival, waiter) = (self.rival.tid(), Arc::clone(&self.waiter));
+            let waiter = Arc::clone(&self.waiter);
             let path = path.to_vec();
             move || {
                 pin(CONTESTED_CPU);
