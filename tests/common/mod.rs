@@ -14,6 +14,7 @@ pub mod command;
 pub mod deadline;
 pub mod device;
 pub mod fair;
+pub mod fair_server;
 pub mod hint;
 pub mod module;
 pub mod pi_mutex;

@@ -6,7 +6,6 @@
 //! The hinted thread and its competitor share one CPU. The order of events decides a
 //! test: of messages between the threads, and of events that the kernel traces.
 
-use std::fs;
 use std::fs::File;
 use std::hint::spin_loop;
 use std::io::Read;
@@ -22,6 +21,7 @@ use std::time::Instant;
 use common::attr::Attr;
 use common::device::Device;
 use common::eventually;
+use common::fair_server::NoFairServer;
 use common::hint::HintPage;
 use common::hint::HintedWorker;
 use common::pin;
@@ -144,42 +144,11 @@ fn competitor(prio: u32) -> Worker {
     worker
 }
 
-/// A guard that switches off the fair server of the contested CPU. That would run fair
-/// threads before those of the rt band for 5 % of the time, after a second in which no
-/// fair thread could run.
-struct NoFairServer(String);
-
-impl NoFairServer {
-    fn new() -> Self {
-        let file = Self::file();
-        let runtime_ns =
-            fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
-        // Linux 6.12 warns where no fair thread has the server started.
-        let fair = Spinner::spinning(CONTESTED_CPU);
-        let before = fair.cpu_time();
-        eventually("a fair thread runs", || {
-            fair.cpu_time() > before + Duration::from_millis(1)
-        });
-        fs::write(&file, "0").expect("root may switch it off");
-        Self(runtime_ns)
-    }
-
-    fn file() -> String {
-        format!("/sys/kernel/debug/sched/fair_server/cpu{CONTESTED_CPU}/runtime")
-    }
-}
-
-impl Drop for NoFairServer {
-    fn drop(&mut self) {
-        fs::write(Self::file(), &self.0).expect("root may switch it on");
-    }
-}
-
 /// Runs a test on the CPU that nobody competes for.
 fn watch(test: impl FnOnce() + Send + 'static) {
     in_thread(|| {
         pin(WATCHER_CPU);
-        let _no_fair_server = NoFairServer::new();
+        let _no_fair_server = NoFairServer::switch_off();
         test();
     });
 }
