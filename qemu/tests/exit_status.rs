@@ -15,7 +15,7 @@ use rustix::fs::CWD;
 use rustix::pipe::pipe_with;
 use rustix::pipe::PipeFlags;
 
-const RUN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/run");
+const RUN: &str = "./run";
 
 /// Runs `qemu/run` with `options` and the shell command `script`.
 fn run(options: &[&str], script: &str, input: &[u8]) -> Output {

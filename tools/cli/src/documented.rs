@@ -8,7 +8,6 @@
 use std::fmt::Display;
 use std::fs;
 use std::io;
-use std::path::Path;
 
 use gosched::error::FindError;
 use gosched::error::OpenError;
@@ -34,7 +33,7 @@ const CONSOLE: &str = "console";
 /// Returns the messages on the pages of the guide in blocks of one of `kinds`; "[..]"
 /// stands for any text.
 fn explained(kinds: &[&str]) -> Vec<String> {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let docs = "../../docs";
     let mut messages = Vec::new();
     for entry in fs::read_dir(docs).expect("the guide") {
         let path = entry.expect("an entry").path();

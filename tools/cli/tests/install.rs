@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/install");
+const SCRIPT: &str = "../../scripts/install";
 const COMMAND: &str = env!("CARGO_BIN_EXE_gosched");
 
 fn run(root: &Path, arguments: &[&str]) -> bool {
