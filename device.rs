@@ -54,6 +54,7 @@ impl MiscDevice for Device {
             uapi::GO_SCHED_UNBIND => go_sched::unbind(),
             uapi::GO_SCHED_STATS => stats(arg)?,
             uapi::GO_SCHED_CLASS_INFO => class_info(arg)?,
+            uapi::GO_SCHED_FOLLOW => follow(arg)?,
             _ => return Err(ENOTTY),
         }
         Ok(0)
@@ -92,6 +93,14 @@ fn clear(arg: UserPtr) -> Result {
     check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
 
     with_task(arg.flags, arg.target, go_sched::clear)
+}
+
+#[cold]
+fn follow(arg: UserPtr) -> Result {
+    let arg: uapi::Follow = read_arg(arg)?;
+    check_flags(arg.flags, uapi::GO_SCHED_TARGET_PIDFD)?;
+
+    with_task(arg.flags, arg.target, go_sched::follow)
 }
 
 #[cold]
@@ -170,6 +179,7 @@ versioned! {
     Bind, GO_SCHED_BIND_SIZE_VER0;
     Stats, GO_SCHED_STATS_SIZE_VER0;
     ClassInfo, GO_SCHED_CLASS_INFO_SIZE_VER0;
+    Follow, GO_SCHED_FOLLOW_SIZE_VER0;
 }
 
 /// Reads a structure by the extension rule of the ABI.

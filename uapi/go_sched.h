@@ -36,9 +36,10 @@
 
 /*
  * long go_set_schedprio(pid_t pid, unsigned int prio, unsigned int flags) is
- * GO_SCHED_SET as a system call: @pid is its target, @flags its flags.
+ * GO_SCHED_SET as a system call: @pid is its target, @flags its flags. With
+ * GO_SCHED_FOLLOW_HINT it is GO_SCHED_FOLLOW, and @prio is 0.
  *
- * Errors: those of GO_SCHED_SET; EOPNOTSUPP while no mapping is registered, ENOSYS
+ * Errors: those of the request; SET: EOPNOTSUPP while no mapping is registered, ENOSYS
  * on a kernel without go_sched. The number is one of those that Linux does not
  * assign on x86-64.
  */
@@ -60,6 +61,15 @@
  * the target overrides this. GO_SCHED_GET reports it.
  */
 #define GO_SCHED_INHERIT	(1U << 1)
+
+/*
+ * Answered by GO_SCHED_GET: the thread was switched out inside the kernel, and its base
+ * is in force in place of @applied. See struct go_sched_get.
+ */
+#define GO_SCHED_KERNEL_WORK	(1U << 2)
+
+/* With the system call alone: GO_SCHED_FOLLOW instead of GO_SCHED_SET. */
+#define GO_SCHED_FOLLOW_HINT	(1U << 3)
 
 /**
  * struct go_sched_set - argument of GO_SCHED_SET
@@ -92,9 +102,28 @@ struct go_sched_clear {
 #define GO_SCHED_CLEAR_SIZE_VER0	12
 
 /**
+ * struct go_sched_follow - argument of GO_SCHED_FOLLOW
+ * @size: sizeof(struct go_sched_follow)
+ * @flags: GO_SCHED_TARGET_PIDFD
+ * @target: the thread, see GO_SCHED_TARGET_PIDFD
+ *
+ * A thread sees what was stored to its slot when it runs. FOLLOW has it seen at once
+ * where that raises a thread that waits for a CPU, or sleeps. What lowers the thread is
+ * left to itself, but from one SCHED_IDLE priority to another. A thread that is not
+ * bound to a slot stays as it is.
+ */
+struct go_sched_follow {
+	__u32 size;
+	__u32 flags;
+	__s32 target;
+};
+
+#define GO_SCHED_FOLLOW_SIZE_VER0	12
+
+/**
  * struct go_sched_get - argument and answer of GO_SCHED_GET
  * @size: sizeof(struct go_sched_get)
- * @flags: in: GO_SCHED_TARGET_PIDFD; out: GO_SCHED_INHERIT or 0
+ * @flags: in: GO_SCHED_TARGET_PIDFD; out: GO_SCHED_INHERIT, GO_SCHED_KERNEL_WORK
  * @target: the thread, see GO_SCHED_TARGET_PIDFD; not changed
  * @prio: out: the priority asked for, or GO_SCHED_PRIO_NONE
  * @base_policy: out: SCHED_* the thread has without its priority
@@ -124,6 +153,13 @@ struct go_sched_clear {
  *
  * @prio is what the last change asked for, a hint already lowered to the ceiling.
  * The kernel writes the smaller of @size and the size it knows.
+ *
+ * A thread below its base holds what others wait for as any other does, while it waits
+ * for all of them. So one whose priority is SCHED_IDLE, and whose base is not, has its
+ * base in force from when it is preempted in the kernel, or sleeps there so that no
+ * signal wakes it, until it returns to user mode, or sleeps so that one does. It has
+ * 10 ms of CPU time so, and the rest of its way at its priority. @applied stays what it
+ * has in user mode. A thread that asks for itself is told what it returns with.
  *
  * What is in force is lent to the thread, as by a mutex with priority inheritance.
  * The base is what it has, and what all other calls tell: sched_getattr(2),
@@ -264,6 +300,7 @@ struct go_sched_bind {
 #define GO_SCHED_CAUSE_UNREGISTER	6	/* the mapping went away */
 #define GO_SCHED_CAUSE_REGISTER		7	/* the mapping came, or was replaced */
 #define GO_SCHED_CAUSE_RUNAWAY		8	/* it ran away, or has slept since */
+#define GO_SCHED_CAUSE_KERNEL_WORK	9	/* in the tracepoint alone: GO_SCHED_KERNEL_WORK */
 
 /**
  * struct go_sched_stats - argument and answer of GO_SCHED_STATS
@@ -275,7 +312,7 @@ struct go_sched_bind {
  * @clamps: out: how often a hint was for more than the thread may have
  * @skips: out: how often acting on a hint was put off: another CPU was changing
  *	the thread, it waited for a mutex with priority inheritance, or it was to be
- *	lowered while preempted inside the kernel
+ *	lowered while preempted or asleep inside the kernel, or by GO_SCHED_FOLLOW
  * @runaways: out: how often it was held at what it owns, because it had used up the
  *	budget of its granted ceiling
  *
@@ -351,7 +388,7 @@ struct go_sched_class_info {
  *  EOPNOTSUPP  SET, BIND, CEILING: no mapping is registered with the scheduler
  *  EPERM       SET: not a thread of the caller's user, or neither owned nor up to a
  *              granted ceiling, and no CAP_SYS_NICE.
- *              CLEAR: neither a thread of the caller's user nor CAP_SYS_NICE.
+ *              CLEAR, FOLLOW: neither a thread of the caller's user nor CAP_SYS_NICE.
  *              CEILING: the same, or above the present one without CAP_SYS_NICE.
  *              The thread is a kernel thread
  *  ESRCH       no such thread, or it is exiting
@@ -365,5 +402,6 @@ struct go_sched_class_info {
 #define GO_SCHED_UNBIND		_IO(GO_SCHED_IOC_MAGIC, 0x06)
 #define GO_SCHED_STATS		_IO(GO_SCHED_IOC_MAGIC, 0x07)
 #define GO_SCHED_CLASS_INFO	_IO(GO_SCHED_IOC_MAGIC, 0x08)
+#define GO_SCHED_FOLLOW		_IO(GO_SCHED_IOC_MAGIC, 0x09)
 
 #endif /* _UAPI_LINUX_GO_SCHED_H */

@@ -15,6 +15,9 @@ use common::state::assert_unchanged;
 use common::worker::in_thread;
 use common::NO_PRIO;
 use go_sched_policy::TABLE;
+use gosched::uapi::go_sched_follow;
+use gosched::uapi::GO_SCHED_FOLLOW;
+use gosched::uapi::GO_SCHED_FOLLOW_SIZE_VER0;
 use gosched::uapi::*;
 use rustix::io::Errno;
 use rustix::mm::mmap_anonymous;
@@ -48,13 +51,14 @@ const fn request<T>(number: u32, ver0: u32) -> Request {
 }
 
 /// All requests that take a structure, the one that needs a mapped page last.
-const REQUESTS: [Request; 7] = [
+const REQUESTS: [Request; 8] = [
     request::<go_sched_set>(GO_SCHED_SET, GO_SCHED_SET_SIZE_VER0),
     request::<go_sched_clear>(GO_SCHED_CLEAR, GO_SCHED_CLEAR_SIZE_VER0),
     request::<go_sched_get>(GO_SCHED_GET, GO_SCHED_GET_SIZE_VER0),
     request::<go_sched_ceiling>(GO_SCHED_CEILING, GO_SCHED_CEILING_SIZE_VER0),
     request::<go_sched_stats>(GO_SCHED_STATS, GO_SCHED_STATS_SIZE_VER0),
     request::<go_sched_class_info>(GO_SCHED_CLASS_INFO, GO_SCHED_CLASS_INFO_SIZE_VER0),
+    request::<go_sched_follow>(GO_SCHED_FOLLOW, GO_SCHED_FOLLOW_SIZE_VER0),
     request::<go_sched_bind>(GO_SCHED_BIND, GO_SCHED_BIND_SIZE_VER0),
 ];
 
@@ -122,7 +126,7 @@ fn the_version_is_that_of_the_header() {
 fn the_first_version_of_each_structure_is_no_longer_than_today() {
     assert_eq!(
         REQUESTS.map(|request| request.ver0),
-        [16, 12, 40, 16, 48, 24, 12]
+        [16, 12, 40, 16, 48, 24, 12, 12]
     );
     for Request { number, ver0, size } in REQUESTS {
         assert!(ver0 <= size, "{number:#x}");
@@ -136,7 +140,7 @@ fn an_unknown_request_is_enotty() {
     let sized = (size_of::<go_sched_set>() as u32) << 16;
     let unknown = [
         0,
-        0xBC09,
+        0xBC0A,
         0xBCFF,
         0xBB01,
         0xBD01,

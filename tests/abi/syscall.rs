@@ -37,6 +37,7 @@ use common::OTHER_USER;
 use common::SAMPLE;
 use common::USER;
 use go_sched_policy::LEVELS;
+use gosched::uapi::GO_SCHED_FOLLOW_HINT;
 use gosched::uapi::GO_SCHED_INHERIT;
 use gosched::uapi::GO_SCHED_TARGET_PIDFD;
 use rustix::io::Errno;
@@ -154,7 +155,8 @@ fn a_priority_above_63_is_einval() {
 fn an_unknown_flag_is_einval() {
     let device = Device::open();
     for flag in (0..u32::BITS).map(|bit| 1 << bit) {
-        if flag & (GO_SCHED_TARGET_PIDFD | GO_SCHED_INHERIT) == 0 {
+        let known = GO_SCHED_TARGET_PIDFD | GO_SCHED_INHERIT | GO_SCHED_FOLLOW_HINT;
+        if flag & known == 0 {
             assert_refused(&device, SELF, Errno::INVAL, || {
                 set_schedprio(SELF, 40, flag)
             });

@@ -94,11 +94,7 @@ fn what_get_tells_is_what_the_scheduler_goes_by_and_other_calls_tell_the_base() 
             for prio in 0..64 {
                 device.set(SELF, prio);
                 let current = device.get(SELF).current;
-                assert_eq!(
-                    ProcSched::of(SELF),
-                    ProcSched::new(&current),
-                    "{attr:?} at {prio}"
-                );
+                ProcSched::new(&current).assert_of(SELF);
                 assert_eq!(OtherCalls::tell(), before, "{attr:?} at {prio}");
             }
         });

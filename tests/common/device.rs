@@ -53,6 +53,8 @@ pub struct Record {
     pub current: Params,
     /// The priority in force, if there is one.
     pub applied: Option<u32>,
+    /// Whether the base is in force for what the thread does in the kernel.
+    pub kernel_work: bool,
     /// The priority up to which the thread may be moved without privilege.
     pub ceiling: u32,
     /// Whether the ceiling was granted, and does not follow from the base.
@@ -134,6 +136,16 @@ impl Device {
         self.request_of(clear).map(drop)
     }
 
+    /// `GO_SCHED_FOLLOW`.
+    pub fn try_follow(&self, target: i32, flags: u32) -> Result<(), Errno> {
+        let follow = uapi::go_sched_follow {
+            flags,
+            target,
+            ..Default::default()
+        };
+        self.request_of(follow).map(drop)
+    }
+
     /// `GO_SCHED_GET`.
     pub fn try_get(&self, target: i32, flags: u32) -> Result<Record, Errno> {
         let get = self.request_of(uapi::go_sched_get {
@@ -153,6 +165,7 @@ impl Device {
             base,
             current,
             applied: number_or_none(get.applied),
+            kernel_work: get.flags & uapi::GO_SCHED_KERNEL_WORK != 0,
             ceiling: get.ceiling.try_into().expect("GET answers a ceiling"),
             ceiling_granted: get.ceiling_granted != 0,
             slot: number_or_none(get.slot),
@@ -217,6 +230,13 @@ impl Device {
     pub fn clear(&self, tid: i32) {
         self.try_clear(tid, 0)
             .unwrap_or_else(|error| panic!("CLEAR of {tid}: {error}"));
+    }
+
+    /// Has a thread follow its hint where that must succeed.
+    #[track_caller]
+    pub fn follow(&self, tid: i32) {
+        self.try_follow(tid, 0)
+            .unwrap_or_else(|error| panic!("FOLLOW of {tid}: {error}"));
     }
 
     /// Reads what the kernel knows of a thread where that must succeed.

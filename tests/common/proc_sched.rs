@@ -8,6 +8,7 @@ use gosched::sched::Params;
 use gosched::sched::SchedPolicy;
 
 use crate::device::SELF;
+use crate::eventually;
 
 /// What the scheduler goes by, as `/proc/PID/sched` shows it, with a device or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,5 +53,14 @@ impl ProcSched {
             policy: SchedPolicy::from_number(field("policy") as u32),
             prio: field("prio"),
         }
+    }
+
+    /// Checks that these values come to be those of a thread, which may be at its base on its
+    /// way through the kernel.
+    #[track_caller]
+    pub fn assert_of(self, tid: i32) {
+        eventually(&format!("{self:?} is in force of thread {tid}"), || {
+            Self::of(tid) == self
+        });
     }
 }

@@ -10,6 +10,7 @@ use crate::attr::getpriority;
 use crate::attr::Attr;
 use crate::device::Device;
 use crate::device::Record;
+use crate::eventually;
 
 /// All that can be read of a thread's scheduling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,13 @@ impl State {
     /// Reads the state of a thread; 0 is the calling one.
     #[track_caller]
     pub fn of(device: &Device, tid: i32) -> Self {
-        let record = device.get(tid);
+        let mut record = device.get(tid);
+        if record.kernel_work {
+            eventually("the thread has left the kernel", || {
+                record = device.get(tid);
+                !record.kernel_work
+            });
+        }
         Self {
             attr: Attr::base_of(tid).with(&record.current),
             nice: getpriority(tid),

@@ -5,6 +5,7 @@
 use std::io;
 
 use gosched::raw;
+use gosched::uapi::GO_SCHED_FOLLOW_HINT;
 use rustix::io::Errno;
 
 use crate::device::errno;
@@ -12,6 +13,11 @@ use crate::device::errno;
 /// Gives a thread a priority by the system call.
 pub fn set_schedprio(pid: i32, prio: u32, flags: u32) -> Result<(), Errno> {
     raw::set_schedprio(pid, prio, flags).map_err(errno)
+}
+
+/// Has a thread follow its hint by the system call.
+pub fn follow_hint(pid: i32, flags: u32) -> Result<(), Errno> {
+    set_schedprio(pid, 0, GO_SCHED_FOLLOW_HINT | flags)
 }
 
 /// Returns the result of a function of libc, which has just returned `value`.

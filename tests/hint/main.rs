@@ -4,6 +4,7 @@
 
 mod bind;
 mod example;
+mod follow;
 mod late;
 mod lifetime;
 mod mapping;

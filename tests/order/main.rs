@@ -4,5 +4,6 @@
 
 mod boost;
 mod idle;
+mod kernel_work;
 mod neighbour;
 mod shares;

@@ -268,6 +268,7 @@ generated! {
         0 => u.arbitrary(),
         1 => Ok(1 << u.int_in_range(0..=31)?),
         2..=5 => Ok(uapi::GO_SCHED_INHERIT),
+        6 => Ok(uapi::GO_SCHED_FOLLOW_HINT),
         _ => Ok(0),
     };
     /// Offset in the page of the structure, and the bits to flip there.
@@ -339,6 +340,7 @@ const REQUESTS: &[u32] = &[
     uapi::GO_SCHED_SET,
     uapi::GO_SCHED_GET,
     uapi::GO_SCHED_CLEAR,
+    uapi::GO_SCHED_FOLLOW,
     uapi::GO_SCHED_CLEAR,
     uapi::GO_SCHED_CEILING,
     uapi::GO_SCHED_CEILING,

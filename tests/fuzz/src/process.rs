@@ -133,7 +133,14 @@ impl Process<'_> {
                 let resolved = self.resolve(target);
                 let flags = resolved.flags ^ flags.0;
                 let number = i64::from(uapi::GO_SCHED_NR_SET_SCHEDPRIO);
-                let arguments = [resolved.number as usize, value.0 as usize, flags as usize];
+                // Which takes no priority.
+                let follows = flags & uapi::GO_SCHED_FOLLOW_HINT != 0;
+                let value = if follows && value.0 < uapi::GO_SCHED_LEVELS {
+                    0
+                } else {
+                    value.0
+                };
+                let arguments = [resolved.number as usize, value as usize, flags as usize];
                 self.call(by, Kind::Syscall, number, &arguments)
             }
             Op::SetAttr(by, target, attributes) => self.set_attr(by, target, attributes),
@@ -210,6 +217,7 @@ impl Process<'_> {
         let (size, words) = match kind {
             Kind::Get => (size_of::<uapi::go_sched_get>(), [target, 0]),
             Kind::Clear => (size_of::<uapi::go_sched_clear>(), [target, 0]),
+            Kind::Follow => (size_of::<uapi::go_sched_follow>(), [target, 0]),
             Kind::Bind => (size_of::<uapi::go_sched_bind>(), [ioctl.slot.0, 0]),
             Kind::Stats => (size_of::<uapi::go_sched_stats>(), [target, 0]),
             Kind::ClassInfo => (size_of::<uapi::go_sched_class_info>(), [0, 0]),

@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     Unbind,
     Stats,
     ClassInfo,
+    Follow,
     /// A request with the device's type and a number it does not know.
     Unknown,
     /// A request with another type; some of these the file system handles.
@@ -46,7 +47,7 @@ pub(crate) enum Kind {
 
 use Kind::*;
 
-const KINDS: [(Kind, &str); 19] = [
+const KINDS: [(Kind, &str); 20] = [
     (Version, "VERSION"),
     (Set, "SET"),
     (Get, "GET"),
@@ -56,6 +57,7 @@ const KINDS: [(Kind, &str); 19] = [
     (Unbind, "UNBIND"),
     (Stats, "STATS"),
     (ClassInfo, "CLASS_INFO"),
+    (Follow, "FOLLOW"),
     (Unknown, "unknown request"),
     (Foreign, "foreign request"),
     (Syscall, "go_set_schedprio"),
@@ -81,6 +83,7 @@ impl Kind {
             uapi::GO_SCHED_UNBIND => Unbind,
             uapi::GO_SCHED_STATS => Stats,
             uapi::GO_SCHED_CLASS_INFO => ClassInfo,
+            uapi::GO_SCHED_FOLLOW => Follow,
             _ if request >> 8 & 0xff == uapi::GO_SCHED_IOC_MAGIC => Unknown,
             _ => Foreign,
         }
@@ -97,7 +100,7 @@ impl Kind {
             ],
             Syscall => &[EBADF, EBUSY, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, ESRCH],
             Get | Stats => &[E2BIG, EBADF, EFAULT, EINVAL, ESRCH],
-            Clear => &[E2BIG, EBADF, EFAULT, EINVAL, EPERM, ESRCH],
+            Clear | Follow => &[E2BIG, EBADF, EFAULT, EINVAL, EPERM, ESRCH],
             Ceiling => &[
                 E2BIG, EBADF, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, ESRCH,
             ],

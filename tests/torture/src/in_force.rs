@@ -71,16 +71,17 @@ pub(crate) fn scheduler_uses(tid: i32, params: &[Params]) -> bool {
     })
 }
 
-/// Returns the record of a thread that nobody changes, and whether the scheduler uses the
-/// parameters of that record.
+/// Returns the record of a thread that nobody changes, whose parameters the scheduler uses.
 #[track_caller]
-pub(crate) fn read_settled(device: &Device, tid: i32) -> (Record, bool) {
-    // The thread may still follow a hint, or reach or leave the end of its budget.
+pub(crate) fn read_settled(device: &Device, tid: i32) -> Record {
+    // The thread may still follow a hint, reach or leave the end of its budget, or be on
+    // its way through the kernel.
     let mut settled = None;
-    eventually("two reads of a thread's record are equal", || {
+    eventually("the scheduler uses what two equal records tell", || {
         let record = device.get(tid);
-        settled = Some((record, scheduler_uses(tid, &[record.current])));
-        device.get(tid) == record
+        settled = Some(record);
+        let is_used = !record.kernel_work && scheduler_uses(tid, &[record.current]);
+        is_used && device.get(tid) == record
     });
     settled.expect("the record was read")
 }

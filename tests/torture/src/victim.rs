@@ -3,7 +3,9 @@
 //! Victims: threads that all actors and the victims themselves change at once. Their exact
 //! state is unknown, but must be consistent when the checker reads it.
 
+use std::fs::File;
 use std::hint::spin_loop;
+use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::thread::Builder;
@@ -27,13 +29,14 @@ use crate::random;
 use crate::session::SLOTS;
 
 /// Operations that a victim performs on itself.
-pub(crate) static OPERATIONS: [Operation; 7] = [
+pub(crate) static OPERATIONS: [Operation; 8] = [
     Operation::new("own-hint", 30, store_own),
     Operation::new("own-bind", 6, bind),
     Operation::new("own-unbind", 3, unbind),
     Operation::new("own-set", 6, set),
     Operation::new("own-setattr", 2, set_attr),
     Operation::new("own-page", 2, bind_to_own_page),
+    Operation::new("own-read", 6, read_zeros),
     Operation::new("pi-futex", 6, lock_two),
 ];
 
@@ -157,6 +160,16 @@ fn bind_to_own_page(context: &Context, rng: &mut Rng) {
     pause(rng);
     if rng.bool() {
         session(&guard).device.unbind();
+    }
+}
+
+/// Works inside the kernel for a while, where others preempt the thread.
+fn read_zeros(_context: &Context, rng: &mut Rng) {
+    let mut zeros = File::open("/dev/zero").expect("every guest has it");
+    for _ in 0..rng.u32(..16) {
+        // A signal ends it early.
+        let read = zeros.read(&mut [1; 1 << 16]);
+        assert_ne!(read.expect("it has no end"), 0);
     }
 }
 

@@ -23,6 +23,9 @@ pub struct Status {
     /// yet seen a hint, and while a thread that ran away is lowered to the highest
     /// priority that it owns.
     pub applied: Option<GoPrio>,
+    /// True while the base is in force in place of `applied`: the thread is below its base,
+    /// was switched out inside the kernel, and has not returned to user mode since.
+    pub kernel_work: bool,
     /// The ceiling of the thread.
     pub ceiling: Ceiling,
     /// The slot of the hint page that the thread is bound to, if any.
@@ -108,6 +111,7 @@ impl fmt::Display for Cause {
             uapi::GO_SCHED_CAUSE_UNREGISTER => "unregister",
             uapi::GO_SCHED_CAUSE_REGISTER => "register",
             uapi::GO_SCHED_CAUSE_RUNAWAY => "runaway",
+            uapi::GO_SCHED_CAUSE_KERNEL_WORK => "kernel-work",
             other => return write!(f, "cause {other}"),
         })
     }
@@ -129,6 +133,7 @@ impl From<uapi::go_sched_get> for Status {
         Self {
             prio: prio(get.prio),
             applied: prio(get.applied),
+            kernel_work: get.flags & uapi::GO_SCHED_KERNEL_WORK != 0,
             ceiling: Ceiling {
                 // Always in range; and if not, nothing is promised.
                 prio: prio(get.ceiling).unwrap_or(GoPrio::MIN),
@@ -194,13 +199,14 @@ mod tests {
         });
         assert_eq!(status.prio, None);
         assert_eq!(status.applied, None);
+        assert!(!status.kernel_work);
         assert_eq!(status.slot, None);
     }
 
     #[test]
     fn an_answer_keeps_all_that_it_says() {
         let status = Status::from(uapi::go_sched_get {
-            flags: uapi::GO_SCHED_INHERIT,
+            flags: uapi::GO_SCHED_INHERIT | uapi::GO_SCHED_KERNEL_WORK,
             prio: 63,
             applied: 0,
             ceiling: 32,
@@ -215,6 +221,7 @@ mod tests {
         });
         assert_eq!(status.prio, Some(GoPrio::MAX));
         assert_eq!(status.applied, Some(GoPrio::MIN));
+        assert!(status.kernel_work);
         assert_eq!(status.ceiling.prio.get(), 32);
         assert!(status.ceiling.granted);
         assert_eq!(status.slot, Some(0));
@@ -233,6 +240,7 @@ mod tests {
         let name = |number| Cause::from_number(number).expect("a cause").to_string();
         assert_eq!(name(uapi::GO_SCHED_CAUSE_HINT), "hint");
         assert_eq!(name(uapi::GO_SCHED_CAUSE_RUNAWAY), "runaway");
+        assert_eq!(name(uapi::GO_SCHED_CAUSE_KERNEL_WORK), "kernel-work");
         assert_eq!(name(99), "cause 99");
     }
 }

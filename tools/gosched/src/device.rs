@@ -151,6 +151,23 @@ impl Device {
         self.request(clear).map(drop).map_err(RequestError::new)
     }
 
+    /// Has the kernel look at the slot of the target now, if the slot asks for more than
+    /// the target has: a thread that sleeps or waits for a CPU looks at its slot when it
+    /// runs. What lowers the target is left to the target itself. Succeeds when the target
+    /// is not bound to a slot.
+    ///
+    /// # Errors
+    ///
+    /// See [`RequestError`]; after an error nothing has changed.
+    pub fn follow(&self, target: Target<'_>) -> Result<(), RequestError> {
+        let follow = uapi::go_sched_follow {
+            flags: target.flags(),
+            target: target.number(),
+            ..Default::default()
+        };
+        self.request(follow).map(drop).map_err(RequestError::new)
+    }
+
     /// Grants the target a ceiling, or gives it back the one of its base: up to
     /// that, whoever has its user id may move it. A priority above it that took
     /// the old ceiling falls to the new one.

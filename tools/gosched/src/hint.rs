@@ -56,7 +56,8 @@ pub struct Slot([AtomicU8; SLOT_SIZE]);
 
 impl Slot {
     /// Asks for a priority, by a single store. A priority above what the thread may
-    /// have counts as the highest that it may have.
+    /// have counts as the highest that it may have. A thread that does not run sees the
+    /// store when it runs, or by [`Device::follow`].
     #[inline]
     pub fn set(&self, prio: GoPrio) {
         // A priority is below 64.

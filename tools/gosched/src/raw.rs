@@ -60,6 +60,7 @@ arguments! {
     go_sched_bind: GO_SCHED_BIND,
     go_sched_stats: GO_SCHED_STATS,
     go_sched_class_info: GO_SCHED_CLASS_INFO,
+    go_sched_follow: GO_SCHED_FOLLOW,
 }
 
 impl Device {

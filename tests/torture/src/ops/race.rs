@@ -18,7 +18,7 @@ use crate::operation::Operation;
 use crate::random;
 use crate::session::SLOTS;
 
-pub(super) static OPERATIONS: [Operation; 10] = [
+pub(super) static OPERATIONS: [Operation; 11] = [
     Operation::new("race-set", 40, |context, rng| {
         on_victim(context, rng, |device, tid, rng| {
             device.try_set(tid, random::prio(rng), random::inherit(rng))
@@ -26,6 +26,9 @@ pub(super) static OPERATIONS: [Operation; 10] = [
     }),
     Operation::new("race-clear", 12, |context, rng| {
         on_victim(context, rng, |device, tid, _| device.try_clear(tid, 0));
+    }),
+    Operation::new("race-follow", 20, |context, rng| {
+        on_victim(context, rng, |device, tid, _| device.try_follow(tid, 0));
     }),
     Operation::new("race-ceiling", 16, |context, rng| {
         on_victim(context, rng, |device, tid, rng| {

@@ -7,8 +7,11 @@ pub const GO_SCHED_PRIO_NONE: i32 = -1;
 pub const GO_SCHED_NR_SET_SCHEDPRIO: u32 = 400;
 pub const GO_SCHED_TARGET_PIDFD: u32 = 1;
 pub const GO_SCHED_INHERIT: u32 = 2;
+pub const GO_SCHED_KERNEL_WORK: u32 = 4;
+pub const GO_SCHED_FOLLOW_HINT: u32 = 8;
 pub const GO_SCHED_SET_SIZE_VER0: u32 = 16;
 pub const GO_SCHED_CLEAR_SIZE_VER0: u32 = 12;
+pub const GO_SCHED_FOLLOW_SIZE_VER0: u32 = 12;
 pub const GO_SCHED_GET_SIZE_VER0: u32 = 40;
 pub const GO_SCHED_CEILING_SIZE_VER0: u32 = 16;
 pub const GO_SCHED_SLOT_SIZE: u32 = 64;
@@ -24,6 +27,7 @@ pub const GO_SCHED_CAUSE_EXTERNAL: u32 = 5;
 pub const GO_SCHED_CAUSE_UNREGISTER: u32 = 6;
 pub const GO_SCHED_CAUSE_REGISTER: u32 = 7;
 pub const GO_SCHED_CAUSE_RUNAWAY: u32 = 8;
+pub const GO_SCHED_CAUSE_KERNEL_WORK: u32 = 9;
 pub const GO_SCHED_STATS_SIZE_VER0: u32 = 48;
 pub const GO_SCHED_CLASS_INFO_SIZE_VER0: u32 = 24;
 pub const GO_SCHED_IOC_MAGIC: u32 = 188;
@@ -36,6 +40,7 @@ pub const GO_SCHED_BIND: u32 = 48133;
 pub const GO_SCHED_UNBIND: u32 = 48134;
 pub const GO_SCHED_STATS: u32 = 48135;
 pub const GO_SCHED_CLASS_INFO: u32 = 48136;
+pub const GO_SCHED_FOLLOW: u32 = 48137;
 pub type __u8 = ::core::ffi::c_uchar;
 pub type __s32 = ::core::ffi::c_int;
 pub type __u32 = ::core::ffi::c_uint;
@@ -75,6 +80,24 @@ const _: () = {
         [::core::mem::offset_of!(go_sched_clear, flags) - 4usize];
     ["Offset of field: go_sched_clear::target"]
         [::core::mem::offset_of!(go_sched_clear, target) - 8usize];
+};
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct go_sched_follow {
+    pub size: __u32,
+    pub flags: __u32,
+    pub target: __s32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of go_sched_follow"][::core::mem::size_of::<go_sched_follow>() - 12usize];
+    ["Alignment of go_sched_follow"][::core::mem::align_of::<go_sched_follow>() - 4usize];
+    ["Offset of field: go_sched_follow::size"]
+        [::core::mem::offset_of!(go_sched_follow, size) - 0usize];
+    ["Offset of field: go_sched_follow::flags"]
+        [::core::mem::offset_of!(go_sched_follow, flags) - 4usize];
+    ["Offset of field: go_sched_follow::target"]
+        [::core::mem::offset_of!(go_sched_follow, target) - 8usize];
 };
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]

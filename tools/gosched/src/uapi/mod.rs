@@ -42,6 +42,7 @@ mod tests {
         assert_eq!(GO_SCHED_UNBIND, opcode::none(0xbc, 6));
         assert_eq!(GO_SCHED_STATS, opcode::none(0xbc, 7));
         assert_eq!(GO_SCHED_CLASS_INFO, opcode::none(0xbc, 8));
+        assert_eq!(GO_SCHED_FOLLOW, opcode::none(0xbc, 9));
     }
 
     #[test]
@@ -51,5 +52,7 @@ mod tests {
         assert_eq!(GO_SCHED_PRIO_NONE, -1);
         assert_eq!(GO_SCHED_TARGET_PIDFD, 1);
         assert_eq!(GO_SCHED_INHERIT, 2);
+        assert_eq!(GO_SCHED_KERNEL_WORK, 4);
+        assert_eq!(GO_SCHED_FOLLOW_HINT, 8);
     }
 }
