@@ -240,6 +240,8 @@ func getRequest(tid int) request { return request{"get the priority of", tid, No
 
 func bindRequest(tid int) request { return request{"bind", tid, None} }
 
+func followRequest(tid int) request { return request{"have the kernel follow the hint of", tid, None} }
+
 func unbindRequest(tid int) request { return request{"unbind", tid, None} }
 
 func (r request) String() string {
@@ -330,9 +332,9 @@ func closedFailure(r request) error {
 	return fmt.Errorf("%w: %v: open it anew", os.ErrClosed, r)
 }
 
-// unboundFailure returns the error of Unbind of a hint that was unbound.
-func unboundFailure(tid int) error {
-	return fmt.Errorf("%w: %v: it was unbound before: call Unbind once", os.ErrClosed, unbindRequest(tid))
+// unboundFailure returns the error of a request for a hint that was unbound.
+func unboundFailure(r request) error {
+	return fmt.Errorf("%w: %v: it was unbound before: call Unbind once, and last", os.ErrClosed, r)
 }
 
 // boundAlreadyFailure returns the error of Bind on a thread that is bound.

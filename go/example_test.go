@@ -105,6 +105,32 @@ func ExampleScheduler_Bind() {
 	// Output:
 }
 
+// A thread that waits is raised by another one, which tells the kernel.
+func ExampleHint_Follow() {
+	scheduler, err := gosched.Open(gosched.Device, gosched.NoOp)
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	defer scheduler.Close()
+	hint, err := scheduler.Bind()
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	defer hint.Unbind()
+	raised := make(chan bool)
+	go func() {
+		hint.Set(40)
+		if err := hint.Follow(); err != nil {
+			log.Print(err)
+		}
+		close(raised)
+	}()
+	<-raised
+	// Output:
+}
+
 // A thread that works for a role is called by its name.
 func ExampleRole_Do() {
 	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.NoOp)

@@ -130,8 +130,9 @@ func (s *Scheduler) freeAbandoned() {
 	d.abandoned = kept
 }
 
-// Set asks for a priority, by a single store. Any thread may call it. The kernel lowers the
-// priority to what the thread may have. None is as Clear; other values above MaxPrio are
+// Set asks for a priority, by a single store. Any thread may call it. A thread that runs has
+// the priority at once; one that sleeps or waits for a CPU has it when it runs, see Follow.
+// The kernel lowers the priority to what the thread may have. None is as Clear; other values above MaxPrio are
 // ignored. After Unbind it does nothing; both at the same time are for the caller to prevent.
 func (h *Hint) Set(prio Prio) {
 	if slot := h.slot.Load(); slot != nil {
@@ -143,6 +144,25 @@ func (h *Hint) Set(prio Prio) {
 // Clear asks for no priority: the thread then has the one that Scheduler.Set set last, or
 // its base.
 func (h *Hint) Clear() { h.Set(None) }
+
+// Follow has the kernel look at the hint now, if it asks for more than the thread has. Any
+// thread may call it, after Set, for a thread that sleeps or waits for a CPU. What lowers a
+// thread is left to the thread itself. Under NoOp it does nothing.
+func (h *Hint) Follow() error {
+	tid := h.bound.tid
+	if h.unbound.Load() {
+		return unboundFailure(followRequest(tid))
+	}
+	d := h.scheduler.device
+	if d == nil {
+		return nil
+	}
+	errno := d.request(func(fd int) syscall.Errno { return sys.Follow(fd, tid) })
+	if errno != 0 {
+		return d.failed(followRequest(tid), errno)
+	}
+	return nil
+}
 
 // Applied returns the priority in force, and whether there is one.
 func (h *Hint) Applied() (Prio, bool) {
@@ -161,7 +181,7 @@ func (h *Hint) Applied() (Prio, bool) {
 func (h *Hint) Unbind() error {
 	tid := h.bound.tid
 	if h.unbound.Load() {
-		return unboundFailure(tid)
+		return unboundFailure(unbindRequest(tid))
 	}
 	if sys.Gettid() != tid {
 		return refused(syscall.EPERM, "%v: another thread calls: have the goroutine that called "+

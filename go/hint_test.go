@@ -5,6 +5,7 @@
 package gosched
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"sync"
@@ -49,6 +50,36 @@ func TestKernelHintIsApplied(t *testing.T) {
 		expect(t, s, 0, None)
 		expectInForce(t, base)
 	})
+}
+
+// A thread that sleeps has a hint for more when it is told to follow.
+func TestKernelHintForMoreIsFollowedByThreadThatSleeps(t *testing.T) {
+	s := open(t)
+	bound := make(chan *Hint)
+	leave := make(chan bool)
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		hint, err := s.Bind()
+		must(t, err)
+		hint.Set(8)
+		waitApplied(t, hint, 8)
+		bound <- hint
+		<-leave
+		must(t, hint.Unbind())
+	}()
+	hint := <-bound
+	tid := hint.bound.tid
+	for _, prio := range []Prio{24, 32} {
+		hint.Set(prio)
+		must(t, hint.Follow())
+		expect(t, s, tid, prio)
+	}
+	close(leave)
+	<-done
+	if err := hint.Follow(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("after Unbind: %v", err)
+	}
 }
 
 // A goroutine that is bound stays on its thread, beside others that want it, and ends on it.

@@ -67,7 +67,7 @@ func TestGuideExplainsWhatErrorsSay(t *testing.T) {
 		boundAlreadyFailure(4711, syscall.EBUSY),
 		noSlotFailure(4711),
 		(&Hint{bound: binding{tid: 4711}}).Unbind(),
-		unboundFailure(4711),
+		unboundFailure(unbindRequest(4711)),
 		closedFailure(set),
 	} {
 		explained := false

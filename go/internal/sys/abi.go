@@ -26,6 +26,7 @@ const (
 	iocClear       = iocMagic<<8 | 0x03 // GO_SCHED_CLEAR
 	iocBind        = iocMagic<<8 | 0x05 // GO_SCHED_BIND
 	iocUnbind      = iocMagic<<8 | 0x06 // GO_SCHED_UNBIND
+	iocFollow      = iocMagic<<8 | 0x09 // GO_SCHED_FOLLOW
 )
 
 // setArgument is struct go_sched_set.
@@ -37,6 +38,12 @@ type setArgument struct {
 
 // clearArgument is struct go_sched_clear.
 type clearArgument struct {
+	size, flags uint32
+	target      int32
+}
+
+// followArgument is struct go_sched_follow.
+type followArgument struct {
 	size, flags uint32
 	target      int32
 }

@@ -60,6 +60,14 @@ func Clear(fd, tid int) syscall.Errno {
 	return errno
 }
 
+// Follow has the kernel look at the slot of a thread, if that asks for more.
+func Follow(fd, tid int) syscall.Errno {
+	argument := followArgument{target: int32(tid)}
+	argument.size = uint32(unsafe.Sizeof(argument))
+	_, errno := ioctl(fd, iocFollow, unsafe.Pointer(&argument))
+	return errno
+}
+
 // Bind binds the calling thread to a slot of the device's hint pages.
 func Bind(fd int, slot uint32) syscall.Errno {
 	argument := bindArgument{slot: slot}

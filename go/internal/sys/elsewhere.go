@@ -20,6 +20,7 @@ func Version(int) (int, syscall.Errno)               { return 0, syscall.ENOSYS 
 func Set(int, int, uint32, uint32) syscall.Errno     { return syscall.ENOSYS }
 func Get(int, int) (GetAnswer, syscall.Errno)        { return GetAnswer{}, syscall.ENOSYS }
 func Clear(int, int) syscall.Errno                   { return syscall.ENOSYS }
+func Follow(int, int) syscall.Errno                  { return syscall.ENOSYS }
 func Bind(int, uint32) syscall.Errno                 { return syscall.ENOSYS }
 func Unbind(int) syscall.Errno                       { return syscall.ENOSYS }
 func Map(int, int64, int) ([]Slot, syscall.Errno)    { return nil, syscall.ENOSYS }
