@@ -84,7 +84,11 @@ With -a, unless -v is given, there is a line for each thread, in columns:
   CHANGE                the last change
 
 A thread runs away when it uses up the CPU time that a granted ceiling allows. It then
-has the highest priority that it owns, until it sleeps and CPU time is allowed again.")]
+has the highest priority that it owns, until it sleeps and CPU time is allowed again.
+
+A thread at 0 to 15 that is switched out inside the kernel is raised to its base
+scheduling for kernel work, until it is back in its program: others may wait for what it
+holds there.")]
     Get(Show),
     /// Remove the priority of threads, which return to their base scheduling
     Clear(ThreadArgs),
@@ -185,6 +189,7 @@ the name is cut. The arrow beside a heading points down if that column is sorted
 with the highest first, and up if with the lowest first.
 Marks:
   !  the priority asked for is not in force
+  K  at work inside the kernel, and raised to its base for it
   P  the policy is not that of the priority in force
   B  boosted: the thread holds a lock that a more urgent thread waits for
   C  a hint was above the ceiling

@@ -48,6 +48,8 @@ pub(crate) struct ThreadJson {
     band: Option<&'static str>,
     /// The priority in force, null without one.
     applied: Option<u32>,
+    /// Whether the base is in force in place of the priority, for work inside the kernel.
+    kernel_work: bool,
     /// Whether threads and processes that the thread starts inherit its priority.
     inherit: bool,
     /// The highest priority that a hint can get the thread, and that a request without
@@ -76,6 +78,7 @@ impl ThreadJson {
             priority: status.prio.map(GoPrio::get),
             band: status.prio.map(|prio| prio.band().name()),
             applied: status.applied.map(GoPrio::get),
+            kernel_work: status.kernel_work,
             inherit: status.children == Children::Inherit,
             ceiling: status.ceiling.prio.get(),
             ceiling_granted: status.ceiling.granted,

@@ -225,7 +225,16 @@ fn describe(out: &mut dyn Write, tid: i32, facts: &Facts, detail: Detail) -> io:
                 let applied = words(status.applied);
                 writeln!(out, "pid {tid}'s Go priority in force: {applied}")?;
             }
-            writeln!(out, "pid {tid}'s current scheduling: {}", status.current)?;
+            let kernel_work = if status.kernel_work {
+                ", raised for kernel work"
+            } else {
+                ""
+            };
+            let current = &status.current;
+            writeln!(
+                out,
+                "pid {tid}'s current scheduling: {current}{kernel_work}"
+            )?;
             writeln!(out, "pid {tid}'s base scheduling: {}", status.base)?;
             writeln!(out, "pid {tid}'s ceiling: {ceiling}{set}")?;
             match facts.stats.last_cause {
@@ -301,6 +310,15 @@ mod tests {
             said.contains("pid 123's Go priority in force: 47 (fair)\n"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn get_says_that_a_thread_is_raised_for_kernel_work() {
+        let mut status = status(Some(8), Children::StartAtBase);
+        status.kernel_work = true;
+        let said = printed(status, uapi::GO_SCHED_CAUSE_IOCTL, Detail::All);
+        let current = "current scheduling: SCHED_RR, priority 13, raised for kernel work\n";
+        assert!(said.contains(current), "{said}");
     }
 
     #[test]

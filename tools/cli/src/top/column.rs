@@ -102,6 +102,7 @@ pub(super) fn marks(row: &Row, sample: &Sample) -> String {
     let stats = &row.facts.stats;
     let marks: String = [
         ('!', row.is_pending()),
+        ('K', row.facts.status.kernel_work),
         ('P', row.has_policy_mismatch()),
         ('B', row.is_boosted()),
         ('C', stats.clamps > 0),

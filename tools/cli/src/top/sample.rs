@@ -151,7 +151,10 @@ impl Row {
     /// Whether the policy in force is not that of the priority in force.
     pub(super) fn has_policy_mismatch(&self) -> bool {
         let current = &self.facts.status.current;
-        self.facts.status.applied.is_some_and(|prio| {
+        let applied = self.facts.status.applied;
+        // The base is in force for kernel work.
+        let applied = applied.filter(|_| !self.facts.status.kernel_work);
+        applied.is_some_and(|prio| {
             let level = level(prio);
             let differs =
                 current.policy != level.policy.into() || current.rt_priority != level.rt_priority;
