@@ -103,6 +103,15 @@ pub enum Subject {
         /// Number of threads that sleep.
         threads: u32,
     },
+    /// How long somebody waits beside lowered threads that live in the kernel.
+    Lowered {
+        /// Who waits.
+        waiter: Waiter,
+        /// The lowered threads' priority; none is that of an ordinary thread.
+        level: Option<u32>,
+        /// What of the waits.
+        statistic: Statistic,
+    },
 }
 
 impl fmt::Display for Subject {
@@ -118,6 +127,16 @@ impl fmt::Display for Subject {
                 let kind = if *managed { "managed" } else { "unmanaged" };
                 write!(f, "{operation}, {threads} {kind} threads")
             }
+            Self::Lowered {
+                waiter,
+                level: None,
+                statistic,
+            } => write!(f, "{waiter}, nobody lowered: {statistic}"),
+            Self::Lowered {
+                waiter,
+                level: Some(level),
+                statistic,
+            } => write!(f, "{waiter}, threads at {level}: {statistic}"),
         }
     }
 }
@@ -260,6 +279,38 @@ pub enum Growth {
     Memory,
 }
 
+/// Who waits beside lowered threads.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
+)]
+pub enum Waiter {
+    /// A thread of the same process, which maps memory as they do.
+    #[serde(rename = "sibling that maps memory")]
+    Sibling,
+    /// A server of another process.
+    #[serde(rename = "neighbour")]
+    Neighbour,
+}
+
+/// What is told of many waits.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
+)]
+pub enum Statistic {
+    /// The mean.
+    #[serde(rename = "mean")]
+    Mean,
+    /// What 99 of 100 are not longer than.
+    #[serde(rename = "p99")]
+    P99,
+    /// What 999 of 1000 are not longer than.
+    #[serde(rename = "p99.9")]
+    P999,
+}
+
+/// The priorities of the lowered threads, and none.
+pub const LOWERED: [Option<u32>; 5] = [None, Some(20), Some(16), Some(8), Some(0)];
+
 /// What competes with a server.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
@@ -318,10 +369,13 @@ serde_plain::derive_display_from_serialize!(Path);
 serde_plain::derive_display_from_serialize!(State);
 serde_plain::derive_display_from_serialize!(Interface);
 serde_plain::derive_display_from_serialize!(Growth);
+serde_plain::derive_display_from_serialize!(Waiter);
+serde_plain::derive_display_from_serialize!(Statistic);
 serde_plain::derive_display_from_serialize!(Scenario);
 serde_plain::derive_display_from_serialize!(Alternative);
 serde_plain::derive_fromstr_from_deserialize!(Path);
 serde_plain::derive_fromstr_from_deserialize!(State);
+serde_plain::derive_fromstr_from_deserialize!(Waiter);
 serde_plain::derive_fromstr_from_deserialize!(Scenario);
 serde_plain::derive_fromstr_from_deserialize!(Alternative);
 

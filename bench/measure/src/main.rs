@@ -8,6 +8,7 @@
 
 mod changes;
 mod kernel;
+mod lowered;
 mod memory;
 mod output;
 mod paths;
@@ -46,6 +47,8 @@ enum Part {
     Changes(changes::Arguments),
     /// What depends on the number of managed threads
     Scale(scale::Arguments),
+    /// How long others wait for threads that are lowered and live in the kernel
+    Lowered(lowered::Arguments),
     /// How a server does beside competition
     Service(service::Arguments),
 }
@@ -71,6 +74,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Part::Once(arguments) => paths::run_once(arguments),
         Part::Changes(arguments) => changes::run(arguments),
         Part::Scale(arguments) => scale::run(arguments),
+        Part::Lowered(arguments) => lowered::run(arguments),
         Part::Service(arguments) => service::run(arguments),
     }
 }

@@ -65,6 +65,8 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
         Part::PathsHint => (&["paths", "--state", "beside", "--state", "hint"], &[]),
         Part::Changes => (&["changes"], &[]),
         Part::Scale => (&["scale"], &["--memory", SCALE_MEMORY]),
+        // With several CPUs, the emulator runs one at a time for some milliseconds.
+        Part::Lowered => (&["lowered"], &["--cpus", "1"]),
         Part::Service => (&["service"], &[]),
     };
     let mut machine: Vec<String> = flags.iter().map(ToString::to_string).collect();
@@ -73,8 +75,10 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     add(&["--append", "nokaslr"]);
     let method = if bench.on == Place::Host {
         Method::WallClock
-    } else if part == Part::Service {
-        add(&["--cpus", &bench.service_cpus.to_string()]);
+    } else if matches!(part, Part::Lowered | Part::Service) {
+        if part == Part::Service {
+            add(&["--cpus", &bench.service_cpus.to_string()]);
+        }
         match (bench.accel, bench.service_icount) {
             (Accelerator::Kvm, _) => {
                 add(&["--accel", "kvm"]);

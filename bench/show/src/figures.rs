@@ -9,7 +9,9 @@ use go_sched_bench_data::Omitted;
 use go_sched_bench_data::Path;
 use go_sched_bench_data::Record;
 use go_sched_bench_data::State;
+use go_sched_bench_data::Statistic;
 use go_sched_bench_data::Subject;
+use go_sched_bench_data::Waiter;
 
 use crate::report::Method;
 use crate::report::Report;
@@ -96,6 +98,20 @@ impl Figures {
     /// Returns the figure of a change.
     pub(crate) fn change(&self, change: Change, interface: Interface) -> Option<&Measured> {
         self.find(Subject::Change { change, interface })
+    }
+
+    /// Returns a figure of those that wait beside lowered threads.
+    pub(crate) fn lowered(
+        &self,
+        waiter: Waiter,
+        level: Option<u32>,
+        statistic: Statistic,
+    ) -> Option<&Measured> {
+        self.find(Subject::Lowered {
+            waiter,
+            level,
+            statistic,
+        })
     }
 
     /// Returns the figures for each number of threads that sleep, the smallest first.

@@ -16,7 +16,10 @@ use go_sched_bench_data::Record;
 use go_sched_bench_data::Scenario;
 use go_sched_bench_data::Service;
 use go_sched_bench_data::State;
+use go_sched_bench_data::Statistic;
 use go_sched_bench_data::Subject;
+use go_sched_bench_data::Waiter;
+use go_sched_bench_data::LOWERED;
 use hdrhistogram::serialization::Serializer;
 use hdrhistogram::serialization::V2Serializer;
 use hdrhistogram::Histogram;
@@ -69,6 +72,7 @@ pub(crate) fn report_with_requests(requests: u64) -> Report {
         ),
         boot(Part::Changes, Method::Instructions, changes()),
         boot(Part::Scale, Method::Instructions, scale()),
+        boot(Part::Lowered, Method::Ratio, lowered()),
         boot(Part::Service, Method::Ratio, service(requests)),
     ];
     report.missing.push(Missing {
@@ -127,6 +131,23 @@ fn paths(states: &[State]) -> Vec<Record> {
             let cost = cost + added * cost / 8700.0;
             let repeats = [cost, cost - spread / 2.0, cost + spread / 2.0];
             records.push(figure(Subject::Path { operation, state }, &repeats));
+        }
+    }
+    records
+}
+
+fn lowered() -> Vec<Record> {
+    let mut records = Vec::new();
+    for &waiter in Waiter::VARIANTS {
+        for (level, wait) in LOWERED.into_iter().zip([8.0, 90.0, 40.0, 0.5, 0.4]) {
+            for (&statistic, times) in Statistic::VARIANTS.iter().zip([1e6, 4e6, 6e6]) {
+                let subject = Subject::Lowered {
+                    waiter,
+                    level,
+                    statistic,
+                };
+                records.push(figure(subject, &[wait * times, wait * times * 1.01]));
+            }
         }
     }
     records

@@ -114,6 +114,11 @@ pub(crate) fn microseconds(us: f64) -> String {
     }
 }
 
+/// A time in nanoseconds, in the unit that fits.
+pub(crate) fn nanoseconds(ns: f64) -> String {
+    microseconds(ns / 1000.0)
+}
+
 /// A time in microseconds at a tick of an axis, which is round.
 pub(crate) fn microseconds_round(us: f64) -> String {
     if us >= 1e6 {

@@ -14,6 +14,8 @@ use go_sched_bench_data::Interface;
 use go_sched_bench_data::Path;
 use go_sched_bench_data::Scenario;
 use go_sched_bench_data::State;
+use go_sched_bench_data::Statistic;
+use go_sched_bench_data::Waiter;
 
 use crate::figures::state_title;
 use crate::figures::Figures;
@@ -60,6 +62,10 @@ pub(crate) fn all(results: &Results) -> Vec<Headline> {
         headlines.extend(change(figures, interface));
     }
     headlines.extend(memory(figures));
+    for level in [8, 20] {
+        headlines.extend(lowered(figures, Waiter::Sibling, level, Statistic::Mean));
+        headlines.extend(lowered(figures, Waiter::Neighbour, level, Statistic::P99));
+    }
     if let Some(service) = &results.service {
         for scenario in service.scenarios() {
             // Both ways, as the better one alone would hide where the other does harm.
@@ -108,6 +114,25 @@ fn memory(figures: &Figures) -> Option<Headline> {
         bytes.clone(),
         format!("+{bytes}"),
         figure.unit().to_owned(),
+    ])
+}
+
+/// Who waits for threads that go_sched lowers, against nobody lowered.
+fn lowered(
+    figures: &Figures,
+    waiter: Waiter,
+    level: u32,
+    statistic: Statistic,
+) -> Option<Headline> {
+    let baseline = figures.lowered(waiter, None, statistic)?;
+    let figure = figures.lowered(waiter, Some(level), statistic)?;
+    Some([
+        format!("{waiter}, background at {level}: {statistic}"),
+        format::nanoseconds(baseline.summary.median),
+        String::new(),
+        format::nanoseconds(figure.summary.median),
+        format::compared(&figure.summary, &baseline.summary, format::LATENCY),
+        figure.method.short().to_owned(),
     ])
 }
 

@@ -31,10 +31,11 @@ use crate::tables;
 const STYLE: &str = include_str!("style.css");
 
 /// The sections: where each starts, and its title.
-const TITLES: [(&str, &str); 7] = [
+const TITLES: [(&str, &str); 8] = [
     ("paths", "Cost on the hot path"),
     ("changes", "Cost of a change"),
     ("service", "What it buys: a server under load"),
+    ("lowered", "What it may cost: waiting for lowered threads"),
     ("growth", "How it grows"),
     ("goals", "Goals"),
     ("missing", "Not measured"),
@@ -57,6 +58,7 @@ fn html(report: &Report, results: &Results) -> Result<Markup> {
         paths(results)?,
         changes(results)?,
         service(results)?,
+        lowered(results),
         growth(results)?,
         goals(&results.goals),
         missing(report, &results.goals),
@@ -220,6 +222,25 @@ fn service(results: &Results) -> Result<Markup> {
             "done about the server is done about them too."
         }
     })
+}
+
+fn lowered(results: &Results) -> Markup {
+    html! {
+        p {
+            "Three threads map memory, touch it and unmap it, without end. They are not lowered, or "
+            "to one of four levels. Who waits for them: a sibling of the same process, which maps "
+            "memory each 5 ms, beside another process that keeps all CPUs busy: the kernel has one "
+            "lock for all memory of a process. And a neighbour, a server of another process, which "
+            "works for 200 us each 2 ms. All of it is on one CPU, where the emulator has no "
+            "scheduling of its own."
+        }
+        p {
+            "At 0 to 15, who is switched out inside the kernel is at its base until it is back in "
+            "user mode, and holds up nobody. Others have a share of the CPU, and who waits for what "
+            "they hold waits for that share."
+        }
+        (tables::lowered(&results.figures))
+    }
 }
 
 fn growth(results: &Results) -> Result<Markup> {

@@ -35,6 +35,8 @@ pub(crate) enum Part {
     Changes,
     /// What depends on the number of managed threads.
     Scale,
+    /// Who waits for lowered threads that live in the kernel.
+    Lowered,
     /// A server under load.
     Service,
 }
@@ -49,6 +51,7 @@ impl Part {
             Self::PathsHint => "hot path, hints in use",
             Self::Changes => "cost of a change",
             Self::Scale => "growth with the number of threads",
+            Self::Lowered => "waiting for lowered threads",
             Self::Service => "server under load",
         }
     }

@@ -8,6 +8,9 @@ use go_sched_bench_data::Growth;
 use go_sched_bench_data::Interface;
 use go_sched_bench_data::Path;
 use go_sched_bench_data::State;
+use go_sched_bench_data::Statistic;
+use go_sched_bench_data::Waiter;
+use go_sched_bench_data::LOWERED;
 use maud::html;
 use maud::Markup;
 use strum::VariantArray;
@@ -147,6 +150,39 @@ pub(crate) fn growth(figures: &Figures) -> Markup {
 }
 
 /// Titles of columns beside those of quantiles.
+pub(crate) fn lowered(figures: &Figures) -> Markup {
+    let rows: Vec<_> = Waiter::VARIANTS
+        .iter()
+        .flat_map(|&waiter| LOWERED.map(|level| (waiter, level)))
+        .map(|(waiter, level)| {
+            let level_title = level.map_or("nobody lowered".to_owned(), |level| {
+                format!("threads at {level}")
+            });
+            ((waiter, level), format!("{waiter}, {level_title}"))
+        })
+        .collect();
+    let first = figures.lowered(Waiter::Sibling, None, Statistic::Mean);
+    html! {
+        (table(&rows, &named(Statistic::VARIANTS), |(waiter, level), statistic| {
+            let figure = figures.lowered(waiter, level, statistic)?;
+            let before = figures.lowered(waiter, None, statistic);
+            Some(html! {
+                (format::nanoseconds(figure.summary.median))
+                @if let Some(before) = before.filter(|_| level.is_some()) {
+                    div.muted {
+                        (format::compared(&figure.summary, &before.summary, format::LATENCY))
+                    }
+                }
+            })
+        }))
+        @if let Some(figure) = first {
+            p.muted { "Method: " (figure.method.label()) "." }
+        } @else {
+            p { "Not measured, " a href="#missing" { "see below" } "." }
+        }
+    }
+}
+
 const THROUGHPUT: &str = "throughput";
 const OF_IT_REQUESTS: &str = "of it requests";
 const JITTER: &str = "jitter";

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How long others wait for threads that are lowered and live in the kernel: a sibling, which
+//! needs a lock of the kernel that they hold, and a server of another process, which needs
+//! the CPU.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::Read;
+use std::mem::forget;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context;
+use anyhow::Result;
+use common::child::Child;
+use common::device::SELF;
+use common::syscall::set_schedprio;
+use common::StopOnDrop;
+use go_sched_bench_data::Statistic;
+use go_sched_bench_data::Subject;
+use go_sched_bench_data::Waiter;
+use go_sched_bench_data::LOWERED;
+use memmap2::MmapMut;
+use strum::VariantArray;
+
+use crate::output;
+use crate::sample::nanoseconds;
+
+/// Threads that are lowered.
+const THREADS: usize = 3;
+/// Memory that one of them maps, touches and unmaps, again and again.
+const MAPPED: usize = 256 << 10;
+/// The same of the sibling that waits.
+const SIBLINGS: usize = 64 << 10;
+/// From one time that the sibling maps memory to the next.
+const SIBLINGS_PERIOD: Duration = Duration::from_millis(5);
+/// From one time that the server works to the next.
+const NEIGHBOURS_PERIOD: Duration = Duration::from_millis(2);
+/// Time that the server works for, on a CPU of its own.
+const WORK: Duration = Duration::from_micros(200);
+/// Before waits count, everybody has begun.
+const WARM_UP: Duration = Duration::from_millis(300);
+const PAGE: usize = 4096;
+
+/// The command line.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Measure once and shortly
+    #[arg(long)]
+    quick: bool,
+    /// Measure who waits so only; may be repeated
+    #[arg(long)]
+    waiter: Vec<Waiter>,
+}
+
+/// Measures all levels in turn, so that a change of the machine's mood hits all of them.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let (repeats, length) = if arguments.quick {
+        (1, Duration::from_secs(1))
+    } else {
+        (5, Duration::from_secs(8))
+    };
+    let mut waiters = arguments.waiter.clone();
+    if waiters.is_empty() {
+        waiters = Waiter::VARIANTS.to_vec();
+    }
+    let units = units_of(WORK);
+    for waiter in waiters {
+        let mut repeats_of: Vec<[Vec<f64>; 3]> = LOWERED.map(|_| Default::default()).to_vec();
+        for repeat in 0..repeats {
+            for (level, of_level) in LOWERED.into_iter().zip(&mut repeats_of) {
+                let mut waits = match waiter {
+                    Waiter::Sibling => beside_siblings(level, length),
+                    Waiter::Neighbour => beside_process(level, length, units),
+                };
+                waits.sort_unstable();
+                for (&statistic, values) in Statistic::VARIANTS.iter().zip(of_level) {
+                    let value = of_sorted(&waits, statistic).context("nobody waited")?;
+                    eprintln!("{waiter}, {level:?}, repeat {repeat}: {statistic} {value:?}");
+                    values.push(nanoseconds(value));
+                }
+            }
+        }
+        for (level, of_level) in LOWERED.into_iter().zip(repeats_of) {
+            for (&statistic, values) in Statistic::VARIANTS.iter().zip(of_level) {
+                let subject = Subject::Lowered {
+                    waiter,
+                    level,
+                    statistic,
+                };
+                output::figure(subject, values)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns a statistic of waits, the shortest of which is the first.
+fn of_sorted(waits: &[Duration], statistic: Statistic) -> Option<Duration> {
+    let count = waits.len();
+    match statistic {
+        Statistic::Mean => {
+            let sum: Duration = waits.iter().sum();
+            sum.checked_div(u32::try_from(count).ok()?)
+        }
+        Statistic::P99 => waits.get(count * 99 / 100).copied(),
+        Statistic::P999 => waits.get(count * 999 / 1000).copied(),
+    }
+}
+
+/// Has the calling thread take a priority, if any.
+fn take(level: Option<u32>) {
+    if let Some(level) = level {
+        set_schedprio(SELF, level, 0).expect("everybody may lower himself");
+    }
+}
+
+/// Maps memory, touches it, and unmaps it.
+fn map(length: usize) {
+    let mut memory = MmapMut::map_anon(length).expect("there is memory");
+    memory.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+}
+
+/// Returns what a thread waits for its memory, beside siblings that map some all the time,
+/// and beside another process that keeps the CPUs busy.
+fn beside_siblings(level: Option<u32>, length: Duration) -> Vec<Duration> {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let _busy = Child::sleeping(|| {
+        for _ in 0..cpus {
+            forget(thread::spawn(|| loop {
+                black_box(0);
+            }));
+        }
+    });
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _stop = StopOnDrop(&over);
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                take(level);
+                while !over.load(Ordering::Relaxed) {
+                    map(MAPPED);
+                }
+            });
+        }
+        thread::sleep(WARM_UP);
+        let end = Instant::now() + length;
+        let mut waits = Vec::new();
+        while Instant::now() < end {
+            thread::sleep(SIBLINGS_PERIOD);
+            let start = Instant::now();
+            map(SIBLINGS);
+            waits.push(start.elapsed());
+        }
+        waits
+    })
+}
+
+/// Returns how late the work of a server is done, beside another process whose threads map
+/// memory and read all the time.
+fn beside_process(level: Option<u32>, length: Duration, units: u64) -> Vec<Duration> {
+    let _lowered = Child::sleeping(|| {
+        for _ in 0..THREADS {
+            forget(thread::spawn(move || {
+                take(level);
+                let mut zeros = File::open("/dev/zero").expect("it is there");
+                let mut buffer = vec![0; MAPPED];
+                loop {
+                    map(MAPPED);
+                    zeros.read_exact(&mut buffer).expect("it has no end");
+                }
+            }));
+        }
+    });
+    thread::sleep(WARM_UP);
+    let mut due = Instant::now();
+    let end = due + length;
+    let mut waits = Vec::new();
+    while due < end {
+        due += NEIGHBOURS_PERIOD;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        work(units);
+        let wait = due.elapsed();
+        waits.push(wait);
+        // What was due meanwhile is not due any more, or one wait would be many.
+        if wait > NEIGHBOURS_PERIOD {
+            due = Instant::now();
+        }
+    }
+    waits
+}
+
+fn work(units: u64) {
+    (0..units).for_each(|unit| {
+        black_box(unit);
+    });
+}
+
+/// Returns the units of work that take so long where nobody else wants the CPU.
+fn units_of(time: Duration) -> u64 {
+    const MANY: u64 = 1_000_000;
+
+    let start = Instant::now();
+    work(MANY);
+    let many = start.elapsed().as_nanos().max(1);
+    (u128::from(MANY) * time.as_nanos() / many) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_are_those_of_the_sorted_waits() {
+        let waits: Vec<_> = (1..=1000).map(Duration::from_micros).collect();
+        let of = |statistic| of_sorted(&waits, statistic).expect("there are waits");
+        assert_eq!(of(Statistic::Mean), Duration::from_nanos(500_500));
+        assert_eq!(of(Statistic::P99), Duration::from_micros(991));
+        assert_eq!(of(Statistic::P999), Duration::from_micros(1000));
+        assert_eq!(of_sorted(&[], Statistic::P99), None);
+    }
+}
