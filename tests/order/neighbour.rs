@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::hint::spin_loop;
+use std::io::Read;
 use std::mem::forget;
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::channel;
@@ -104,6 +105,26 @@ fn a_thread_that_never_sleeps_leaves_its_neighbour_its_cpu() {
         take(prio, 0);
         spin();
     });
+}
+
+#[test]
+fn a_lowered_thread_that_lives_in_the_kernel_leaves_its_neighbour_what_its_base_does() {
+    let load: Load = |prio| {
+        take(prio, 0);
+        let mut zeros = File::open("/dev/zero").expect("it is there");
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            zeros.read_exact(&mut buffer).expect("it has no end");
+        }
+    };
+    let (at_base, lowered) = in_thread(move || {
+        pin(WATCHER_CPU);
+        (share_beside(load, HELD), share_beside(load, 8))
+    });
+    assert!(
+        lowered >= at_base * KEPT / 100,
+        "{lowered} of 1000, and at the base {at_base}"
+    );
 }
 
 #[test]
