@@ -4,7 +4,9 @@
 //! granted is held at what it owns, until it sleeps and there is a budget again.
 //! A thread that has its priority by privilege, or owns it, is not limited.
 
+use std::fs::File;
 use std::hint::spin_loop;
+use std::io::Read;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -146,6 +148,35 @@ fn a_runaway_is_held_at_what_its_base_owns() {
         });
         assert_eq!(device.get(worker.tid()).applied, Some(held));
     }
+}
+
+#[test]
+fn a_runaway_inside_the_kernel_falls_to_its_base_and_not_below() {
+    /// Random bytes that take far more than the budget to make, in one call.
+    const BYTES: usize = 64 << 20;
+
+    let device = Device::open();
+    let worker = granted_worker(&device);
+    // It owns the idle levels alone.
+    Attr::normal(19).apply(worker.tid());
+    let trace = Trace::start();
+    worker.run(|| {
+        let mut random = File::open("/dev/urandom").expect("it is there");
+        let mut buffer = vec![1; BYTES];
+        set_schedprio(SELF, URGENT, 0).expect("it is not above the ceiling");
+        random.read_exact(&mut buffer).expect("it has no end");
+    });
+    let mut changes = trace.events_of(worker.tid()).into_iter();
+    let held =
+        changes.find(|event| matches!(event, EventKind::Apply { cause, .. } if cause == "runaway"));
+    let expected = EventKind::Apply {
+        old_priority: Some(URGENT),
+        new_priority: None,
+        old_policy: "SCHED_RR".to_owned(),
+        new_policy: "SCHED_OTHER".to_owned(),
+        cause: "runaway".to_owned(),
+    };
+    assert_eq!(held, Some(expected));
 }
 
 #[test]
