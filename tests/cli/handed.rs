@@ -50,7 +50,7 @@ fn ignored_signals_are_known_without_proc() {
     let kill = "sh -c 'kill -HUP $$; kill -PIPE $$; exit 7'";
     shell(format!("exec gosched run 20 -- {kill}"), 7);
     let script = format!(
-        "gosched watch {} >/tmp/seen & until grep -q found /tmp/seen; do sleep 0.1; done; \
+        "gosched watch {} >/tmp/seen & until grep -qs found /tmp/seen; do sleep 0.1; done; \
          kill -HUP $!; sleep 0.5; kill -0 $! && kill -TERM $!; wait $!",
         child.pid()
     );
@@ -66,7 +66,7 @@ fn a_signal_that_was_ignored_ends_neither_watch_nor_trace() {
     // It must be there for the second signal.
     let script = format!(
         "trap '' HUP; gosched watch {watched} >/tmp/seen & \
-         until grep -q found /tmp/seen; do sleep 0.1; done; \
+         until grep -qs found /tmp/seen; do sleep 0.1; done; \
          kill -HUP $!; sleep 0.5; kill -0 $! && kill -TERM $!; wait $!"
     );
     shell(&script, 0);
