@@ -131,9 +131,10 @@ func (s *Scheduler) freeAbandoned() {
 }
 
 // Set asks for a priority, by a single store. Any thread may call it. A thread that runs has
-// the priority at once; one that sleeps or waits for a CPU has it when it runs, see Follow.
-// The kernel lowers the priority to what the thread may have. None is as Clear; other values above MaxPrio are
-// ignored. After Unbind it does nothing; both at the same time are for the caller to prevent.
+// the priority by the next tick; one that sleeps or waits for a CPU when it runs, see Follow.
+// The kernel lowers the priority to what the thread may have. None is as Clear; other values
+// above MaxPrio are ignored. After Unbind it does nothing; both at the same time are for the
+// caller to prevent.
 func (h *Hint) Set(prio Prio) {
 	if slot := h.slot.Load(); slot != nil {
 		storeByte(&slot.Wanted, byte(prio))
@@ -147,7 +148,8 @@ func (h *Hint) Clear() { h.Set(None) }
 
 // Follow has the kernel look at the hint now, if it asks for more than the thread has. Any
 // thread may call it, after Set, for a thread that sleeps or waits for a CPU. What lowers a
-// thread is left to the thread itself. Under NoOp it does nothing.
+// thread is left to the thread itself, but from one priority of 0 to 15 to another. Under NoOp
+// it does nothing.
 func (h *Hint) Follow() error {
 	tid := h.bound.tid
 	if h.unbound.Load() {

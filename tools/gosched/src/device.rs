@@ -153,8 +153,8 @@ impl Device {
 
     /// Has the kernel look at the slot of the target now, if the slot asks for more than
     /// the target has: a thread that sleeps or waits for a CPU looks at its slot when it
-    /// runs. What lowers the target is left to the target itself. Succeeds when the target
-    /// is not bound to a slot.
+    /// runs. What lowers the target is left to the target itself, but from one priority of
+    /// the idle band to another. Succeeds when the target is not bound to a slot.
     ///
     /// # Errors
     ///
