@@ -18,7 +18,9 @@ use rustix::thread::current_timer_slack;
 
 use crate::device::errno;
 use crate::device::Device;
+use crate::device::Record;
 use crate::device::PATH;
+use crate::eventually;
 use crate::proc_sched::ProcSched;
 use crate::syscall::result_of;
 use crate::worker::in_thread;
@@ -132,12 +134,31 @@ impl Attr {
     /// `GO_SCHED_GET`. Without a device, all is that of [`base_of`](Self::base_of).
     #[track_caller]
     pub fn of(tid: i32) -> Self {
-        let base = Self::base_of(tid);
         match Device::try_open() {
-            Ok(device) => base.with(&device.get(tid).current),
-            Err(error) if error.kind() == ErrorKind::NotFound => base,
+            Ok(device) => Self::in_user_mode(&device, tid).0,
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::base_of(tid),
             Err(error) => panic!("{PATH}, to see what is in force: {error}"),
         }
+    }
+
+    /// Reads what a thread has in user mode. A lowered one that was preempted in the kernel,
+    /// the calling one in these very calls, is at its base until it returns from there, and
+    /// is not told that of itself.
+    #[track_caller]
+    pub(crate) fn in_user_mode(device: &Device, tid: i32) -> (Self, Record) {
+        let read = || (Self::base_of(tid), device.get(tid));
+        let mut readings = [(); 3].map(|()| read());
+        let agree = |[first, rest @ ..]: &[(Self, Record); 3]| {
+            !first.1.kernel_work && rest.iter().all(|other| other == first)
+        };
+        if !agree(&readings) {
+            eventually(&format!("thread {tid} has left the kernel"), || {
+                readings = [(); 3].map(|()| read());
+                agree(&readings)
+            });
+        }
+        let [(attr, record), ..] = readings;
+        (attr.with(&record.current), record)
     }
 
     /// Puts in what the device tells.

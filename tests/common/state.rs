@@ -10,9 +10,8 @@ use crate::attr::getpriority;
 use crate::attr::Attr;
 use crate::device::Device;
 use crate::device::Record;
-use crate::eventually;
 
-/// All that can be read of a thread's scheduling.
+/// All that can be read of a thread's scheduling, in user mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     /// The attributes in force.
@@ -27,15 +26,9 @@ impl State {
     /// Reads the state of a thread; 0 is the calling one.
     #[track_caller]
     pub fn of(device: &Device, tid: i32) -> Self {
-        let mut record = device.get(tid);
-        if record.kernel_work {
-            eventually("the thread has left the kernel", || {
-                record = device.get(tid);
-                !record.kernel_work
-            });
-        }
+        let (attr, record) = Attr::in_user_mode(device, tid);
         Self {
-            attr: Attr::base_of(tid).with(&record.current),
+            attr,
             nice: getpriority(tid),
             record,
         }
