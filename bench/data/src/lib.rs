@@ -84,8 +84,9 @@ pub enum Subject {
     Path {
         /// What takes the path.
         operation: Path,
-        /// What go_sched is to the threads on it.
-        state: State,
+        /// The setup of the threads on the path.
+        #[serde(rename = "state")]
+        setup: Setup,
     },
     /// What a change of a thread's scheduling costs.
     Change {
@@ -117,7 +118,7 @@ pub enum Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Path { operation, state } => write!(f, "{operation}, {state}"),
+            Self::Path { operation, setup } => write!(f, "{operation}, {setup}"),
             Self::Change { change, interface } => write!(f, "{change}, {interface}"),
             Self::Growth {
                 operation,
@@ -174,7 +175,7 @@ pub enum Path {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum Setup {
     /// The kernel does not have go_sched.
     Unpatched,
     /// The kernel has go_sched, and the module is not loaded.
@@ -366,7 +367,7 @@ pub enum Alternative {
 
 // The name in a record is the name for people and on command lines.
 serde_plain::derive_display_from_serialize!(Path);
-serde_plain::derive_display_from_serialize!(State);
+serde_plain::derive_display_from_serialize!(Setup);
 serde_plain::derive_display_from_serialize!(Interface);
 serde_plain::derive_display_from_serialize!(Growth);
 serde_plain::derive_display_from_serialize!(Waiter);
@@ -374,7 +375,7 @@ serde_plain::derive_display_from_serialize!(Statistic);
 serde_plain::derive_display_from_serialize!(Scenario);
 serde_plain::derive_display_from_serialize!(Alternative);
 serde_plain::derive_fromstr_from_deserialize!(Path);
-serde_plain::derive_fromstr_from_deserialize!(State);
+serde_plain::derive_fromstr_from_deserialize!(Setup);
 serde_plain::derive_fromstr_from_deserialize!(Waiter);
 serde_plain::derive_fromstr_from_deserialize!(Scenario);
 serde_plain::derive_fromstr_from_deserialize!(Alternative);
@@ -417,7 +418,7 @@ mod tests {
         let record = Record::Figure(Figure {
             subject: Subject::Path {
                 operation: Path::ForkExit,
-                state: State::Hint,
+                setup: Setup::Hint,
             },
             repeats: vec![0.1],
         });
@@ -433,7 +434,7 @@ mod tests {
     fn an_unknown_name_is_no_record() {
         let text = r#"{"record":"figure","subject":"path","operation":"spoon","state":"hint","repeats":[0.1]}"#;
         assert!(serde_json::from_str::<Record>(text).is_err());
-        assert!("spoon".parse::<State>().is_err());
+        assert!("spoon".parse::<Setup>().is_err());
     }
 
     #[test]

@@ -16,8 +16,8 @@ mod ping_pong;
 mod sample;
 mod scale;
 mod service;
+mod setup;
 mod sleepers;
-mod state;
 
 use std::process::ExitCode;
 

@@ -14,7 +14,7 @@ use anyhow::Context;
 use anyhow::Result;
 use common::hint::be_scheduled;
 use go_sched_bench_data::Path;
-use go_sched_bench_data::State;
+use go_sched_bench_data::Setup;
 use go_sched_bench_data::Subject;
 use gosched::Children;
 use nix::sched::clone;
@@ -34,9 +34,9 @@ use crate::sample::nanoseconds;
 use crate::sample::per_operation;
 use crate::sample::pin;
 use crate::sample::Effort;
-use crate::state::check;
-use crate::state::prepare;
-use crate::state::Follower;
+use crate::setup::check;
+use crate::setup::prepare;
+use crate::setup::Follower;
 
 /// Calls of `sched_yield(2)` in a sample.
 const YIELDS: u32 = 32;
@@ -56,8 +56,8 @@ const HACKBENCH: &str = "hackbench";
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// What go_sched is to the threads; the kernel must be one that has it so
-    #[arg(long, required = true, num_args = 1.., value_name = "STATE")]
-    state: Vec<State>,
+    #[arg(long, required = true, num_args = 1.., value_name = "SETUP")]
+    setup: Vec<Setup>,
     /// Measure less
     #[arg(long)]
     quick: bool,
@@ -66,14 +66,14 @@ pub(crate) struct Arguments {
 /// The command line of a process that makes one measurement.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OnceArguments {
-    state: State,
+    setup: Setup,
     operation: Path,
     #[arg(long)]
     quick: bool,
 }
 
-/// Measures in a thread that is in no state yet, and returns nanoseconds.
-type Measure = fn(State, Effort) -> Result<f64>;
+/// Measures in a thread that is in no setup yet, and returns nanoseconds.
+type Measure = fn(Setup, Effort) -> Result<f64>;
 
 fn measure(operation: Path) -> Measure {
     match operation {
@@ -89,27 +89,27 @@ fn measure(operation: Path) -> Measure {
 
 /// Measures, and prints the figures.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    for state in &arguments.state {
-        check(*state)?;
+    for setup in &arguments.setup {
+        check(*setup)?;
     }
-    let _follower = Follower::of(&arguments.state);
+    let _follower = Follower::of(&arguments.setup);
     let repeats = Effort::new(arguments.quick).repeats;
     for &operation in Path::VARIANTS {
         let mut figures = Vec::new();
-        for &state in &arguments.state {
-            match obstacle(operation, state) {
-                None => figures.push((state, Vec::new())),
-                Some(why) => output::omit(Subject::Path { operation, state }, why)?,
+        for &setup in &arguments.setup {
+            match obstacle(operation, setup) {
+                None => figures.push((setup, Vec::new())),
+                Some(why) => output::omit(Subject::Path { operation, setup }, why)?,
             }
         }
-        // In turn, so that what changes while this runs meets all states alike.
+        // In turn, so that what changes while this runs meets all setups alike.
         for _ in 0..repeats {
-            for (state, results) in &mut figures {
-                results.push(measure_in_new_process(operation, *state, arguments.quick)?);
+            for (setup, results) in &mut figures {
+                results.push(measure_in_new_process(operation, *setup, arguments.quick)?);
             }
         }
-        for (state, results) in figures {
-            output::figure(Subject::Path { operation, state }, results)?;
+        for (setup, results) in figures {
+            output::figure(Subject::Path { operation, setup }, results)?;
         }
     }
     Ok(())
@@ -119,16 +119,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 pub(crate) fn run_once(arguments: &OnceArguments) -> Result<()> {
     pin()?;
     let effort = Effort::new(arguments.quick);
-    let time = measure(arguments.operation)(arguments.state, effort)?;
+    let time = measure(arguments.operation)(arguments.setup, effort)?;
     println!("{time}");
     Ok(())
 }
 
 /// Returns why there is nothing to measure, if there is not.
-fn obstacle(operation: Path, state: State) -> Option<&'static str> {
+fn obstacle(operation: Path, setup: Setup) -> Option<&'static str> {
     if operation != Path::Hackbench {
         None
-    } else if state == State::Hint {
+    } else if setup == Setup::Hint {
         Some("nothing inherits a slot")
     } else if let Err(ErrorKind::NotFound) = look_for_hackbench() {
         Some("there is no such program; Debian has it in rt-tests")
@@ -140,10 +140,10 @@ fn obstacle(operation: Path, state: State) -> Option<&'static str> {
 /// Measures in a process that has done nothing else, because what a process has done
 /// shows in its memory, and that in what it takes to fork it. Where that memory lies
 /// does so too, and differs from process to process: it is in the spread.
-fn measure_in_new_process(operation: Path, state: State, quick: bool) -> Result<f64> {
-    let failed = || format!("{operation}, {state}");
+fn measure_in_new_process(operation: Path, setup: Setup, quick: bool) -> Result<f64> {
+    let failed = || format!("{operation}, {setup}");
     let mut command = Command::new("/proc/self/exe");
-    command.args(["once", &state.to_string(), &operation.to_string()]);
+    command.args(["once", &setup.to_string(), &operation.to_string()]);
     if quick {
         command.arg("--quick");
     }
@@ -157,8 +157,8 @@ fn measure_in_new_process(operation: Path, state: State, quick: bool) -> Result<
 }
 
 /// Yields where nobody else wants the CPU.
-fn sched_yield(state: State, effort: Effort) -> Result<f64> {
-    prepare(state)?.enter(0, Children::StartAtBase)?;
+fn sched_yield(setup: Setup, effort: Effort) -> Result<f64> {
+    prepare(setup)?.enter(0, Children::StartAtBase)?;
     per_operation(effort.samples, YIELDS, || {
         be_scheduled();
         Ok(())
@@ -167,8 +167,8 @@ fn sched_yield(state: State, effort: Effort) -> Result<f64> {
 
 /// A process that ends at once, and waiting for it. It has its parent's priority, but
 /// for one that its parent has from its slot.
-fn fork_exit(state: State, effort: Effort) -> Result<f64> {
-    prepare(state)?.enter(0, Children::Inherit)?;
+fn fork_exit(setup: Setup, effort: Effort) -> Result<f64> {
+    prepare(setup)?.enter(0, Children::Inherit)?;
     per_operation(effort.samples, 1, || {
         // SAFETY: The child calls nothing but `_exit`.
         match unsafe { fork() }.context("fork(2)")? {
@@ -183,8 +183,8 @@ fn fork_exit(state: State, effort: Effort) -> Result<f64> {
 
 /// The same without a copy of the memory, which is how Go's os/exec and posix_spawn(3)
 /// start programs.
-fn vfork_exit(state: State, effort: Effort) -> Result<f64> {
-    prepare(state)?.enter(0, Children::Inherit)?;
+fn vfork_exit(setup: Setup, effort: Effort) -> Result<f64> {
+    prepare(setup)?.enter(0, Children::Inherit)?;
     let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
     let mut stack = vec![0; STACK];
     per_operation(effort.samples, 1, || {
@@ -206,8 +206,8 @@ fn reap(child: i32) -> Result<()> {
 /// 20 senders and 20 receivers, each of which hears from every sender. Their start, 40
 /// processes, is part of it. The first run brings the program into memory, and now and
 /// then one of them waits for the kernel's housekeeping: hence the median of a few.
-fn hackbench(state: State, effort: Effort) -> Result<f64> {
-    prepare(state)?.enter(0, Children::Inherit)?;
+fn hackbench(setup: Setup, effort: Effort) -> Result<f64> {
+    prepare(setup)?.enter(0, Children::Inherit)?;
     let mut command = Command::new(HACKBENCH);
     command
         .args(["--pipe", "--process", "--groups", "1"])
@@ -230,8 +230,8 @@ fn look_for_hackbench() -> Result<(), ErrorKind> {
 }
 
 /// What a tick takes away from a thread that does nothing but look at the clock.
-fn tick(state: State, effort: Effort) -> Result<f64> {
-    prepare(state)?.enter(0, Children::StartAtBase)?;
+fn tick(setup: Setup, effort: Effort) -> Result<f64> {
+    prepare(setup)?.enter(0, Children::StartAtBase)?;
     let usual = empty_sample()?;
     let long = Duration::from_nanos(usual.max(1.0) as u64) * GAP;
     let wanted = effort.either(21, 101);

@@ -12,7 +12,7 @@ use std::thread;
 
 use anyhow::Context;
 use anyhow::Result;
-use go_sched_bench_data::State;
+use go_sched_bench_data::Setup;
 use gosched::Children;
 use rustix::io::Errno;
 use rustix::pipe::pipe;
@@ -20,7 +20,7 @@ use rustix::thread::futex;
 
 use crate::sample::per_operation;
 use crate::sample::Effort;
-use crate::state::prepare;
+use crate::setup::prepare;
 
 const QUESTION: u32 = 1;
 const GOODBYE: u32 = 2;
@@ -86,18 +86,18 @@ impl Wire for Word {
     }
 }
 
-/// Nanoseconds of a round trip between two threads in `state`, through pipes.
-pub(crate) fn by_pipe(state: State, effort: Effort) -> Result<f64> {
-    round_trip::<Pipe>(state, effort)
+/// Nanoseconds of a round trip between two threads in `setup`, through pipes.
+pub(crate) fn by_pipe(setup: Setup, effort: Effort) -> Result<f64> {
+    round_trip::<Pipe>(setup, effort)
 }
 
-/// Nanoseconds of a round trip between two threads in `state`, through futexes.
-pub(crate) fn by_futex(state: State, effort: Effort) -> Result<f64> {
-    round_trip::<Word>(state, effort)
+/// Nanoseconds of a round trip between two threads in `setup`, through futexes.
+pub(crate) fn by_futex(setup: Setup, effort: Effort) -> Result<f64> {
+    round_trip::<Word>(setup, effort)
 }
 
-fn round_trip<W: Wire>(state: State, effort: Effort) -> Result<f64> {
-    let (entry, there, back) = (prepare(state)?, W::new()?, W::new()?);
+fn round_trip<W: Wire>(setup: Setup, effort: Effort) -> Result<f64> {
+    let (entry, there, back) = (prepare(setup)?, W::new()?, W::new()?);
     let (ready, is_ready) = channel();
     thread::scope(|scope| {
         let answering = scope.spawn(|| {

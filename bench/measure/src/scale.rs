@@ -21,7 +21,7 @@ use common::module::is_loaded;
 use common::module::try_unload;
 use common::module::FILE;
 use go_sched_bench_data::Growth;
-use go_sched_bench_data::State;
+use go_sched_bench_data::Setup;
 use go_sched_bench_data::Subject;
 use go_sched_bench_data::ORDINARY;
 use gosched::Children;
@@ -38,9 +38,9 @@ use crate::sample::nanoseconds;
 use crate::sample::per_operation;
 use crate::sample::pin;
 use crate::sample::Effort;
+use crate::setup::prepare;
 use crate::sleepers::spawn_small;
 use crate::sleepers::Sleepers;
-use crate::state::prepare;
 
 /// Below this many new threads their memory is omitted: the kernel counts it in
 /// batches of a page, which would be more than 8 bytes for each of them.
@@ -95,7 +95,7 @@ fn measure(sleepers: &mut Sleepers, account: Option<&Account>, effort: Effort) -
     };
     let print = |operation, managed, results| output::figure(subject(operation, managed), results);
 
-    let unmanaged = State::Unmanaged;
+    let unmanaged = Setup::Unmanaged;
     print(Growth::ContextSwitch, false, switches(unmanaged, effort)?)?;
     print(Growth::Fork, false, forks(unmanaged, effort)?)?;
 
@@ -112,7 +112,7 @@ fn measure(sleepers: &mut Sleepers, account: Option<&Account>, effort: Effort) -
         output::omit(subject(Growth::Memory, true), why)?;
     }
 
-    let managed = State::Managed;
+    let managed = Setup::Managed;
     print(Growth::ContextSwitch, true, switches(managed, effort)?)?;
     print(Growth::Fork, true, forks(managed, effort)?)?;
     let (sets, binds) = sets_and_binds(&device, effort)?;
@@ -131,16 +131,16 @@ fn measure(sleepers: &mut Sleepers, account: Option<&Account>, effort: Effort) -
 }
 
 /// Round trips between two threads through pipes.
-fn switches(state: State, effort: Effort) -> Result<Vec<f64>> {
-    let switch = || in_new_thread(|| ping_pong::by_pipe(state, effort));
+fn switches(setup: Setup, effort: Effort) -> Result<Vec<f64>> {
+    let switch = || in_new_thread(|| ping_pong::by_pipe(setup, effort));
     (0..effort.repeats).map(|_| switch()).collect()
 }
 
 /// Threads that end at once, created by one that hands down its priority, and waiting
 /// for them.
-fn forks(state: State, effort: Effort) -> Result<Vec<f64>> {
+fn forks(setup: Setup, effort: Effort) -> Result<Vec<f64>> {
     let fork = || {
-        prepare(state)?.enter(0, Children::Inherit)?;
+        prepare(setup)?.enter(0, Children::Inherit)?;
         per_operation(effort.samples, 1, || {
             let child = spawn_small(|| ())?;
             child.join().ok().context("a thread that does nothing ends")

@@ -17,7 +17,7 @@ use common::hint::HintedWorker;
 use common::hint::SLOTS_PER_PAGE;
 use common::module::is_loaded;
 use common::syscall::set_schedprio;
-use go_sched_bench_data::State;
+use go_sched_bench_data::Setup;
 use go_sched_bench_data::ORDINARY;
 use gosched::uapi::GO_SCHED_INHERIT;
 use gosched::Children;
@@ -27,45 +27,45 @@ use rustix::io::Errno;
 /// off now and then.
 const YIELDS: u32 = 1000;
 
-/// Fails unless the kernel is one to have threads in a state.
-pub(crate) fn check(state: State) -> Result<()> {
+/// Fails unless the kernel is one to have threads in a setup.
+pub(crate) fn check(setup: Setup) -> Result<()> {
     let here = if is_loaded() {
-        State::Unmanaged
+        Setup::Unmanaged
     } else {
         match set_schedprio(SELF, ORDINARY, 0) {
-            Err(Errno::NOSYS) => State::Unpatched,
-            Err(Errno::OPNOTSUPP) => State::Patched,
-            Err(error) => bail!("go_set_schedprio: {error}: this kernel is in no known state"),
+            Err(Errno::NOSYS) => Setup::Unpatched,
+            Err(Errno::OPNOTSUPP) => Setup::Patched,
+            Err(error) => bail!("go_set_schedprio: {error}: this kernel is in no known setup"),
             Ok(()) => bail!("a mapping is in force without the module: was it handed over?"),
         }
     };
-    let needed = match state {
-        State::Managed | State::Beside | State::Hint => State::Unmanaged,
+    let needed = match setup {
+        Setup::Managed | Setup::Beside | Setup::Hint => Setup::Unmanaged,
         other => other,
     };
-    let explain = |state| match state {
-        State::Unpatched => "is without go_sched",
-        State::Patched => "has go_sched, and the module is not loaded",
+    let explain = |setup| match setup {
+        Setup::Unpatched => "is without go_sched",
+        Setup::Patched => "has go_sched, and the module is not loaded",
         _ => "has the module loaded",
     };
     ensure!(
         here == needed,
-        "the state {} is for a kernel that {}; this one {}",
-        state,
+        "the setup {} is for a kernel that {}; this one {}",
+        setup,
         explain(needed),
         explain(here)
     );
     Ok(())
 }
 
-/// Gets ready for threads to enter a state.
-pub(crate) fn prepare(state: State) -> Result<Entry> {
-    let device = match state {
-        State::Managed | State::Hint => Some(Device::try_open().context(PATH)?),
+/// Gets ready for threads to enter a setup.
+pub(crate) fn prepare(setup: Setup) -> Result<Entry> {
+    let device = match setup {
+        Setup::Managed | Setup::Hint => Some(Device::try_open().context(PATH)?),
         _ => None,
     };
-    let page = match (state, &device) {
-        (State::Hint, Some(device)) => Some(HintPage::new(device, SLOTS_PER_PAGE)),
+    let page = match (setup, &device) {
+        (Setup::Hint, Some(device)) => Some(HintPage::new(device, SLOTS_PER_PAGE)),
         _ => None,
     };
     if let Some(page) = &page {
@@ -82,10 +82,10 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Starts the thread, if one of the states is for a kernel that has one.
-    pub(crate) fn of(states: &[State]) -> Option<Self> {
-        let takes_one = |state: &State| matches!(state, State::Beside | State::Hint);
-        states.iter().any(takes_one).then(|| {
+    /// Starts the thread, if one of the setups is for a kernel that has one.
+    pub(crate) fn of(setups: &[Setup]) -> Option<Self> {
+        let takes_one = |setup: &Setup| matches!(setup, Setup::Beside | Setup::Hint);
+        setups.iter().any(takes_one).then(|| {
             let device = Arc::new(Device::open());
             let page = Arc::new(HintPage::new(&device, SLOTS_PER_PAGE));
             Self {
@@ -95,7 +95,7 @@ impl Follower {
     }
 }
 
-/// The way into a [`State`].
+/// The way into a [`Setup`].
 #[derive(Debug)]
 pub(crate) struct Entry {
     device: Option<Device>,
@@ -103,7 +103,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Brings the calling thread into the state, for the rest of its life; no two
+    /// Brings the calling thread into the setup, for the rest of its life; no two
     /// threads share a slot.
     pub(crate) fn enter(&self, slot: u32, children: Children) -> Result<()> {
         match (&self.device, &self.page) {

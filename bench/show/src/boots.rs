@@ -53,16 +53,16 @@ pub(crate) struct Plan {
 pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     let (arguments, flags): (&[&str], &[&str]) = match part {
         Part::PathsUnpatched => (
-            &["paths", "--state", "unpatched"],
+            &["paths", "--setup", "unpatched"],
             &["--variant", "unpatched", "--no-module"],
         ),
-        Part::PathsPatched => (&["paths", "--state", "patched"], &["--no-module"]),
+        Part::PathsPatched => (&["paths", "--setup", "patched"], &["--no-module"]),
         Part::PathsModule => (
-            &["paths", "--state", "unmanaged", "--state", "managed"],
+            &["paths", "--setup", "unmanaged", "--setup", "managed"],
             &[],
         ),
         // The first binding changes the kernel for everybody: a boot of its own.
-        Part::PathsHint => (&["paths", "--state", "beside", "--state", "hint"], &[]),
+        Part::PathsHint => (&["paths", "--setup", "beside", "--setup", "hint"], &[]),
         Part::Changes => (&["changes"], &[]),
         Part::Scale => (&["scale"], &["--memory", SCALE_MEMORY]),
         // With several CPUs, the emulator runs one at a time for some milliseconds.

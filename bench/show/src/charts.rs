@@ -7,11 +7,11 @@ use go_sched_bench_data::Change;
 use go_sched_bench_data::Growth;
 use go_sched_bench_data::Interface;
 use go_sched_bench_data::Path;
-use go_sched_bench_data::State;
+use go_sched_bench_data::Setup;
 use plotters::style::RGBColor;
 use strum::VariantArray;
 
-use crate::figures::state_title;
+use crate::figures::setup_title;
 use crate::figures::Figures;
 use crate::figures::Measured;
 use crate::figures::PATH_BASELINE;
@@ -43,17 +43,17 @@ pub(crate) fn dot(summary: &Summary, color: RGBColor, text: String) -> Dot {
     }
 }
 
-/// Draws what each path costs more than on the unpatched kernel: a panel for each state.
+/// Draws what each path costs more than on the unpatched kernel: a panel for each setup.
 pub(crate) fn paths(figures: &Figures) -> Result<Plot> {
     let mut panels = Vec::new();
-    for &state in State::VARIANTS {
+    for &setup in Setup::VARIANTS {
         let mut rows = Vec::new();
-        let (mut low, mut high) = (0.0_f64, path_limit(state).unwrap_or(0.01));
+        let (mut low, mut high) = (0.0_f64, path_limit(setup).unwrap_or(0.01));
         for &operation in Path::VARIANTS {
             let pair = figures
-                .path(operation, state)
+                .path(operation, setup)
                 .zip(figures.path(operation, PATH_BASELINE));
-            let Some((figure, baseline)) = pair.filter(|_| state != PATH_BASELINE) else {
+            let Some((figure, baseline)) = pair.filter(|_| setup != PATH_BASELINE) else {
                 continue;
             };
             let seen = compare(&figure.summary, &baseline.summary).seen;
@@ -75,10 +75,10 @@ pub(crate) fn paths(figures: &Figures) -> Result<Plot> {
         if rows.is_empty() {
             continue;
         }
-        let goal = path_limit(state);
+        let goal = path_limit(setup);
         let title = match goal {
-            Some(goal) => format!("{} (goal: +{goal}%)", state_title(state)),
-            None => state_title(state).to_owned(),
+            Some(goal) => format!("{} (goal: +{goal}%)", setup_title(setup)),
+            None => setup_title(setup).to_owned(),
         };
         panels.push(Panel {
             title,

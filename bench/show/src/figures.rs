@@ -8,7 +8,7 @@ use go_sched_bench_data::Interface;
 use go_sched_bench_data::Omitted;
 use go_sched_bench_data::Path;
 use go_sched_bench_data::Record;
-use go_sched_bench_data::State;
+use go_sched_bench_data::Setup;
 use go_sched_bench_data::Statistic;
 use go_sched_bench_data::Subject;
 use go_sched_bench_data::Waiter;
@@ -18,19 +18,19 @@ use crate::report::Report;
 use crate::statistics::Summary;
 
 /// What paths are compared with.
-pub(crate) const PATH_BASELINE: State = State::Unpatched;
+pub(crate) const PATH_BASELINE: Setup = Setup::Unpatched;
 /// What changes are compared with.
 pub(crate) const CHANGE_BASELINE: Interface = Interface::SchedSetattr;
 
-/// Returns the words for a state.
-pub(crate) fn state_title(state: State) -> &'static str {
-    match state {
-        State::Unpatched => "unpatched kernel",
-        State::Patched => "patched, module not loaded",
-        State::Unmanaged => "module loaded, unmanaged",
-        State::Managed => "managed, no hint",
-        State::Beside => "unmanaged, others have hints",
-        State::Hint => "managed, unchanged hint",
+/// Returns the words for a setup.
+pub(crate) fn setup_title(setup: Setup) -> &'static str {
+    match setup {
+        Setup::Unpatched => "unpatched kernel",
+        Setup::Patched => "patched, module not loaded",
+        Setup::Unmanaged => "module loaded, unmanaged",
+        Setup::Managed => "managed, no hint",
+        Setup::Beside => "unmanaged, others have hints",
+        Setup::Hint => "managed, unchanged hint",
     }
 }
 
@@ -91,8 +91,8 @@ impl Figures {
     }
 
     /// Returns the figure of a path.
-    pub(crate) fn path(&self, operation: Path, state: State) -> Option<&Measured> {
-        self.find(Subject::Path { operation, state })
+    pub(crate) fn path(&self, operation: Path, setup: Setup) -> Option<&Measured> {
+        self.find(Subject::Path { operation, setup })
     }
 
     /// Returns the figure of a change.

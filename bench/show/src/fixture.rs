@@ -15,7 +15,7 @@ use go_sched_bench_data::Path;
 use go_sched_bench_data::Record;
 use go_sched_bench_data::Scenario;
 use go_sched_bench_data::Service;
-use go_sched_bench_data::State;
+use go_sched_bench_data::Setup;
 use go_sched_bench_data::Statistic;
 use go_sched_bench_data::Subject;
 use go_sched_bench_data::Waiter;
@@ -53,22 +53,22 @@ pub(crate) fn report_with_requests(requests: u64) -> Report {
         boot(
             Part::PathsUnpatched,
             Method::Instructions,
-            paths(&[State::Unpatched]),
+            paths(&[Setup::Unpatched]),
         ),
         boot(
             Part::PathsPatched,
             Method::Instructions,
-            paths(&[State::Patched]),
+            paths(&[Setup::Patched]),
         ),
         boot(
             Part::PathsModule,
             Method::Instructions,
-            paths(&[State::Unmanaged, State::Managed]),
+            paths(&[Setup::Unmanaged, Setup::Managed]),
         ),
         boot(
             Part::PathsHint,
             Method::Instructions,
-            paths(&[State::Beside, State::Hint]),
+            paths(&[Setup::Beside, Setup::Hint]),
         ),
         boot(Part::Changes, Method::Instructions, changes()),
         boot(Part::Scale, Method::Instructions, scale()),
@@ -114,11 +114,11 @@ fn figure(subject: Subject, repeats: &[f64]) -> Record {
     })
 }
 
-fn paths(states: &[State]) -> Vec<Record> {
+fn paths(setups: &[Setup]) -> Vec<Record> {
     let mut records = Vec::new();
-    for &state in states {
-        // What each state adds to an unpatched pipe round trip, and to others in proportion.
-        let added = [0.0, 3.0, 8.0, 8.0, 26.0, 52.0][state as usize];
+    for &setup in setups {
+        // What each setup adds to an unpatched pipe round trip, and to others in proportion.
+        let added = [0.0, 3.0, 8.0, 8.0, 26.0, 52.0][setup as usize];
         for (operation, cost, spread) in [
             (Path::PipeRoundTrip, 8700.0, 1.0),
             (Path::FutexRoundTrip, 6100.0, 1.0),
@@ -130,7 +130,7 @@ fn paths(states: &[State]) -> Vec<Record> {
         ] {
             let cost = cost + added * cost / 8700.0;
             let repeats = [cost, cost - spread / 2.0, cost + spread / 2.0];
-            records.push(figure(Subject::Path { operation, state }, &repeats));
+            records.push(figure(Subject::Path { operation, setup }, &repeats));
         }
     }
     records

@@ -10,7 +10,7 @@ use go_sched_bench_data::Growth;
 use go_sched_bench_data::Interface;
 use go_sched_bench_data::Path;
 use go_sched_bench_data::Scenario;
-use go_sched_bench_data::State;
+use go_sched_bench_data::Setup;
 use go_sched_bench_data::Statistic;
 use go_sched_bench_data::Subject;
 use go_sched_bench_data::Waiter;
@@ -19,7 +19,7 @@ use gosched::policy::Band;
 use gosched::policy::GoPrio;
 use strum::VariantArray;
 
-use crate::figures::state_title;
+use crate::figures::setup_title;
 use crate::figures::Figures;
 use crate::figures::CHANGE_BASELINE;
 use crate::figures::PATH_BASELINE;
@@ -42,14 +42,14 @@ const BYTES_PER_THREAD: f64 = 192.0;
 /// managed threads, and still be called flat.
 const FLAT: f64 = 1.0;
 
-/// Returns by how many per cent an operation may be dearer in a state than on the
+/// Returns by how many per cent an operation may be dearer in a setup than on the
 /// unpatched kernel, if there is a goal.
-pub(crate) fn path_limit(state: State) -> Option<f64> {
-    match state {
-        State::Unpatched | State::Managed => None,
-        State::Patched => Some(0.05),
-        State::Unmanaged | State::Beside => Some(0.1),
-        State::Hint => Some(0.5),
+pub(crate) fn path_limit(setup: Setup) -> Option<f64> {
+    match setup {
+        Setup::Unpatched | Setup::Managed => None,
+        Setup::Patched => Some(0.05),
+        Setup::Unmanaged | Setup::Beside => Some(0.1),
+        Setup::Hint => Some(0.5),
     }
 }
 
@@ -130,13 +130,13 @@ pub(crate) fn tally(goals: &[Goal]) -> String {
 /// Judges all goals.
 pub(crate) fn all(figures: &Figures, service: Option<&ServiceResults>) -> Vec<Goal> {
     let mut goals = Vec::new();
-    for &state in State::VARIANTS {
-        let Some(limit) = path_limit(state) else {
+    for &setup in Setup::VARIANTS {
+        let Some(limit) = path_limit(setup) else {
             continue;
         };
         // What a tick takes away has no goal.
         for &operation in Path::VARIANTS.iter().filter(|path| **path != Path::Tick) {
-            goals.push(path(figures, operation, state, limit));
+            goals.push(path(figures, operation, setup, limit));
         }
     }
     for (interface, times) in [
@@ -174,14 +174,14 @@ pub(crate) fn all(figures: &Figures, service: Option<&ServiceResults>) -> Vec<Go
     goals
 }
 
-fn path(figures: &Figures, operation: Path, state: State, limit: f64) -> Goal {
-    let what = format!("{operation}: {}", state_title(state));
+fn path(figures: &Figures, operation: Path, setup: Setup, limit: f64) -> Goal {
+    let what = format!("{operation}: {}", setup_title(setup));
     let at_most = format!("at most +{limit}%");
     let pair = figures
-        .path(operation, state)
+        .path(operation, setup)
         .zip(figures.path(operation, PATH_BASELINE));
     let Some((figure, baseline)) = pair else {
-        let why = figures.why_not(Subject::Path { operation, state });
+        let why = figures.why_not(Subject::Path { operation, setup });
         return Goal::new(what, at_most, Err(why.to_owned()));
     };
     let difference = compare(&figure.summary, &baseline.summary);

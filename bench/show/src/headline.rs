@@ -13,11 +13,11 @@ use go_sched_bench_data::Growth;
 use go_sched_bench_data::Interface;
 use go_sched_bench_data::Path;
 use go_sched_bench_data::Scenario;
-use go_sched_bench_data::State;
+use go_sched_bench_data::Setup;
 use go_sched_bench_data::Statistic;
 use go_sched_bench_data::Waiter;
 
-use crate::figures::state_title;
+use crate::figures::setup_title;
 use crate::figures::Figures;
 use crate::figures::Measured;
 use crate::figures::CHANGE_BASELINE;
@@ -55,8 +55,8 @@ pub(crate) type Headline = [String; 6];
 pub(crate) fn all(results: &Results) -> Vec<Headline> {
     let figures = &results.figures;
     let mut headlines = Vec::new();
-    for state in [State::Patched, State::Unmanaged, State::Beside, State::Hint] {
-        headlines.extend(path(figures, state));
+    for setup in [Setup::Patched, Setup::Unmanaged, Setup::Beside, Setup::Hint] {
+        headlines.extend(path(figures, setup));
     }
     for interface in [Interface::HintStore, Interface::IoctlSet] {
         headlines.extend(change(figures, interface));
@@ -77,11 +77,11 @@ pub(crate) fn all(results: &Results) -> Vec<Headline> {
     headlines
 }
 
-fn path(figures: &Figures, state: State) -> Option<Headline> {
-    let figure = figures.path(PATH, state)?;
+fn path(figures: &Figures, setup: Setup) -> Option<Headline> {
+    let figure = figures.path(PATH, setup)?;
     let baseline = figures.path(PATH, PATH_BASELINE)?;
     Some([
-        format!("{PATH}, {}", state_title(state)),
+        format!("{PATH}, {}", setup_title(setup)),
         amount(baseline),
         String::new(),
         amount(figure),

@@ -7,7 +7,7 @@ use go_sched_bench_data::Change;
 use go_sched_bench_data::Growth;
 use go_sched_bench_data::Interface;
 use go_sched_bench_data::Path;
-use go_sched_bench_data::State;
+use go_sched_bench_data::Setup;
 use go_sched_bench_data::Statistic;
 use go_sched_bench_data::Waiter;
 use go_sched_bench_data::LOWERED;
@@ -15,7 +15,7 @@ use maud::html;
 use maud::Markup;
 use strum::VariantArray;
 
-use crate::figures::state_title;
+use crate::figures::setup_title;
 use crate::figures::Figures;
 use crate::figures::Measured;
 use crate::figures::CHANGE_BASELINE;
@@ -82,14 +82,14 @@ fn unit(figure: Option<&Measured>) -> Markup {
 }
 
 pub(crate) fn paths(figures: &Figures) -> Markup {
-    let titled = |state: &State| (*state, state_title(*state).to_owned());
-    let states: Vec<_> = State::VARIANTS.iter().map(titled).collect();
-    let cell = |operation, state| {
-        let figure = &figures.path(operation, state)?.summary;
+    let titled = |setup: &Setup| (*setup, setup_title(*setup).to_owned());
+    let setups: Vec<_> = Setup::VARIANTS.iter().map(titled).collect();
+    let cell = |operation, setup| {
+        let figure = &figures.path(operation, setup)?.summary;
         let baseline = figures.path(operation, PATH_BASELINE);
         Some(html! {
             (amount(figure))
-            @if let Some(baseline) = baseline.filter(|_| state != PATH_BASELINE) {
+            @if let Some(baseline) = baseline.filter(|_| setup != PATH_BASELINE) {
                 @let difference = compare(figure, &baseline.summary);
                 div {
                     @if difference.seen {
@@ -102,7 +102,7 @@ pub(crate) fn paths(figures: &Figures) -> Markup {
         })
     };
     html! {
-        (table(&named(Path::VARIANTS), &states, cell))
+        (table(&named(Path::VARIANTS), &setups, cell))
         (unit(figures.path(Path::PipeRoundTrip, PATH_BASELINE)))
     }
 }
