@@ -19,13 +19,13 @@ pub const ORDINARY: u32 = 32;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub enum Record {
-    /// Where the records that follow were measured.
+    /// The kernel on which the following records were measured.
     Kernel(Kernel),
-    /// What one operation takes.
+    /// The cost of one operation.
     Figure(Figure),
-    /// A figure that cannot be had, and the reason.
+    /// A figure that cannot be measured, and the reason.
     Omitted(Omitted),
-    /// How a server did.
+    /// The result of a server's run.
     Service(Service),
 }
 
@@ -40,7 +40,7 @@ pub struct Kernel {
     pub command_line: String,
     /// Number of CPUs that are online.
     pub cpus: u32,
-    /// What drives the clock, from `clocksource0/current_clocksource`.
+    /// The source of the clock, from `clocksource0/current_clocksource`.
     pub clock_source: String,
     /// Version and hash of the mapping in force, if one is.
     pub mapping: Option<Mapping>,
@@ -55,7 +55,7 @@ pub struct Mapping {
     pub hash: String,
 }
 
-/// What one operation takes.
+/// The cost of one operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// The operation, and under which conditions.
@@ -66,51 +66,52 @@ pub struct Figure {
     pub repeats: Vec<f64>,
 }
 
-/// A figure that cannot be had.
+/// A figure that cannot be measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Omitted {
-    /// What the figure would be about.
+    /// The subject of the omitted figure.
     #[serde(flatten)]
     pub subject: Subject,
-    /// Why it cannot be had.
+    /// The reason why the figure cannot be measured.
     pub why: String,
 }
 
-/// What a figure is about.
+/// The subject of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "subject", rename_all = "snake_case")]
 pub enum Subject {
-    /// What a path through the scheduler costs.
+    /// The cost of a path through the scheduler.
     Path {
-        /// What takes the path.
+        /// The operation that takes the path.
         operation: Path,
         /// The setup of the threads on the path.
         #[serde(rename = "state")]
         setup: Setup,
     },
-    /// What a change of a thread's scheduling costs.
+    /// The cost of a change of a thread's scheduling.
     Change {
-        /// From which priority to which.
+        /// The priorities before and after.
         change: Change,
-        /// Who makes the change.
+        /// The interface that makes the change.
         interface: Interface,
     },
-    /// What may depend on the number of threads that sleep.
+    /// A cost that may depend on the number of threads that sleep.
     Growth {
-        /// What is done beside the threads that sleep.
+        /// The operation beside the threads that sleep.
         operation: Growth,
-        /// Whether the threads have a priority.
+        /// True if the threads have a priority.
         managed: bool,
         /// Number of threads that sleep.
         threads: u32,
     },
-    /// How long somebody waits beside lowered threads that live in the kernel.
+    /// The time that a thread waits beside lowered threads, which spend their time in the
+    /// kernel.
     Lowered {
-        /// Who waits.
+        /// The thread that waits.
         waiter: Waiter,
         /// The lowered threads' priority; none is that of an ordinary thread.
         level: Option<u32>,
-        /// What of the waits.
+        /// The statistic of the times.
         statistic: Statistic,
     },
 }
@@ -159,18 +160,18 @@ pub enum Path {
     /// A process forks one that ends at once, and waits for it.
     #[serde(rename = "fork+exit")]
     ForkExit,
-    /// The same without a copy of the memory.
+    /// A fork and exit without a copy of the memory.
     #[serde(rename = "vfork+exit")]
     VforkExit,
     /// One run of the program hackbench.
     #[serde(rename = "hackbench")]
     Hackbench,
-    /// What a timer tick takes away from a thread that spins.
+    /// Time that a timer tick takes from a thread that spins.
     #[serde(rename = "tick")]
     Tick,
 }
 
-/// What go_sched is to the threads on a path, in the order in which more is there.
+/// The part of go_sched that is in use around the threads on a path, the least first.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
 )]
@@ -184,7 +185,7 @@ pub enum Setup {
     Unmanaged,
     /// The threads have the priority of an ordinary thread, and nobody follows a slot.
     Managed,
-    /// Another thread follows a slot, and the threads have nothing to do with it.
+    /// Another thread follows a slot, and the threads on the path follow none.
     Beside,
     /// The threads have their priority from their slots, where it stays.
     Hint,
@@ -196,11 +197,11 @@ pub enum Setup {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// Within the fair band.
+    /// A change within the fair band.
     WithinFair,
-    /// To the idle band.
+    /// A change to the idle band.
     ToIdle,
-    /// To the rt band.
+    /// A change to the rt band.
     ToRt,
 }
 
@@ -221,7 +222,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// What can change a thread's scheduling.
+/// An interface that changes a thread's scheduling.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
 )]
@@ -252,7 +253,7 @@ pub enum Interface {
     Chrt,
 }
 
-/// What may depend on the number of threads that sleep.
+/// An operation whose cost may depend on the number of threads that sleep.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
 )]
@@ -263,7 +264,7 @@ pub enum Growth {
     /// `GO_SCHED_BIND`.
     #[serde(rename = "BIND")]
     Bind,
-    /// A new thread that ends at once, and waiting for it.
+    /// A new thread that ends at once, and the wait for its end.
     #[serde(rename = "fork")]
     Fork,
     /// Two threads answer each other through pipes.
@@ -280,12 +281,12 @@ pub enum Growth {
     Memory,
 }
 
-/// Who waits beside lowered threads.
+/// A thread that waits beside lowered threads.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
 )]
 pub enum Waiter {
-    /// A thread of the same process, which maps memory as they do.
+    /// A thread of the same process, which maps memory as the lowered threads do.
     #[serde(rename = "sibling that maps memory")]
     Sibling,
     /// A server of another process.
@@ -293,7 +294,7 @@ pub enum Waiter {
     Neighbour,
 }
 
-/// What is told of many waits.
+/// A statistic of the times that a thread waits.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
 )]
@@ -301,10 +302,10 @@ pub enum Statistic {
     /// The mean.
     #[serde(rename = "mean")]
     Mean,
-    /// What 99 of 100 are not longer than.
+    /// The time that 99 of 100 do not exceed.
     #[serde(rename = "p99")]
     P99,
-    /// What 999 of 1000 are not longer than.
+    /// The time that 999 of 1000 do not exceed.
     #[serde(rename = "p99.9")]
     P999,
 }
@@ -312,7 +313,7 @@ pub enum Statistic {
 /// The priorities of the lowered threads, and none.
 pub const LOWERED: [Option<u32>; 5] = [None, Some(20), Some(16), Some(8), Some(0)];
 
-/// What competes with a server.
+/// The competition of a server.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
 )]
@@ -333,7 +334,7 @@ pub enum Scenario {
     CpuMaxNeighbour,
 }
 
-/// What is done about the competition. "S" are the server's threads but those of the
+/// The remedy for the competition. "S" are the server's threads but those of the
 /// background, "B" are the latter.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
@@ -345,10 +346,10 @@ pub enum Alternative {
     /// S to nice -20, B to nice 19.
     #[serde(rename = "nice")]
     Nice,
-    /// B to that policy.
+    /// B to the policy of that name.
     #[serde(rename = "SCHED_BATCH")]
     Batch,
-    /// B to that policy.
+    /// B to the policy of that name.
     #[serde(rename = "SCHED_IDLE")]
     Idle,
     /// S to `SCHED_RR`, priority 1.
@@ -380,12 +381,12 @@ serde_plain::derive_fromstr_from_deserialize!(Waiter);
 serde_plain::derive_fromstr_from_deserialize!(Scenario);
 serde_plain::derive_fromstr_from_deserialize!(Alternative);
 
-/// How a server did during one run.
+/// The result of a server's run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Service {
-    /// What competes with the server.
+    /// The competition of the server.
     pub scenario: Scenario,
-    /// What is done about that.
+    /// The remedy for the competition.
     pub alternative: Alternative,
     /// Number of the repeat, from 0.
     pub repeat: u32,
@@ -399,8 +400,8 @@ pub struct Service {
     pub request_units: u64,
     /// Units of work that the competition got done.
     pub background_units: u64,
-    /// From the time a request was due to its answer, in microseconds: an
-    /// HdrHistogram in its V2 serialization, in base64.
+    /// Time from when a request was due to its answer, in microseconds: an HdrHistogram
+    /// in its V2 serialization, in base64.
     pub latency_us: String,
     /// Deviation of each period of a timing loop from its 10 ms, in microseconds, as
     /// an HdrHistogram likewise; the absolute value.

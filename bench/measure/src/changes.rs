@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a change of a thread's scheduling costs, by each interface that can make it.
+//! Measures the cost of a change of a thread's scheduling, by each interface that can
+//! make the change.
 //!
 //! The interfaces that know no Go priority make the change in the kernel's terms: to
 //! the policy, the nice value, the slice and the real-time priority it is mapped to.
@@ -45,10 +46,11 @@ use crate::sample::Effort;
 /// Changes there and back in a sample, of those that are system calls.
 const BATCH: u32 = 8;
 
-/// The same of those that are stores: a sample must be long beside the clock's step.
+/// Changes there and back in a sample of stores: a sample must be long beside the clock's
+/// step.
 const STORES: u32 = 512;
 
-/// Where Debian's `chrt` is, and where busybox's, the better one first.
+/// Paths of Debian's `chrt` and of busybox's, the better one first.
 const CHRT: [&str; 2] = ["/usr/bin/chrt", "/bin/chrt"];
 
 /// The command line.
@@ -59,13 +61,13 @@ pub(crate) struct Arguments {
     quick: bool,
 }
 
-/// The levels of a change: there, and back.
+/// Returns the levels of a change: there, and back.
 fn levels(change: Change) -> Result<[&'static Level; 2]> {
     let of = |prio| GoPrio::new(prio).context("a priority").map(level);
     Ok([of(change.prio())?, of(ORDINARY)?])
 }
 
-/// Whether the policy is another one too.
+/// Returns true if the change is to another policy.
 fn crosses_bands(change: Change) -> Result<bool> {
     let [there, back] = levels(change)?;
     Ok(there.policy != back.policy)
@@ -137,7 +139,7 @@ impl Bound {
         be_scheduled();
     }
 
-    /// How often the thread's scheduling was changed.
+    /// Returns the number of changes of the thread's scheduling.
     fn applies(&self) -> Result<u64> {
         let stats = self.device.try_stats(SELF, 0).context("GO_SCHED_STATS")?;
         Ok(stats.applies)
@@ -157,7 +159,7 @@ fn store(change: Change, effort: Effort) -> Result<Option<f64>> {
     })
 }
 
-/// What a store and `sched_yield(2)` take beyond a `sched_yield(2)` by itself.
+/// Measures what a store and `sched_yield(2)` take beyond a `sched_yield(2)` by itself.
 fn store_and_apply(change: Change, effort: Effort) -> Result<Option<f64>> {
     let bound = Bound::new()?;
     let [there, back] = [change.prio(), ORDINARY];
@@ -237,7 +239,7 @@ fn by_policy(change: Change, effort: Effort) -> Result<Option<f64>> {
     })
 }
 
-/// Another thread is changed: `chrt` would start with what this one was changed to.
+/// Changes another thread, because `chrt` would start with the scheduling of this one.
 fn by_chrt(change: Change, effort: Effort) -> Result<Option<f64>> {
     let (Some(chrt), true) = (chrt(), crosses_bands(change)?) else {
         return Ok(None);
@@ -269,7 +271,7 @@ fn by_chrt(change: Change, effort: Effort) -> Result<Option<f64>> {
     })
 }
 
-/// The nanoseconds of one change, where `operation` is one there and one back.
+/// Measures one change in nanoseconds, where `operation` is one there and one back.
 fn per_change(
     samples: usize,
     batch: u32,
@@ -282,7 +284,7 @@ fn chrt() -> Option<&'static str> {
     CHRT.into_iter().find(|path| Path::new(path).exists())
 }
 
-/// A path, and what it is a link to.
+/// Returns a path, and the target if the path is a link.
 fn name_of(path: &str) -> String {
     match fs::canonicalize(path) {
         Ok(file) if file != Path::new(path) => format!("{path}: {}", file.display()),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What this runs on.
+//! The kernel that the program runs on.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ pub(crate) fn describe() -> Result<Record> {
     }))
 }
 
-/// The mapping in force; none without the module.
+/// Returns the mapping in force; none without the module.
 fn mapping() -> Result<Option<Mapping>> {
     if !common::module::is_loaded() {
         return Ok(None);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long others wait for threads that are lowered and live in the kernel: a sibling, which
-//! needs a lock of the kernel that they hold, and a server of another process, which needs
-//! the CPU.
+//! Measures how long others wait for lowered threads, which spend their time in the
+//! kernel: a sibling, which needs a lock of the kernel that the lowered threads hold, and
+//! a server of another process, which needs the CPU.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -32,17 +32,17 @@ use crate::sample::nanoseconds;
 
 /// Threads that are lowered.
 const THREADS: usize = 3;
-/// Memory that one of them maps, touches and unmaps, again and again.
+/// Bytes that a lowered thread maps, touches and unmaps, again and again.
 const MAPPED: usize = 256 << 10;
-/// The same of the sibling that waits.
+/// Bytes that the waiting sibling maps, touches and unmaps.
 const SIBLINGS: usize = 64 << 10;
-/// From one time that the sibling maps memory to the next.
+/// Time from one mapping of the sibling to the next.
 const SIBLINGS_PERIOD: Duration = Duration::from_millis(5);
-/// From one time that the server works to the next.
+/// Time from one piece of the server's work to the next.
 const NEIGHBOURS_PERIOD: Duration = Duration::from_millis(2);
 /// Time that the server works for, on a CPU of its own.
 const WORK: Duration = Duration::from_micros(200);
-/// Before waits count, everybody has begun.
+/// Time before measuring, in which all threads begin.
 const WARM_UP: Duration = Duration::from_millis(300);
 const PAGE: usize = 4096;
 
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     /// Measure once and shortly
     #[arg(long)]
     quick: bool,
-    /// Measure who waits so only; may be repeated
+    /// Measure this waiter only; may be repeated
     #[arg(long)]
     waiter: Vec<Waiter>,
 }
@@ -99,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Returns a statistic of waits, the shortest of which is the first.
+/// Returns a statistic of the times waited, the shortest of which is the first.
 fn of_sorted(waits: &[Duration], statistic: Statistic) -> Option<Duration> {
     let count = waits.len();
     match statistic {
@@ -125,8 +125,8 @@ fn map(length: usize) {
     memory.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
 }
 
-/// Returns what a thread waits for its memory, beside siblings that map some all the time,
-/// and beside another process that keeps the CPUs busy.
+/// Returns the times that a thread waits for its memory, beside siblings that map memory
+/// all the time, and beside another process that keeps the CPUs busy.
 fn beside_siblings(level: Option<u32>, length: Duration) -> Vec<Duration> {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let _busy = Child::sleeping(|| {
@@ -200,7 +200,7 @@ fn work(units: u64) {
     });
 }
 
-/// Returns the units of work that take so long where nobody else wants the CPU.
+/// Returns the units of work that take `time` where no other thread wants the CPU.
 fn units_of(time: Duration) -> u64 {
     const MANY: u64 = 1_000_000;
 

@@ -35,21 +35,22 @@ struct Arguments {
     part: Part,
 }
 
-/// What to measure.
+/// The part to measure.
 #[derive(Debug, Subcommand)]
 enum Part {
-    /// What paths through the scheduler cost
+    /// Measure the cost of paths through the scheduler
     Paths(paths::Arguments),
-    /// One measurement of the above, in a process of its own
+    /// Measure one path once, in a process of its own
     #[command(hide = true)]
     Once(paths::OnceArguments),
-    /// What a change of a thread's scheduling costs, by each interface there is
+    /// Measure the cost of a change of a thread's scheduling, by each interface
     Changes(changes::Arguments),
-    /// What depends on the number of managed threads
+    /// Measure the costs that may depend on the number of managed threads
     Scale(scale::Arguments),
-    /// How long others wait for threads that are lowered and live in the kernel
+    /// Measure how long others wait for lowered threads that spend their time in the
+    /// kernel
     Lowered(lowered::Arguments),
-    /// How a server does beside competition
+    /// Measure a server beside competition
     Service(service::Arguments),
 }
 

@@ -20,10 +20,10 @@ use common::cgroup::Cgroup;
 use common::cgroup::ROOT;
 use common::hint::be_scheduled;
 
-/// Longer than the 2 s after which the kernel adds up what each CPU has counted.
+/// Time longer than the 2 s after which the kernel adds up what each CPU has counted.
 const FLUSH: Duration = Duration::from_millis(2500);
 
-/// Longer than a few ticks.
+/// Time longer than a few ticks.
 const BUSY: Duration = Duration::from_millis(20);
 
 /// A cgroup that this process is in.
@@ -38,8 +38,8 @@ impl Account {
         Ok(Self(group))
     }
 
-    /// Bytes of slab memory in use that cannot be reclaimed, but for less than a page
-    /// that each CPU has not reported yet. Takes some seconds.
+    /// Returns the bytes of slab memory in use that cannot be reclaimed, but for less
+    /// than a page that each CPU has not reported yet. Takes some seconds.
     pub(crate) fn bytes(&self) -> Result<u64> {
         thread::sleep(FLUSH);
         // The kernel's work that adds it up waits for a CPU that is busy, and then for this one.

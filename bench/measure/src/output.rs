@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What goes to standard output.
+//! The writer of records to standard output.
 
 use std::io;
 use std::io::Write;
@@ -26,7 +26,7 @@ pub(crate) fn figure(subject: Subject, repeats: Vec<f64>) -> Result<()> {
     print(Record::Figure(Figure { subject, repeats }))
 }
 
-/// Says that there is no such figure, and why.
+/// Prints why there is no such figure.
 pub(crate) fn omit(subject: Subject, why: impl Into<String>) -> Result<()> {
     let why = why.into();
     print(Record::Omitted(Omitted { subject, why }))

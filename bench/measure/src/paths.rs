@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What paths through the scheduler cost, by what go_sched is to the threads on them.
+//! Measures the cost of paths through the scheduler, in each setup of go_sched.
 
 use std::io::ErrorKind;
 use std::process::Command;
@@ -44,7 +44,7 @@ const YIELDS: u32 = 32;
 /// A gap in the clock is a tick if it is this many times as long as the usual one.
 const GAP: u32 = 8;
 
-/// How long to wait for ticks, which come at least every 10 ms.
+/// Time to wait for ticks, which come at least every 10 ms.
 const TICK_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Bytes of stack for a process that ends at once.
@@ -55,7 +55,7 @@ const HACKBENCH: &str = "hackbench";
 /// The command line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What go_sched is to the threads; the kernel must be one that has it so
+    /// Setup of go_sched; the kernel must be one that allows for it
     #[arg(long, required = true, num_args = 1.., value_name = "SETUP")]
     setup: Vec<Setup>,
     /// Measure less
@@ -72,7 +72,7 @@ pub(crate) struct OnceArguments {
     quick: bool,
 }
 
-/// Measures in a thread that is in no setup yet, and returns nanoseconds.
+/// Measures in a thread that has entered no setup yet, and returns nanoseconds.
 type Measure = fn(Setup, Effort) -> Result<f64>;
 
 fn measure(operation: Path) -> Measure {
@@ -165,8 +165,8 @@ fn sched_yield(setup: Setup, effort: Effort) -> Result<f64> {
     })
 }
 
-/// A process that ends at once, and waiting for it. It has its parent's priority, but
-/// for one that its parent has from its slot.
+/// Measures a process that ends at once, and the wait for its end. The process has its
+/// parent's priority, but for one from the parent's slot.
 fn fork_exit(setup: Setup, effort: Effort) -> Result<f64> {
     prepare(setup)?.enter(0, Children::Inherit)?;
     per_operation(effort.samples, 1, || {
@@ -181,8 +181,8 @@ fn fork_exit(setup: Setup, effort: Effort) -> Result<f64> {
     })
 }
 
-/// The same without a copy of the memory, which is how Go's os/exec and posix_spawn(3)
-/// start programs.
+/// Measures a process that ends at once without a copy of the memory, which is how Go's
+/// os/exec and posix_spawn(3) start programs.
 fn vfork_exit(setup: Setup, effort: Effort) -> Result<f64> {
     prepare(setup)?.enter(0, Children::Inherit)?;
     let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
@@ -203,9 +203,10 @@ fn reap(child: i32) -> Result<()> {
     Ok(())
 }
 
-/// 20 senders and 20 receivers, each of which hears from every sender. Their start, 40
-/// processes, is part of it. The first run brings the program into memory, and now and
-/// then one of them waits for the kernel's housekeeping: hence the median of a few.
+/// Measures 20 senders and 20 receivers, each of which hears from every sender. Their
+/// start, 40 processes, is part of it. The first run brings the program into memory, and
+/// now and then one of them waits for the kernel's housekeeping: hence the median of a
+/// few.
 fn hackbench(setup: Setup, effort: Effort) -> Result<f64> {
     prepare(setup)?.enter(0, Children::Inherit)?;
     let mut command = Command::new(HACKBENCH);
@@ -229,7 +230,7 @@ fn look_for_hackbench() -> Result<(), ErrorKind> {
     output.map(drop).map_err(|error| error.kind())
 }
 
-/// What a tick takes away from a thread that does nothing but look at the clock.
+/// Measures the time that a tick takes from a thread that only reads the clock.
 fn tick(setup: Setup, effort: Effort) -> Result<f64> {
     prepare(setup)?.enter(0, Children::StartAtBase)?;
     let usual = empty_sample()?;

@@ -25,7 +25,7 @@ use crate::setup::prepare;
 const QUESTION: u32 = 1;
 const GOODBYE: u32 = 2;
 
-/// One direction: numbers above 0 that one thread says, and another waits for.
+/// One direction: numbers above 0 that one thread sends, and another waits for.
 trait Wire: Sync + Sized {
     fn new() -> Result<Self>;
     fn say(&self, number: u32) -> Result<()>;
@@ -58,7 +58,7 @@ impl Wire for Pipe {
     }
 }
 
-/// Holds what was said and not heard yet, otherwise 0.
+/// Holds the number that was sent and not received yet, otherwise 0.
 struct Word(AtomicU32);
 
 impl Wire for Word {
@@ -86,12 +86,14 @@ impl Wire for Word {
     }
 }
 
-/// Nanoseconds of a round trip between two threads in `setup`, through pipes.
+/// Measures the nanoseconds of a round trip between two threads in `setup`, through
+/// pipes.
 pub(crate) fn by_pipe(setup: Setup, effort: Effort) -> Result<f64> {
     round_trip::<Pipe>(setup, effort)
 }
 
-/// Nanoseconds of a round trip between two threads in `setup`, through futexes.
+/// Measures the nanoseconds of a round trip between two threads in `setup`, through
+/// futexes.
 pub(crate) fn by_futex(setup: Setup, effort: Effort) -> Result<f64> {
     round_trip::<Word>(setup, effort)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How a figure comes about: the median of many short samples.
+//! Takes a figure: the median of many short samples.
 //!
 //! A timer tick takes thousands of instructions, so it must fall into few samples; and
 //! reading the clock takes some too, which is measured and subtracted. The loop
@@ -19,14 +19,14 @@ use rustix::thread::CpuSet;
 /// Samples that tell what taking a sample costs.
 const EMPTY_SAMPLES: usize = 101;
 
-/// How long an operation is made before it is measured: longer than a tick, after which
-/// the scheduler has settled what new threads start with.
+/// Time that an operation is repeated before its measurement: longer than a tick, after
+/// which the scheduler has settled what new threads start with.
 const WARM_UP: Duration = Duration::from_millis(3);
 
-/// How much is measured.
+/// The amount of measuring.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// How often a figure is measured, each time with new threads.
+    /// Number of repeats of a figure, each with new threads.
     pub(crate) repeats: usize,
     /// Samples of each repeat.
     pub(crate) samples: usize,
@@ -34,7 +34,8 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    /// What a figure needs, or with `quick` what shows that it can be had.
+    /// Returns the effort that a figure needs, or with `quick` the effort that shows that
+    /// it can be measured.
     pub(crate) fn new(quick: bool) -> Self {
         Self {
             repeats: if quick { 3 } else { 5 },
@@ -43,7 +44,7 @@ impl Effort {
         }
     }
 
-    /// Samples of an operation so long that it has few.
+    /// Returns the number of samples of a long operation, which has few.
     pub(crate) fn few_samples(self) -> usize {
         if self.quick {
             5
@@ -52,7 +53,7 @@ impl Effort {
         }
     }
 
-    /// The same with fewer or more of something, where that takes long.
+    /// Returns `quick` or `thorough`, whichever the effort is.
     pub(crate) fn either<T>(self, quick: T, thorough: T) -> T {
         if self.quick {
             quick
@@ -76,7 +77,8 @@ pub(crate) fn in_new_thread<T: Send>(job: impl FnOnce() -> Result<T> + Send) -> 
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Nanoseconds that `operation` takes: the median of samples of `batch` operations.
+/// Measures the nanoseconds that `operation` takes: the median of samples of `batch`
+/// operations.
 pub(crate) fn per_operation(
     samples: usize,
     batch: u32,
@@ -100,7 +102,7 @@ pub(crate) fn per_operation(
     Ok((median(&mut times)? - empty_sample()?).max(0.0) / f64::from(batch))
 }
 
-/// Nanoseconds that a sample of nothing takes.
+/// Measures the nanoseconds that an empty sample takes.
 pub(crate) fn empty_sample() -> Result<f64> {
     let mut times: Vec<_> = (0..EMPTY_SAMPLES)
         .map(|_| {
@@ -111,12 +113,12 @@ pub(crate) fn empty_sample() -> Result<f64> {
     median(&mut times)
 }
 
-/// Nanoseconds, as samples count them.
+/// Returns a duration in nanoseconds, as samples count time.
 pub(crate) fn nanoseconds(duration: Duration) -> f64 {
     duration.as_nanos() as f64
 }
 
-/// The value in the middle, or between the two that are.
+/// Returns the median.
 pub(crate) fn median(values: &mut [f64]) -> Result<f64> {
     values.sort_unstable_by(f64::total_cmp);
     let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What depends on the number of managed threads.
+//! Measures the costs that may depend on the number of managed threads.
 //!
 //! All of them sleep. The figures are about a few more threads beside them; those that
 //! are called "unmanaged" are measured while the ones that sleep are so too.
@@ -42,11 +42,11 @@ use crate::setup::prepare;
 use crate::sleepers::spawn_small;
 use crate::sleepers::Sleepers;
 
-/// Below this many new threads their memory is omitted: the kernel counts it in
+/// Number of new threads below which their memory is omitted: the kernel counts it in
 /// batches of a page, which would be more than 8 bytes for each of them.
 const COUNTABLE: u32 = 500;
 
-/// How long the module may be busy after the device was closed.
+/// Time that the module may be busy after the device was closed.
 const BUSY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The command line.
@@ -130,14 +130,14 @@ fn measure(sleepers: &mut Sleepers, account: Option<&Account>, effort: Effort) -
     sleepers.release(&Device::try_open().context(PATH)?)
 }
 
-/// Round trips between two threads through pipes.
+/// Measures round trips between two threads through pipes.
 fn switches(setup: Setup, effort: Effort) -> Result<Vec<f64>> {
     let switch = || in_new_thread(|| ping_pong::by_pipe(setup, effort));
     (0..effort.repeats).map(|_| switch()).collect()
 }
 
-/// Threads that end at once, created by one that hands down its priority, and waiting
-/// for them.
+/// Measures threads that end at once, created by one that hands down its priority, and
+/// the wait for their ends.
 fn forks(setup: Setup, effort: Effort) -> Result<Vec<f64>> {
     let fork = || {
         prepare(setup)?.enter(0, Children::Inherit)?;
@@ -149,8 +149,8 @@ fn forks(setup: Setup, effort: Effort) -> Result<Vec<f64>> {
     (0..effort.repeats).map(|_| in_new_thread(fork)).collect()
 }
 
-/// The first `GO_SCHED_SET` of new threads, for which the kernel makes a record, and
-/// then their `GO_SCHED_BIND`. Each has a slot of its own.
+/// Measures the first `GO_SCHED_SET` of new threads, for which the kernel makes a record,
+/// and then their `GO_SCHED_BIND`. Each has a slot of its own.
 fn sets_and_binds(device: &Device, effort: Effort) -> Result<(Vec<f64>, Vec<f64>)> {
     let count = effort.either(31, 101);
     let page = HintPage::new(device, count);
@@ -184,7 +184,7 @@ fn set_and_bind(device: &Device, slot: u32) -> Result<(f64, f64)> {
     Ok((nanoseconds(set), nanoseconds(bind)))
 }
 
-/// The nanoseconds that `delete_module(2)` takes.
+/// Measures the nanoseconds that `delete_module(2)` takes.
 fn unregister() -> Result<f64> {
     let deadline = Instant::now() + BUSY_DEADLINE;
     loop {
@@ -202,7 +202,7 @@ fn unregister() -> Result<f64> {
     }
 }
 
-/// The nanoseconds that `finit_module(2)` takes.
+/// Measures the nanoseconds that `finit_module(2)` takes.
 fn register() -> Result<f64> {
     let file = File::open(FILE).context(FILE)?;
     let start = Instant::now();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How a server does beside competition, with and without something done about it.
+//! Measures a server beside competition, with and without a remedy.
 //!
 //! A server written in Go answers requests that arrive at a fixed rate, whether or not
 //! earlier ones are answered; threads in the background compete with it. Server and
@@ -36,10 +36,11 @@ use self::program::Program;
 use self::samples::Samples;
 use crate::output;
 
-/// From the start of the load to that of the measurement: all connections are made, and
-/// the scheduler has forgotten how the processes started.
+/// Time from the start of the load to that of the measurement: all connections are made,
+/// and the scheduler has forgotten how the processes started.
 const WARM_UP: Duration = Duration::from_millis(300);
-/// The load goes on after that, so that the last requests measured meet no idle machine.
+/// Time that the load goes on after the measurement, so that the last requests measured
+/// meet no idle machine.
 const AFTERWARDS: Duration = Duration::from_millis(100);
 /// Threads of the background for each CPU.
 const THREADS_PER_CPU: usize = 2;
@@ -76,7 +77,7 @@ pub(crate) struct Arguments {
     oha: PathBuf,
 }
 
-/// What all runs have in common.
+/// The parameters that all runs have in common.
 #[derive(Debug)]
 struct Bench<'a> {
     arguments: &'a Arguments,
@@ -140,7 +141,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// What was asked for; everything if nothing was.
+/// Returns the chosen variants; all if none is chosen.
 fn or_all<T: VariantArray + Clone>(chosen: &[T]) -> Vec<T> {
     if chosen.is_empty() {
         T::VARIANTS.to_vec()

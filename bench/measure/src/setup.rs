@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What go_sched is to a thread, and to the kernel it runs on.
+//! Brings a thread into a setup of go_sched, in a kernel that allows for that setup.
 
 use std::sync::Arc;
 
@@ -23,11 +23,11 @@ use gosched::uapi::GO_SCHED_INHERIT;
 use gosched::Children;
 use rustix::io::Errno;
 
-/// How often a thread yields until its hint must be in force: the scheduler puts it
-/// off now and then.
+/// Number of yields until a thread's hint must be in force: the scheduler defers the hint
+/// now and then.
 const YIELDS: u32 = 1000;
 
-/// Fails unless the kernel is one to have threads in a setup.
+/// Fails unless the kernel allows for a setup.
 pub(crate) fn check(setup: Setup) -> Result<()> {
     let here = if is_loaded() {
         Setup::Unmanaged
@@ -75,14 +75,14 @@ pub(crate) fn prepare(setup: Setup) -> Result<Entry> {
     Ok(Entry { device, page })
 }
 
-/// A thread that follows a slot, and sleeps, for as long as this lives.
+/// A thread that follows a slot, and sleeps until the drop.
 #[derive(Debug)]
 pub(crate) struct Follower {
     _worker: HintedWorker,
 }
 
 impl Follower {
-    /// Starts the thread, if one of the setups is for a kernel that has one.
+    /// Starts the thread, if one of the setups needs a thread that follows a slot.
     pub(crate) fn of(setups: &[Setup]) -> Option<Self> {
         let takes_one = |setup: &Setup| matches!(setup, Setup::Beside | Setup::Hint);
         setups.iter().any(takes_one).then(|| {

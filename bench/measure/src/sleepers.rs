@@ -20,19 +20,19 @@ const STACK: usize = 64 << 10;
 /// The kernel's limit on threads, which it derives from its memory.
 const THREADS_MAX: &str = "/proc/sys/kernel/threads-max";
 
-/// Above all that may be asked for, and what a system has besides.
+/// A number above the threads that may be asked for and those that a system has besides.
 const ENOUGH_THREADS: u32 = 20_000;
 
-/// Threads of this process that do nothing, until it ends.
+/// Threads of this process that do nothing until the process ends.
 #[derive(Debug)]
 pub(crate) struct Sleepers {
     tids: Vec<i32>,
-    /// How many of them, from the first on, the kernel has a record of.
+    /// Number of threads, from the first on, that the kernel has a record of.
     recorded: usize,
 }
 
 impl Sleepers {
-    /// Starts with none.
+    /// Starts with no threads.
     pub(crate) fn new() -> Result<Self> {
         let limit = fs::read_to_string(THREADS_MAX).context(THREADS_MAX)?;
         if limit.trim().parse::<u32>().context(THREADS_MAX)? < ENOUGH_THREADS {
@@ -44,12 +44,12 @@ impl Sleepers {
         })
     }
 
-    /// Returns how many there are.
+    /// Returns the number of threads.
     pub(crate) fn len(&self) -> u32 {
         self.tids.len() as u32
     }
 
-    /// Adds threads until there are as many.
+    /// Adds threads until there are `threads`.
     pub(crate) fn grow(&mut self, threads: u32) -> Result<()> {
         let (sender, tid) = channel();
         while self.len() < threads {
@@ -67,13 +67,13 @@ impl Sleepers {
         Ok(())
     }
 
-    /// Returns how many of them have never been managed, so that the kernel has no record
-    /// of them yet.
+    /// Returns the number of threads that have never been managed, so that the kernel has
+    /// no record of them yet.
     pub(crate) fn without_record(&self) -> u32 {
         (self.tids.len() - self.recorded) as u32
     }
 
-    /// Gives all of them a priority.
+    /// Gives all threads a priority.
     pub(crate) fn manage(&mut self, device: &Device) -> Result<()> {
         for tid in &self.tids {
             device.try_set(*tid, ORDINARY, 0).context("GO_SCHED_SET")?;
@@ -82,7 +82,7 @@ impl Sleepers {
         Ok(())
     }
 
-    /// Takes the priority of all of them away.
+    /// Takes the priority of all threads away.
     pub(crate) fn release(&self, device: &Device) -> Result<()> {
         for tid in &self.tids {
             device.try_clear(*tid, 0).context("GO_SCHED_CLEAR")?;

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     pub(crate) bench: Bench,
 }
 
-/// What else can be done with a report.
+/// The other commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Draw the page: index.html with the plots, and report.json beside it
@@ -46,7 +46,7 @@ pub(crate) enum Command {
         /// Folder of the report
         #[arg(long, value_name = "DIR", default_value = "bench/report")]
         report: PathBuf,
-        /// Only say whether both are what the report says
+        /// Check only that both are as the report says
         #[arg(long)]
         check: bool,
         /// The README
@@ -54,16 +54,16 @@ pub(crate) enum Command {
     },
 }
 
-/// How QEMU runs the guests.
+/// The way in which QEMU runs the guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Accelerator {
-    /// By this machine's CPU: times are those of real hardware
+    /// Run on this machine's CPU: times are those of real hardware
     Kvm,
-    /// By emulation: instructions are counted
+    /// Emulate: instructions are counted
     Tcg,
 }
 
-/// What to measure, and with what.
+/// The measurements to make.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
     /// Few repeats and short runs
@@ -72,7 +72,7 @@ pub(crate) struct Bench {
     /// Measure in guests, or in the kernel that this machine runs (as root)
     #[arg(long, value_enum, default_value = "guest")]
     pub(crate) on: Place,
-    /// How QEMU runs the guests
+    /// Way in which QEMU runs the guests
     #[arg(long, value_enum, env = "GO_SCHED_ACCEL", default_value = "tcg")]
     pub(crate) accel: Accelerator,
     /// Measure these parts only; may be repeated
@@ -90,13 +90,13 @@ pub(crate) struct Bench {
     /// The clone of go_sched
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) tree: PathBuf,
-    /// Where everything is built
+    /// Folder where everything is built
     #[arg(long, value_name = "DIR", env = "GO_SCHED_CACHE")]
     pub(crate) cache: Option<PathBuf>,
     /// The program that measures, static: go_sched_bench_guest
     #[arg(long, value_name = "FILE")]
     pub(crate) guest_program: Option<PathBuf>,
-    /// What it finds in the guest; on this machine, its folder "bin" comes first in PATH. May
+    /// Files for the guest; on this machine, their folder "bin" comes first in PATH. May
     /// be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) overlay: Vec<PathBuf>,
@@ -109,7 +109,7 @@ pub(crate) struct Bench {
     /// Runs of the server in each combination; default: 3, with --quick 1
     #[arg(long, value_name = "N")]
     pub(crate) service_repeats: Option<u32>,
-    /// Length of each of them, in seconds; default: 8, with --quick 0.8
+    /// Length of each run of the server, in seconds; default: 8, with --quick 0.8
     #[arg(long, value_name = "SECONDS")]
     pub(crate) service_seconds: Option<f64>,
     /// Seconds until a guest is given up

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The boots: which there are, how they are started, what comes out.
+//! Boots the guests that measure, and collects their records.
 
 use std::env;
 use std::ffi::OsString;
@@ -35,7 +35,7 @@ use crate::report::Place;
 /// Memory for ten thousand threads, in MiB.
 const SCALE_MEMORY: &str = "2048";
 
-/// What `scripts/step.sh` writes, in the folder where everything is built.
+/// The records of `scripts/step.sh`, in the folder where everything is built.
 const STEPS: &str = "log/steps.jsonl";
 
 /// A boot to be.
@@ -43,9 +43,9 @@ const STEPS: &str = "log/steps.jsonl";
 pub(crate) struct Plan {
     pub(crate) part: Part,
     method: Method,
-    /// Of qemu/run.
+    /// Arguments of qemu/run.
     machine: Vec<String>,
-    /// Of the program that measures.
+    /// Arguments of the program that measures.
     arguments: Vec<String>,
 }
 
@@ -124,8 +124,8 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     }
 }
 
-/// Why a part cannot be had in the kernel that this machine runs, if so, and what to
-/// do about that.
+/// Returns why a part cannot be measured in the kernel that this machine runs, if so, and
+/// the remedy.
 pub(crate) fn impossible_here(part: Part) -> Result<Option<(&'static str, &'static str)>> {
     let again = "go_sched_bench --on host --add, as root";
     let loaded = Path::new("/sys/module/go_sched_class").exists();
@@ -153,8 +153,8 @@ pub(crate) fn impossible_here(part: Part) -> Result<Option<(&'static str, &'stat
     })
 }
 
-/// Whether the kernel of this machine has the system call. Without a module it takes
-/// no request, so that nothing changes.
+/// Returns true if the kernel of this machine has the system call. Without a module the
+/// system call takes no request, so that nothing changes.
 fn is_patched() -> Result<bool> {
     let Err(error) = set_schedprio(0, 0, 0) else {
         anyhow::bail!("a mapping is registered, and not by the module go_sched_class");
@@ -166,14 +166,14 @@ fn is_patched() -> Result<bool> {
     }
 }
 
-/// What a started program says, line by line.
+/// A line that a started program has written.
 enum Said {
     Stdout(String),
     Stderr(String),
 }
 
 impl Plan {
-    /// Runs it. A boot that fails is a result too.
+    /// Runs the boot. A boot that fails is a result too.
     pub(crate) fn run(&self, bench: &Bench) -> Result<Boot> {
         let (mut command, words) = self.command(bench)?;
         let mut progress = Progress::new(self.part.title().to_owned());
@@ -245,7 +245,7 @@ impl Plan {
         })
     }
 
-    /// What to start, and how one would type it.
+    /// Returns the command, and the words to type it.
     fn command(&self, bench: &Bench) -> Result<(Command, String)> {
         let program = bench
             .guest_program
@@ -307,9 +307,9 @@ fn listen(stream: impl Read + Send + 'static, sender: Sender<Said>, said: fn(Str
 /// A record of `scripts/step.sh`.
 #[derive(Deserialize)]
 struct Step {
-    /// What the step does.
+    /// The step's name.
     step: String,
-    /// How long it took; none while it runs.
+    /// Seconds that the step took; none while the step runs.
     seconds: Option<f64>,
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the plots of costs show.
+//! The plots of costs.
 
 use anyhow::Result;
 use go_sched_bench_data::Change;
@@ -43,7 +43,8 @@ pub(crate) fn dot(summary: &Summary, color: RGBColor, text: String) -> Dot {
     }
 }
 
-/// Draws what each path costs more than on the unpatched kernel: a panel for each setup.
+/// Draws how much more each path costs than on the unpatched kernel: a panel for each
+/// setup.
 pub(crate) fn paths(figures: &Figures) -> Result<Plot> {
     let mut panels = Vec::new();
     for &setup in Setup::VARIANTS {
@@ -106,7 +107,7 @@ pub(crate) fn paths(figures: &Figures) -> Result<Plot> {
     )
 }
 
-/// Draws what one change costs by each interface.
+/// Draws the cost of one change by each interface.
 pub(crate) fn changes(figures: &Figures) -> Result<Plot> {
     let colors = [SKY, BLUE, ORANGE];
     let mut all: Vec<&Measured> = Vec::new();
@@ -151,7 +152,7 @@ pub(crate) fn changes(figures: &Figures) -> Result<Plot> {
     Plot::new("One change, by each interface", caption.to_owned(), &panels)
 }
 
-/// Draws what may depend on the number of managed threads.
+/// Draws the costs that may depend on the number of managed threads.
 pub(crate) fn growth(figures: &Figures) -> Result<Plot> {
     let groups: [(&str, &[Growth]); 4] = [
         ("per thread", &[Growth::Set, Growth::Bind, Growth::Fork]),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The figures of all boots, each with its method, found by what they are about.
+//! The figures of all boots, each with its method, found by their subjects.
 
 use go_sched_bench_data::Change;
 use go_sched_bench_data::Growth;
@@ -17,9 +17,9 @@ use crate::report::Method;
 use crate::report::Report;
 use crate::statistics::Summary;
 
-/// What paths are compared with.
+/// The setup that paths are compared with.
 pub(crate) const PATH_BASELINE: Setup = Setup::Unpatched;
-/// What changes are compared with.
+/// The interface that changes are compared with.
 pub(crate) const CHANGE_BASELINE: Interface = Interface::SchedSetattr;
 
 /// Returns the words for a setup.

@@ -245,7 +245,7 @@ fn service(requests: u64) -> Vec<Record> {
     records
 }
 
-/// Latencies that grow by the logarithm of how rare they are, up to `tail_us`.
+/// Returns latencies that grow by the logarithm of how rare they are, up to `tail_us`.
 fn histogram(samples: u64, tail_us: f64) -> String {
     let mut histogram: Histogram<u64> = Histogram::new(3).expect("three digits are allowed");
     let rarest = (samples as f64).ln();

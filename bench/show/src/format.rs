@@ -6,14 +6,14 @@ use crate::statistics::compare;
 use crate::statistics::Difference;
 use crate::statistics::Summary;
 
-/// What is printed for a difference that may be none.
+/// The words for a difference that may be none.
 pub(crate) const NOT_SEEN: &str = "no difference seen";
-/// What is less and what is more of a cost.
+/// The words for less and for more of a cost.
 pub(crate) const COST: [&str; 2] = ["cheaper", "dearer"];
-/// What is less and what is more of a latency.
+/// The words for less and for more of a latency.
 pub(crate) const LATENCY: [&str; 2] = ["lower", "higher"];
 
-/// Says how a value compares with a baseline, as [`factor`] does, or that no difference
+/// Returns how a value compares with a baseline, as [`factor`] does, or that no difference
 /// is seen; and whether no spread is known.
 pub(crate) fn compared(value: &Summary, baseline: &Summary, words: [&str; 2]) -> String {
     let difference = compare(value, baseline);
@@ -29,7 +29,7 @@ pub(crate) fn compared(value: &Summary, baseline: &Summary, words: [&str; 2]) ->
     }
 }
 
-/// Three digits that count, or all of those before the point, in groups.
+/// Returns three significant digits, or all digits before the point, in groups.
 pub(crate) fn number(value: f64) -> String {
     let magnitude = value.abs();
     let digits = if magnitude >= 99.95 || magnitude == 0.0 {
@@ -64,7 +64,7 @@ fn grouped(digits: &str) -> String {
     grouped
 }
 
-/// Per cent, with a sign; small ones with two digits after the point.
+/// Returns per cent with a sign; small values with two digits after the point.
 pub(crate) fn percent(value: f64) -> String {
     let digits = if value.abs() >= 9.95 {
         0
@@ -76,7 +76,7 @@ pub(crate) fn percent(value: f64) -> String {
     format!("{value:+.digits$}%")
 }
 
-/// A difference in per cent, if there is one.
+/// Returns a difference in per cent, if there is one.
 pub(crate) fn difference(difference: &Difference) -> String {
     if difference.seen {
         percent(difference.percent)
@@ -85,8 +85,8 @@ pub(crate) fn difference(difference: &Difference) -> String {
     }
 }
 
-/// How a value compares with a baseline, as "6.76x lower" or "11.9x higher" for the
-/// words "lower" and "higher"; in per cent where the factor would read as 1.
+/// Returns the factor between a value and a baseline, as "6.76x lower" or "11.9x higher"
+/// for the words "lower" and "higher"; in per cent where the factor would read as 1.
 fn factor(value: f64, baseline: f64, [less, more]: [&str; 2]) -> String {
     let (times, word) = if value <= baseline {
         (baseline / value, less)
@@ -103,7 +103,7 @@ fn factor(value: f64, baseline: f64, [less, more]: [&str; 2]) -> String {
     }
 }
 
-/// A time in microseconds, in the unit that fits.
+/// Returns a time in microseconds, in the unit that fits.
 pub(crate) fn microseconds(us: f64) -> String {
     if us >= 999_500.0 {
         format!("{} s", number(us / 1e6))
@@ -114,12 +114,12 @@ pub(crate) fn microseconds(us: f64) -> String {
     }
 }
 
-/// A time in nanoseconds, in the unit that fits.
+/// Returns a time in nanoseconds, in the unit that fits.
 pub(crate) fn nanoseconds(ns: f64) -> String {
     microseconds(ns / 1000.0)
 }
 
-/// A time in microseconds at a tick of an axis, which is round.
+/// Returns a time in microseconds at a tick of an axis, which is round.
 pub(crate) fn microseconds_round(us: f64) -> String {
     if us >= 1e6 {
         format!("{} s", us / 1e6)
@@ -130,7 +130,7 @@ pub(crate) fn microseconds_round(us: f64) -> String {
     }
 }
 
-/// A tick of an axis, which has few digits that count: "0.05", "1,000", "1 M".
+/// Returns a tick of an axis, which has few significant digits: "0.05", "1,000", "1 M".
 pub(crate) fn round(value: f64) -> String {
     if value.abs() >= 1e6 {
         format!("{} M", value / 1e6)
@@ -142,7 +142,7 @@ pub(crate) fn round(value: f64) -> String {
     }
 }
 
-/// A time in seconds, as a clock on the wall has it.
+/// Returns a time in seconds, as minutes and seconds.
 pub(crate) fn seconds(seconds: f64) -> String {
     if seconds >= 119.5 {
         let whole = seconds.round() as u64;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The goals of go_sched, and whether the measurements reach them.
+//! Judges whether the measurements reach the goals of go_sched.
 
 use std::fmt;
 
@@ -30,16 +30,16 @@ use crate::service::OURS;
 use crate::statistics::compare;
 use crate::statistics::Difference;
 
-/// How many times cheaper than `sched_setattr` a store to the hint page is.
+/// Factor by which a store to the hint page is to be cheaper than `sched_setattr`.
 const STORE_TIMES: f64 = 300.0;
-/// How many times lower than with nothing done p99.9 is.
+/// Factor by which p99.9 is to be lower than with nothing done.
 const TAIL_TIMES: f64 = 5.0;
-/// How much of the throughput with nothing done stays, in per cent.
+/// Throughput that is to stay, in per cent of that with nothing done.
 const THROUGHPUT: f64 = 95.0;
 /// Bytes of kernel memory for each managed thread.
 const BYTES_PER_THREAD: f64 = 192.0;
-/// By how many per cent a context switch may differ between the fewest and the most
-/// managed threads, and still be called flat.
+/// Per cent by which a context switch may differ between the fewest and the most managed
+/// threads, and still be called flat.
 const FLAT: f64 = 1.0;
 
 /// Returns by how many per cent an operation may be dearer in a setup than on the
@@ -53,7 +53,7 @@ pub(crate) fn path_limit(setup: Setup) -> Option<f64> {
     }
 }
 
-/// Whether a goal is reached.
+/// The verdict on a goal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub(crate) enum Verdict {
     Met,
@@ -95,12 +95,12 @@ impl Verdict {
     }
 }
 
-/// A goal, and what became of it.
+/// A goal and its verdict.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Goal {
     pub(crate) what: String,
     pub(crate) limit: String,
-    /// What was measured, or why nothing was.
+    /// The measurement, or the reason why there is none.
     pub(crate) measured: String,
     pub(crate) verdict: Verdict,
 }
@@ -117,7 +117,7 @@ impl Goal {
     }
 }
 
-/// Returns how many goals have each verdict, in words.
+/// Returns the number of goals with each verdict, in words.
 pub(crate) fn tally(goals: &[Goal]) -> String {
     let counts = Verdict::VARIANTS.iter().filter_map(|verdict| {
         let of = |goal: &&Goal| goal.verdict == *verdict;

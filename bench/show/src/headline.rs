@@ -34,7 +34,7 @@ use crate::statistics::compare;
 
 /// The path that speaks for the others.
 const PATH: Path = Path::PipeRoundTrip;
-/// The change that does: the one that the server's competition makes.
+/// The change that speaks for the others: the one that the server's competition makes.
 const CHANGE: Change = Change::ToIdle;
 
 /// The titles of the columns: the measured thing; with nothing done about it; with the
@@ -117,7 +117,7 @@ fn memory(figures: &Figures) -> Option<Headline> {
     ])
 }
 
-/// Who waits for threads that go_sched lowers, against nobody lowered.
+/// Returns the line of a thread that waits for lowered threads, against nobody lowered.
 fn lowered(
     figures: &Figures,
     waiter: Waiter,
@@ -136,7 +136,7 @@ fn lowered(
     ])
 }
 
-/// p99.9, or less of few requests.
+/// Returns the line of p99.9, or of a lower quantile of few requests.
 fn tail(service: &ServiceResults, scenario: Scenario, ours: Alternative) -> Option<Headline> {
     let cell = service.find(scenario, ours)?;
     let (quantile, before, after) = [Quantile::P999, Quantile::P99, Quantile::P90]
@@ -185,7 +185,7 @@ pub(crate) fn table(headlines: &[Headline], preset: &str) -> String {
     table.trim_fmt()
 }
 
-/// Returns what is printed at the end of a run.
+/// Returns the text for the end of a run.
 pub(crate) fn text(report: &Report, results: &Results) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What this program runs on, and what it measures.
+//! Describes the machine and the version measured.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(crate) fn this() -> Machine {
     }
 }
 
-/// Returns git's name for what is measured; none outside a clone.
+/// Returns git's name for the version measured; none outside a clone.
 pub(crate) fn describe(tree: &Path) -> Option<String> {
     let mut git = Command::new("git");
     git.arg("-C").arg(tree);

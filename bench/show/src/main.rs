@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures and shows. False if something went wrong that the report tells.
+/// Measures and shows. Returns false if the report has failures.
 fn bench(bench: &Bench) -> Result<bool> {
     let start = Instant::now();
     let started = Timestamp::now().round(Unit::Second)?.to_string();
@@ -96,7 +96,7 @@ fn bench(bench: &Bench) -> Result<bool> {
     Ok(well)
 }
 
-/// Measures one part, or says why not.
+/// Measures one part, or records why there is no measurement.
 fn measure(part: Part, bench: &Bench, report: &mut Report) -> Result<bool> {
     let mut missing = |why: &str, command: &str| {
         report.missing.push(Missing {
@@ -125,7 +125,7 @@ fn measure(part: Part, bench: &Bench, report: &mut Report) -> Result<bool> {
     Ok(well)
 }
 
-/// Takes over from an older report what the new one does not have.
+/// Takes over the parts of an older report that the new one does not have.
 fn keep(report: &mut Report, old: Report) {
     let has = |boots: &[report::Boot], part| boots.iter().any(|boot| boot.part == part);
     for boot in old.boots {

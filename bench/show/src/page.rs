@@ -30,7 +30,7 @@ use crate::tables;
 
 const STYLE: &str = include_str!("style.css");
 
-/// The sections: where each starts, and its title.
+/// The sections: the anchor and the title of each.
 const TITLES: [(&str, &str); 8] = [
     ("paths", "Cost on the hot path"),
     ("changes", "Cost of a change"),
@@ -42,7 +42,7 @@ const TITLES: [(&str, &str); 8] = [
     ("method", "Method, kernels, notes"),
 ];
 
-/// Writes the page and its data into a folder, and says where.
+/// Writes the page and its data into a folder, and prints the path.
 pub(crate) fn write(report: &Report, into: &Path) -> Result<()> {
     let page = html(report, &Results::of(report)?)?.into_string();
     report.write(into)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How plots are drawn: panels of dots or of curves, each plot once for wide screens and
-//! once for narrow ones. All letters have one size; what a dot stands for shows on hover.
+//! Draws plots: panels of dots or of curves, each plot once for wide screens and once for
+//! narrow ones. All letters have one size; what a dot stands for shows on hover.
 
 use std::ops::Range;
 
@@ -46,7 +46,7 @@ pub(crate) const SKY: RGBColor = RGBColor(0x56, 0xb4, 0xe9);
 pub(crate) const BROWN: RGBColor = RGBColor(0x96, 0x70, 0x3c);
 pub(crate) const GREY: RGBColor = RGBColor(0x8b, 0x94, 0x9e);
 
-/// Presentation attributes give way to any style sheet.
+/// Presentation attributes, which give way to any style sheet.
 const STYLE: &str = "\
 <style>@media (prefers-color-scheme:dark){\
 [fill=\"#FFFFFF\"]{fill:#0d1117}[fill=\"#1F2328\"]{fill:#e6edf3}[fill=\"#59636E\"]{fill:#9198a1}\
@@ -56,7 +56,7 @@ const STYLE: &str = "\
 #[derive(Clone, Debug)]
 pub(crate) struct Plot {
     pub(crate) title: &'static str,
-    /// How to read the plot.
+    /// An explanation of the plot.
     pub(crate) caption: String,
     pub(crate) wide: String,
     pub(crate) narrow: String,
@@ -82,7 +82,7 @@ pub(crate) struct Panel {
     pub(crate) title: String,
     pub(crate) x: Axis,
     pub(crate) content: Content,
-    /// Whether there is a legend.
+    /// True if the panel has a legend.
     pub(crate) legend: bool,
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// Returns where a value is, from 0 to 1.
+    /// Returns the place of a value, from 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let Range { start, end } = self.range;
         if self.logarithmic {
@@ -106,13 +106,13 @@ impl Axis {
     }
 }
 
-/// What a panel shows.
+/// The content of a panel.
 pub(crate) enum Content {
     /// Lines with a dot for each series below each other, so that none hides another.
     Dots {
         series: Vec<(String, RGBColor)>,
         rows: Vec<(String, Vec<Option<Dot>>)>,
-        /// Where a goal is.
+        /// The value of a goal.
         goal: Option<f64>,
     },
     /// Curves over a logarithmic axis.
@@ -150,8 +150,8 @@ pub(crate) fn span(values: impl Iterator<Item = f64>, headroom: f64) -> Range<f6
     low / 3.2..high * 3.2 * headroom
 }
 
-/// Says which curves hardly show, as a later one covers them: nine of ten points are
-/// within 10 per cent, which is about the width of a line.
+/// Returns a sentence about curves that hardly show, as a later one covers them: nine of
+/// ten points are within 10 per cent, which is about the width of a line.
 pub(crate) fn hidden(panels: &[Panel]) -> String {
     let mut text = String::new();
     for panel in panels {

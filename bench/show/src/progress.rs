@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A sign of life on stderr, in the manner of `scripts/step.sh`.
+//! A sign of life on standard error, in the manner of `scripts/step.sh`.
 
 use std::io::stderr;
 use std::io::IsTerminal;
 use std::time::Duration;
 use std::time::Instant;
 
-/// A job that runs, and since when.
+/// A job that runs, and its start.
 pub(crate) struct Progress {
     title: String,
     start: Instant,
@@ -15,7 +15,7 @@ pub(crate) struct Progress {
     terminal: bool,
 }
 
-/// How long to wait before looking at the clock again.
+/// Time from one look at the clock to the next.
 pub(crate) const TICK: Duration = Duration::from_millis(500);
 
 impl Progress {
@@ -29,8 +29,8 @@ impl Progress {
         }
     }
 
-    /// Says for how long the job has been running, each second on a terminal and every
-    /// 30 s elsewhere. `what` is what the job does just now.
+    /// Prints how long the job has been running, each second on a terminal and every 30 s
+    /// elsewhere. `what` is what the job does just now.
     pub(crate) fn tick(&mut self, what: &str) {
         let every = if self.terminal { 1 } else { 30 };
         let seconds = self.start.elapsed().as_secs();
@@ -41,7 +41,7 @@ impl Progress {
         }
     }
 
-    /// Says how long the job took, and returns that, in seconds.
+    /// Prints how long the job took, and returns the seconds.
     pub(crate) fn end(self) -> f64 {
         let seconds = self.start.elapsed().as_secs_f64();
         self.say(&format!("{}: {seconds:.0} s", self.title));

@@ -16,7 +16,7 @@ use crate::report::Report;
 use crate::results::Results;
 use crate::server_charts;
 
-/// What the table stands between.
+/// The markers around the table.
 const START: &str = "<!-- bench -->";
 const END: &str = "<!-- /bench -->";
 /// The picture, in the folder of the report.
@@ -52,7 +52,7 @@ pub(crate) fn update(directory: &Path, readme: &Path, check: bool) -> Result<()>
     Ok(())
 }
 
-/// Returns what stands between the markers.
+/// Returns the text between the markers.
 fn block(report: &Report, results: &Results) -> Result<String> {
     let headlines = headline::all(results);
     anyhow::ensure!(

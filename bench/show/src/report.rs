@@ -16,7 +16,8 @@ use serde::Serialize;
 
 /// Name of the file in the report's folder.
 pub(crate) const FILE: &str = "report.json";
-/// Changed when a report can no longer be read by an older program.
+/// Version of the file's layout. A version that an older program cannot read has a new
+/// number.
 const FORMAT: u32 = 2;
 
 /// One part of the measurements: what one boot is for.
@@ -25,17 +26,17 @@ const FORMAT: u32 = 2;
 pub(crate) enum Part {
     /// Paths through the scheduler of a kernel without the patches.
     PathsUnpatched,
-    /// The same with the patches, and no module loaded.
+    /// Paths with the patches, and no module loaded.
     PathsPatched,
-    /// The same with the module loaded: unmanaged, managed.
+    /// Paths with the module loaded: unmanaged, managed.
     PathsModule,
-    /// The same with a thread that follows a slot: beside it, managed by a hint.
+    /// Paths with a thread that follows a slot: beside the thread, managed by a hint.
     PathsHint,
-    /// What a change costs, by go_sched and by others.
+    /// The cost of a change, by go_sched and by others.
     Changes,
-    /// What depends on the number of managed threads.
+    /// Costs that may depend on the number of managed threads.
     Scale,
-    /// Who waits for lowered threads that live in the kernel.
+    /// Times that others wait for lowered threads that spend their time in the kernel.
     Lowered,
     /// A server under load.
     Service,
@@ -57,21 +58,21 @@ impl Part {
     }
 }
 
-/// Where the measurements run.
+/// The place of the measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Place {
-    /// In a guest, with the kernels that the Makefile builds.
+    /// A guest, with the kernels that the Makefile builds.
     Guest,
-    /// On this machine, with the kernel it runs.
+    /// This machine, with the kernel it runs.
     Host,
 }
 
-/// What a figure's numbers are.
+/// The meaning of a figure's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Method {
-    /// QEMU counts the instructions: a nanosecond of the guest's clock is one.
+    /// Instructions, which QEMU counts: a nanosecond of the guest's clock is one.
     Instructions,
     /// Time of an emulated machine: only ratios within the boot mean something.
     Ratio,
@@ -80,7 +81,7 @@ pub(crate) enum Method {
 }
 
 impl Method {
-    /// For whoever reads a figure.
+    /// Returns the label of a figure.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Instructions => "instructions (icount)",
@@ -89,7 +90,7 @@ impl Method {
         }
     }
 
-    /// The same where there is little room.
+    /// Returns a short label, for where there is little room.
     pub(crate) fn short(self) -> &'static str {
         match self {
             Self::Instructions => "instructions",
@@ -98,7 +99,7 @@ impl Method {
         }
     }
 
-    /// What a nanosecond of the clock is.
+    /// Returns the unit that a nanosecond of the clock is.
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::Instructions => "instructions",
@@ -111,26 +112,26 @@ impl Method {
 /// One run of the program that measures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Boot {
-    /// What it is for.
+    /// The part that the boot measures.
     pub(crate) part: Part,
-    /// What was measured, as `git describe` names it.
+    /// The version measured, as `git describe` names it.
     pub(crate) tree: Option<String>,
-    /// What its numbers are.
+    /// The meaning of the boot's numbers.
     pub(crate) method: Method,
-    /// As it could be typed.
+    /// The command that starts the boot.
     pub(crate) command: String,
-    /// Wall clock, boot included.
+    /// Seconds of wall clock, the guest's start included.
     pub(crate) seconds: f64,
-    /// What it said besides, a line each.
+    /// Remarks of the program that measures, a line each.
     pub(crate) notes: Vec<String>,
-    /// Why its records do not count, if they do not.
+    /// The reason why the records do not count, if so.
     pub(crate) failure: Option<String>,
-    /// What it measured.
+    /// The records of the measurements.
     pub(crate) records: Vec<Record>,
 }
 
 impl Boot {
-    /// The kernel it ran on.
+    /// Returns the kernel of the boot.
     pub(crate) fn kernel(&self) -> Option<&Kernel> {
         self.records.iter().find_map(|record| match record {
             Record::Kernel(kernel) => Some(kernel),
@@ -142,43 +143,43 @@ impl Boot {
 /// A part that was not measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Missing {
-    /// What was not measured.
+    /// The part that was not measured.
     pub(crate) part: Part,
-    /// Why not.
+    /// The reason why the part was not measured.
     pub(crate) why: String,
-    /// The command that measures it.
+    /// The command that measures the part.
     pub(crate) command: String,
 }
 
-/// The machine this program ran on.
+/// The machine that this program ran on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
-    /// Model of its CPUs.
+    /// Model of the CPUs.
     pub(crate) cpu: String,
-    /// How many there are.
+    /// Number of CPUs.
     pub(crate) cpus: usize,
-    /// Its kernel's release.
+    /// Release of the machine's kernel.
     pub(crate) kernel: String,
-    /// The first line of what QEMU says of its version.
+    /// First line of `qemu-system-x86_64 --version`.
     pub(crate) qemu: Option<String>,
 }
 
-/// Everything that was measured.
+/// All measurements of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// [`FORMAT`].
+    /// Version of the file's layout, [`FORMAT`].
     pub(crate) format: u32,
-    /// When the run started, as RFC 3339 has it.
+    /// Start of the run, in the format of RFC 3339.
     pub(crate) started: String,
-    /// How long the whole run took, wall clock.
+    /// Seconds of wall clock that the whole run took.
     pub(crate) seconds: f64,
-    /// Whether it had few repeats and short runs.
+    /// True if the run had few repeats and was short.
     pub(crate) quick: bool,
-    /// What was measured last, as `git describe` names it.
+    /// The version measured last, as `git describe` names it.
     pub(crate) tree: Option<String>,
-    /// Where it ran.
+    /// The place of the measurements.
     pub(crate) place: Place,
-    /// On what.
+    /// The machine that started the boots.
     pub(crate) machine: Machine,
     /// The runs of the program that measures.
     pub(crate) boots: Vec<Boot>,
@@ -187,7 +188,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// One without any measurements.
+    /// Returns a report without any measurements.
     pub(crate) fn new(started: String, quick: bool, place: Place) -> Self {
         Self {
             format: FORMAT,
@@ -231,8 +232,8 @@ impl Report {
             .with_context(|| path.display().to_string())
     }
 
-    /// Whether figures of the other can stand beside this one's. The kernel may be
-    /// another: that is what reports are added up for, on real hardware. So may the
+    /// Fails unless figures of the other can stand beside this report's. The kernel may
+    /// be another: that is what reports are added up for, on real hardware. So may the
     /// version of go_sched: the report says of which one each part is.
     pub(crate) fn check_same(&self, other: &Self) -> Result<()> {
         let conditions = |report: &Self| {
@@ -253,17 +254,17 @@ impl Report {
         Ok(())
     }
 
-    /// The boots whose records count.
+    /// Returns the boots whose records count.
     pub(crate) fn good_boots(&self) -> impl Iterator<Item = &Boot> {
         self.boots.iter().filter(|boot| boot.failure.is_none())
     }
 
-    /// The boot of a part, if its records count.
+    /// Returns the boot of a part, if its records count.
     pub(crate) fn boot(&self, part: Part) -> Option<&Boot> {
         self.good_boots().find(|boot| boot.part == part)
     }
 
-    /// What was measured, and of which parts it was an older version.
+    /// Returns the version measured, and the parts that are of an older one.
     pub(crate) fn trees(&self) -> String {
         let name = |tree: &Option<String>| tree.clone().unwrap_or("unknown version".to_owned());
         let mut words = name(&self.tree);
@@ -275,7 +276,7 @@ impl Report {
         words
     }
 
-    /// What the numbers of most boots are, for the heading.
+    /// Returns the meaning of most boots' numbers, for the heading.
     pub(crate) fn conditions(&self) -> &'static str {
         let real = self
             .boots

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What follows from the measurements of a report.
+//! The values derived from the measurements of a report.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use crate::goals::Goal;
 use crate::report::Report;
 use crate::service::ServiceResults;
 
-/// What follows from the measurements of a report.
+/// The values derived from the measurements of a report.
 #[derive(Debug)]
 pub(crate) struct Results {
     pub(crate) figures: Figures,

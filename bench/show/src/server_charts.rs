@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the plots of the server under load show.
+//! The plots of the server under load.
 
 use anyhow::Result;
 use go_sched_bench_data::Alternative;
@@ -88,7 +88,8 @@ pub(crate) fn percentiles(service: &ServiceResults) -> Result<Plot> {
     Plot::new("Latency of a server, by percentile", caption, &panels)
 }
 
-/// Rarity, 1 / (1 - quantile), and latency in microseconds, up to the rarest request.
+/// Returns rarity, 1 / (1 - quantile), and latency in microseconds, up to the rarest
+/// request.
 fn curve(cell: &Cell) -> Vec<(f64, f64)> {
     let count = cell.latency.len() as f64;
     let steps = (count.max(1.0).log10() * 24.0).floor() as i32;
@@ -109,14 +110,14 @@ fn marks(cell: &Cell) -> Vec<((f64, f64), String)> {
     Quantile::VARIANTS.iter().filter_map(mark).collect()
 }
 
-/// Says how many are faster: 1 is 0%, 10 is 90%, 100 is 99% and so on.
+/// Returns the share of faster requests: 1 is 0%, 10 is 90%, 100 is 99% and so on.
 fn rarity(rarity: f64) -> String {
     let nines = rarity.log10().round();
     let digits = (nines - 2.0).max(0.0) as usize;
     format!("{:.digits$}%", (1.0 - 1.0 / rarity) * 100.0)
 }
 
-/// A panel of dots for each scenario, and a row for each alternative.
+/// Returns a panel of dots for each scenario, and a row for each alternative.
 fn dots(
     service: &ServiceResults,
     x: &Axis,

@@ -85,7 +85,7 @@ impl Cell {
         self.quantiles.get(quantile as usize)?.as_ref()
     }
 
-    /// Whether go_sched takes part.
+    /// Returns true if go_sched takes part.
     pub(crate) fn is_ours(&self) -> bool {
         OURS.contains(&self.alternative)
     }
@@ -134,7 +134,7 @@ impl ServiceResults {
         all.filter(|scenario| self.scenario(*scenario).next().is_some())
     }
 
-    /// Returns what was tried in one scenario.
+    /// Returns the cells of one scenario.
     pub(crate) fn scenario(&self, scenario: Scenario) -> impl Iterator<Item = &Cell> {
         self.cells
             .iter()

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What repeats say: a middle, a spread, and whether two of them differ.
+//! Summarizes repeats: a median, a spread, and whether two summaries differ.
 
 /// Several results of the same measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
-    /// The one in the middle; of an even number, the mean of the middle two.
+    /// The middle value; of an even number, the mean of the middle two.
     pub(crate) median: f64,
-    /// The smallest.
+    /// The smallest value.
     pub(crate) min: f64,
-    /// The largest.
+    /// The largest value.
     pub(crate) max: f64,
-    /// How many there are.
+    /// Number of values.
     pub(crate) repeats: usize,
 }
 
 impl Summary {
-    /// Summarizes values; none of no values, nor of what is no number.
+    /// Summarizes values. Returns nothing without values, and if one is not finite.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         if sorted.iter().any(|value| !value.is_finite()) {
@@ -38,24 +38,24 @@ impl Summary {
         })
     }
 
-    /// Returns the way from the smallest to the largest.
+    /// Returns the distance from the smallest to the largest value.
     pub(crate) fn spread(&self) -> f64 {
         self.max - self.min
     }
 }
 
-/// How something compares with what it is measured against.
+/// The difference between a subject and its baseline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Difference {
-    /// Of the medians; positive is more than the baseline.
+    /// Difference of the medians; positive is more than the baseline.
     pub(crate) absolute: f64,
-    /// The same in per cent of the baseline.
+    /// Difference of the medians, in per cent of the baseline's.
     pub(crate) percent: f64,
     /// The larger of the two spreads.
     pub(crate) spread: f64,
-    /// Whether the difference is there at all: it is not smaller than either spread.
+    /// True if the difference is neither 0 nor smaller than either spread.
     pub(crate) seen: bool,
-    /// Whether nothing is known of a spread, as there was one repeat only.
+    /// True if the spread is unknown, as there was one repeat only.
     pub(crate) single: bool,
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn compare(subject: &Summary, baseline: &Summary) -> Difference {
     }
 }
 
-/// `part` in per cent of `whole`; 0 of nothing.
+/// Returns `part` in per cent of `whole`; 0 if `whole` is 0.
 pub(crate) fn percent(part: f64, whole: f64) -> f64 {
     if whole == 0.0 {
         0.0

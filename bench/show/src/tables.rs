@@ -28,7 +28,8 @@ use crate::statistics::compare;
 use crate::statistics::percent;
 use crate::statistics::Summary;
 
-/// A table with a column of names and columns of numbers. Empty columns are left out.
+/// Returns a table with a column of names and columns of numbers. Empty columns are left
+/// out.
 fn table<R: Copy, C: Copy>(
     rows: &[(R, String)],
     columns: &[(C, String)],
@@ -58,7 +59,7 @@ fn named<T: Copy + ToString>(all: &[T]) -> Vec<(T, String)> {
     all.iter().map(|one| (*one, one.to_string())).collect()
 }
 
-/// A median, and its spread below it.
+/// Returns a median, with its spread below.
 fn amount(summary: &Summary) -> Markup {
     html! {
         (format::number(summary.median))
@@ -149,7 +150,7 @@ pub(crate) fn growth(figures: &Figures) -> Markup {
     })
 }
 
-/// Titles of columns beside those of quantiles.
+/// Returns the table of those that wait beside lowered threads.
 pub(crate) fn lowered(figures: &Figures) -> Markup {
     let rows: Vec<_> = Waiter::VARIANTS
         .iter()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can be done so that the server answers in time.
+//! The alternatives: remedies that help the server answer in time.
 
 use std::fs;
 use std::fs::Permissions;
@@ -32,7 +32,7 @@ const BACKGROUND: u32 = 8;
 /// The value of a clamp of the utilization at full speed.
 const FULL_SPEED: u32 = 1024;
 
-/// Returns why an alternative cannot be had here, if it cannot.
+/// Returns why an alternative cannot be measured here, if so.
 pub(super) fn obstacle(alternative: Alternative) -> Result<Option<&'static str>> {
     match alternative {
         Alternative::Uclamp => match Attr::utilization_only(0, FULL_SPEED).try_apply(0) {
@@ -54,7 +54,7 @@ pub(super) fn open_device(alternative: Alternative) -> Result<Option<OpenToAll>>
     }
 }
 
-/// Does what an alternative is to the threads of a server and to those of the background.
+/// Applies an alternative to the threads of a server and to those of the background.
 pub(super) fn apply(alternative: Alternative, server: u32, background: &[i32]) -> Result<()> {
     let (of_server, of_background): (Option<&Action>, Option<&Action>) = match alternative {
         Alternative::Nothing | Alternative::GoSchedHint => (None, None),
@@ -89,7 +89,7 @@ pub(super) fn apply(alternative: Alternative, server: u32, background: &[i32]) -
     Ok(())
 }
 
-/// What is done to one thread.
+/// A change of one thread's scheduling.
 type Action = dyn Fn(i32) -> Result<()>;
 
 fn nice(tid: i32, nice: i32) -> Result<()> {
@@ -107,7 +107,7 @@ fn go_sched(tid: i32, prio: u32) -> Result<()> {
     Ok(())
 }
 
-/// Puts the calling thread above the load generator. What it starts is ordinary.
+/// Puts the calling thread above the load generator. The thread's children are ordinary.
 pub(super) fn stand_above_all() -> Result<()> {
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     match common::attr::setscheduler(0, policy, OWN_PRIORITY) {
@@ -116,7 +116,7 @@ pub(super) fn stand_above_all() -> Result<()> {
     }
 }
 
-/// The device while everybody may open it; dropped, it has its old mode again.
+/// The device, which everybody may open. The drop restores the device's mode.
 #[derive(Debug)]
 pub(super) struct OpenToAll {
     before: Permissions,

@@ -9,10 +9,10 @@ use anyhow::Result;
 use common::cgroup::Cgroup;
 use common::cgroup::ROOT;
 
-/// Half a CPU: microseconds in each period, and the period's.
+/// Half a CPU: microseconds in each period, and those of the period.
 const QUOTA: &str = "50000 100000";
 
-/// The two cgroups; removed when dropped, by when their processes must have ended.
+/// The two cgroups. The drop removes them; their processes must have ended by then.
 #[derive(Debug)]
 pub(super) struct Neighbours {
     server: Cgroup,
@@ -20,7 +20,7 @@ pub(super) struct Neighbours {
 }
 
 impl Neighbours {
-    /// Makes them.
+    /// Makes the two cgroups.
     pub(super) fn new() -> Result<Self> {
         let new = |name| Cgroup::try_new(Path::new(ROOT), name, "+cpu").context(ROOT);
         let server = new("go_sched_bench_server")?;
@@ -29,7 +29,7 @@ impl Neighbours {
         Ok(Self { server, hogs })
     }
 
-    /// Moves each process to its own.
+    /// Moves each process to its own cgroup.
     pub(super) fn divide(&self, server: u32, hogs: u32) -> Result<()> {
         self.server.try_add(server).context("the server's cgroup")?;
         self.hogs.try_add(hogs).context("the cgroup of the hogs")

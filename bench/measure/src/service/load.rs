@@ -27,18 +27,18 @@ use super::alternative::LOAD_PRIORITY;
 /// Connections kept alive: enough for requests of 160 ms at 400 in a second to go out
 /// at once.
 const CONNECTIONS: &str = "64";
-/// First line of its output.
+/// First line of the generator's output.
 const HEADER: &str = "request-start,DNS,DNS+dialup,Response-delay,request-duration,bytes,status";
 const OK: u16 = 200;
 
 /// The load to be put on a server.
 #[derive(Debug)]
 pub(super) struct Load {
-    /// Of the server.
+    /// Address of the server.
     pub(super) address: String,
     /// Requests a second.
     pub(super) rate: u32,
-    /// How long.
+    /// Length of the load.
     pub(super) length: Duration,
 }
 
@@ -53,12 +53,12 @@ pub(super) struct Running {
 /// The requests of one run.
 #[derive(Debug, PartialEq)]
 pub(super) struct Requests {
-    /// From the time a request was due to its answer, of each that was answered.
+    /// Time from when a request was due to its answer, of each that was answered.
     pub(super) latencies: Vec<Duration>,
-    /// Number of others.
+    /// Number of requests that were not answered.
     pub(super) failures: u64,
-    /// How much later than due one was sent at most, its wait for a connection included;
-    /// without failures, that is.
+    /// The longest time from when a request was due until it was sent, the wait for a
+    /// connection included, failures aside.
     pub(super) lateness: Duration,
 }
 
@@ -93,19 +93,20 @@ impl Load {
     }
 }
 
-/// Puts the calling thread above all of the server's.
+/// Puts the calling thread above all threads of the server.
 fn be_fifo() -> Result<()> {
     common::attr::setscheduler(0, libc::SCHED_FIFO, LOAD_PRIORITY)
         .map_err(|error: Errno| anyhow::Error::new(error).context("SCHED_FIFO"))
 }
 
 impl Running {
-    /// Returns when the generator was started.
+    /// Returns the time at which the generator was started.
     pub(super) fn started(&self) -> Instant {
         self.started
     }
 
-    /// Waits until it has ended and returns the requests sent in a part of its time.
+    /// Waits until the generator has ended and returns the requests that it sent in a
+    /// part of its time.
     pub(super) fn finish(mut self, measured: Range<Duration>) -> Result<Requests> {
         let child = self.child.take().context("it has ended")?;
         let output = child.wait_with_output()?;
@@ -172,7 +173,7 @@ fn parse(csv: &str, load: &Load, measured: &Range<Duration>) -> Result<Requests>
     Ok(requests)
 }
 
-/// When the request was sent, its latency, and its status.
+/// Returns the time at which a request was sent, its latency, and its status.
 fn columns(line: &str) -> Option<(Duration, Duration, u16)> {
     let columns: Vec<&str> = line.split(',').collect();
     let &[start, _, _, _, latency, _, status] = columns.as_slice() else {

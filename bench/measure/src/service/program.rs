@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 /// The user that the program runs as: what it does to itself takes no privilege.
 const USER: u32 = 1000;
-/// The period of its timing loop.
+/// The period of the program's timing loop.
 const PERIOD: Duration = Duration::from_millis(10);
 
 /// The running program; killed when dropped.
@@ -37,7 +37,7 @@ pub(super) struct Program {
 /// The program's first line.
 #[derive(Debug, Deserialize)]
 struct Ready {
-    /// Where the server listens, if there is one.
+    /// Address that the server listens on, if there is a server.
     address: Option<String>,
     /// Thread ids of the background.
     background: Vec<i32>,
@@ -49,7 +49,7 @@ pub(super) struct Counts {
     elapsed_ns: u64,
     request_units: u64,
     background_units: u64,
-    /// Of the timing loop.
+    /// Periods of the timing loop, in nanoseconds.
     periods_ns: Option<Vec<u64>>,
 }
 
@@ -93,12 +93,12 @@ impl Program {
         Ok(new)
     }
 
-    /// Returns its process id.
+    /// Returns the program's process id.
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Returns where the server listens.
+    /// Returns the address that the server listens on.
     pub(super) fn address(&self) -> Option<&str> {
         self.ready.address.as_deref()
     }
@@ -139,30 +139,31 @@ impl Drop for Program {
 }
 
 impl Counts {
-    /// Units of work that requests took, in `length`.
+    /// Returns the units of work that requests took in `length`.
     pub(super) fn request_units_in(&self, length: Duration) -> u64 {
         self.scaled(self.request_units, length)
     }
 
-    /// Units that the background got done, in `length`.
+    /// Returns the units of work that the background got done in `length`.
     pub(super) fn background_units_in(&self, length: Duration) -> u64 {
         self.scaled(self.background_units, length)
     }
 
-    /// A program that waits for a CPU begins and ends late to count, so that it does for
-    /// a little more or less than it was to.
+    /// Scales units to `length`: a program that waits for a CPU begins and ends late to
+    /// count, so that it counts for a little more or less.
     fn scaled(&self, units: u64, length: Duration) -> u64 {
         let ratio = length.as_secs_f64() / Duration::from_nanos(self.elapsed_ns).as_secs_f64();
         (units as f64 * ratio).round() as u64
     }
 
-    /// What the timing loop's periods deviated by.
+    /// Returns the deviations of the timing loop's periods.
     pub(super) fn deviations(&self) -> Vec<Duration> {
         let of = |&ns: &u64| Duration::from_nanos(ns).abs_diff(PERIOD);
         self.periods().iter().map(of).collect()
     }
 
-    /// Standard deviation of the periods, in per cent of what they should be.
+    /// Returns the standard deviation of the periods, in per cent of their intended
+    /// length.
     pub(super) fn jitter_percent(&self) -> f64 {
         let relative = |&ns: &u64| Duration::from_nanos(ns).as_secs_f64() / PERIOD.as_secs_f64();
         let periods: Vec<f64> = self.periods().iter().map(relative).collect();

@@ -18,17 +18,17 @@ const LONGEST: u64 = 60_000_000;
 /// Decimal digits that are kept.
 const DIGITS: u8 = 3;
 
-/// Times, kept in microseconds. Shown as their quantiles.
+/// Times, kept in microseconds and displayed as their quantiles.
 #[derive(Debug)]
 pub(super) struct Samples(Histogram<u64>);
 
 impl Samples {
-    /// None yet.
+    /// Returns an empty histogram.
     pub(super) fn new() -> Result<Self> {
         Ok(Self(Histogram::new_with_bounds(1, LONGEST, DIGITS)?))
     }
 
-    /// Adds one.
+    /// Adds a time.
     pub(super) fn record(&mut self, time: Duration) {
         // The closest microsecond; what is longer than the longest counts as that.
         let us = (time.as_nanos() + 500) / 1000;
