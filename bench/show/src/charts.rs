@@ -57,7 +57,7 @@ pub(crate) fn paths(figures: &Figures) -> Result<Plot> {
             let Some((figure, baseline)) = pair.filter(|_| setup != PATH_BASELINE) else {
                 continue;
             };
-            let seen = compare(&figure.summary, &baseline.summary).seen;
+            let distinct = compare(&figure.summary, &baseline.summary).distinct;
             let whole = baseline.summary.median;
             let over = |value: f64| percent(value - whole, whole);
             let summary = Summary {
@@ -69,8 +69,12 @@ pub(crate) fn paths(figures: &Figures) -> Result<Plot> {
             low = low.min(summary.min);
             high = high.max(summary.max);
             let text = format::percent(summary.median);
-            let text = if seen { text } else { "none seen".to_owned() };
-            let dot = dot(&summary, if seen { BLUE } else { GREY }, text);
+            let text = if distinct {
+                text
+            } else {
+                "none seen".to_owned()
+            };
+            let dot = dot(&summary, if distinct { BLUE } else { GREY }, text);
             rows.push((operation.to_string(), vec![Some(dot)]));
         }
         if rows.is_empty() {

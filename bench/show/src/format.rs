@@ -7,7 +7,7 @@ use crate::statistics::Difference;
 use crate::statistics::Summary;
 
 /// The words for a difference that may be none.
-pub(crate) const NOT_SEEN: &str = "no difference seen";
+pub(crate) const NO_DIFFERENCE: &str = "no difference seen";
 /// The words for less and for more of a cost.
 pub(crate) const COST: [&str; 2] = ["cheaper", "dearer"];
 /// The words for less and for more of a latency.
@@ -17,10 +17,10 @@ pub(crate) const LATENCY: [&str; 2] = ["lower", "higher"];
 /// is seen; and whether no spread is known.
 pub(crate) fn compared(value: &Summary, baseline: &Summary, words: [&str; 2]) -> String {
     let difference = compare(value, baseline);
-    let text = if difference.seen {
+    let text = if difference.distinct {
         factor(value.median, baseline.median, words)
     } else {
-        NOT_SEEN.to_owned()
+        NO_DIFFERENCE.to_owned()
     };
     if difference.single {
         text + " (one repeat)"
@@ -78,10 +78,10 @@ pub(crate) fn percent(value: f64) -> String {
 
 /// Returns a difference in per cent, if there is one.
 pub(crate) fn difference(difference: &Difference) -> String {
-    if difference.seen {
+    if difference.distinct {
         percent(difference.percent)
     } else {
-        NOT_SEEN.to_owned()
+        NO_DIFFERENCE.to_owned()
     }
 }
 

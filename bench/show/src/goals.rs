@@ -87,7 +87,7 @@ impl Verdict {
     fn at_most(limit: f64, difference: &Difference) -> Self {
         if difference.percent <= limit {
             Self::Met
-        } else if difference.seen {
+        } else if difference.distinct {
             Self::Missed
         } else {
             Self::Undecided
@@ -187,12 +187,12 @@ fn path(figures: &Figures, operation: Path, setup: Setup, limit: f64) -> Goal {
     let difference = compare(&figure.summary, &baseline.summary);
     let units = |count: f64| format!("{} {}", format::number(count), figure.unit());
     let percent = format::percent(difference.percent);
-    let measured = if difference.seen {
+    let measured = if difference.distinct {
         format!("{percent}, {}", units(difference.absolute))
     } else {
         format!(
             "{} ({percent}, spread {})",
-            format::NOT_SEEN,
+            format::NO_DIFFERENCE,
             units(difference.spread)
         )
     };
@@ -221,7 +221,7 @@ fn change(figures: &Figures, change: Change, interface: Interface, least: f64) -
     };
     let difference = compare(&ours.summary, &baseline.summary);
     let times = baseline.summary.median / ours.summary.median;
-    let verdict = if difference.seen {
+    let verdict = if difference.distinct {
         Verdict::of(times >= least && times > 1.0)
     } else {
         Verdict::Undecided
@@ -325,7 +325,7 @@ fn tail(
 
     let mut words = format!("p99.9 {}", format::compared(after, before, format::LATENCY));
     let mut verdicts = vec![
-        if enough && (!fell.seen || fell.single) {
+        if enough && (!fell.distinct || fell.single) {
             Verdict::Undecided
         } else {
             Verdict::of(enough)
@@ -339,7 +339,7 @@ fn tail(
             other.alternative,
             format::compared(after, value, format::LATENCY)
         );
-        verdicts.push(Verdict::of(!against.seen || against.absolute < 0.0));
+        verdicts.push(Verdict::of(!against.distinct || against.absolute < 0.0));
     }
     words += &format!("; throughput {throughput:.0}%");
     let verdict = [Verdict::Missed, Verdict::Undecided]

@@ -54,7 +54,7 @@ pub(crate) struct Difference {
     /// The larger of the two spreads.
     pub(crate) spread: f64,
     /// True if the difference is neither 0 nor smaller than either spread.
-    pub(crate) seen: bool,
+    pub(crate) distinct: bool,
     /// True if the spread is unknown, as there was one repeat only.
     pub(crate) single: bool,
 }
@@ -67,7 +67,7 @@ pub(crate) fn compare(subject: &Summary, baseline: &Summary) -> Difference {
         absolute,
         percent: percent(absolute, baseline.median),
         spread,
-        seen: absolute != 0.0 && spread <= absolute.abs(),
+        distinct: absolute != 0.0 && spread <= absolute.abs(),
         single: subject.repeats.min(baseline.repeats) < 2,
     }
 }
@@ -110,19 +110,19 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_larger_than_the_spreads_is_seen() {
+    fn a_difference_larger_than_the_spreads_is_distinct() {
         let difference = compare(&summary(&[110.0, 112.0, 111.0]), &summary(&[100.0, 101.0]));
-        assert!(difference.seen);
+        assert!(difference.distinct);
         assert_eq!(difference.absolute, 10.5);
         assert!((difference.percent - 10.447_761).abs() < 1e-6);
     }
 
     #[test]
-    fn a_difference_smaller_than_either_spread_is_not_seen() {
+    fn a_difference_smaller_than_either_spread_is_not_distinct() {
         let wide = summary(&[100.0, 120.0, 104.0]);
         let narrow = summary(&[100.0, 100.0, 101.0]);
-        assert!(!compare(&wide, &narrow).seen);
-        assert!(!compare(&narrow, &wide).seen);
+        assert!(!compare(&wide, &narrow).distinct);
+        assert!(!compare(&narrow, &wide).distinct);
     }
 
     #[test]
@@ -135,6 +135,6 @@ mod tests {
     #[test]
     fn equals_do_not_differ() {
         let same = summary(&[7.0, 7.0]);
-        assert!(!compare(&same, &same).seen);
+        assert!(!compare(&same, &same).distinct);
     }
 }

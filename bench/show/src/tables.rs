@@ -93,7 +93,7 @@ pub(crate) fn paths(figures: &Figures) -> Markup {
             @if let Some(baseline) = baseline.filter(|_| setup != PATH_BASELINE) {
                 @let difference = compare(figure, &baseline.summary);
                 div {
-                    @if difference.seen {
+                    @if difference.distinct {
                         @if difference.absolute > 0.0 { "+" } (format::number(difference.absolute))
                         ", "
                     }
