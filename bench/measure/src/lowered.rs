@@ -73,13 +73,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let mut repeats_of: Vec<[Vec<f64>; 3]> = LOWERED.map(|_| Default::default()).to_vec();
         for repeat in 0..repeats {
             for (level, of_level) in LOWERED.into_iter().zip(&mut repeats_of) {
-                let mut waits = match waiter {
+                let mut wait_times = match waiter {
                     Waiter::Sibling => beside_siblings(level, length),
                     Waiter::Neighbour => beside_process(level, length, units),
                 };
-                waits.sort_unstable();
+                wait_times.sort_unstable();
                 for (&statistic, values) in Statistic::VARIANTS.iter().zip(of_level) {
-                    let value = of_sorted(&waits, statistic).context("nobody waited")?;
+                    let value = of_sorted(&wait_times, statistic).context("nobody waited")?;
                     eprintln!("{waiter}, {level:?}, repeat {repeat}: {statistic} {value:?}");
                     values.push(nanoseconds(value));
                 }
@@ -100,15 +100,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Returns a statistic of the times waited, the shortest of which is the first.
-fn of_sorted(waits: &[Duration], statistic: Statistic) -> Option<Duration> {
-    let count = waits.len();
+fn of_sorted(wait_times: &[Duration], statistic: Statistic) -> Option<Duration> {
+    let count = wait_times.len();
     match statistic {
         Statistic::Mean => {
-            let sum: Duration = waits.iter().sum();
+            let sum: Duration = wait_times.iter().sum();
             sum.checked_div(u32::try_from(count).ok()?)
         }
-        Statistic::P99 => waits.get(count * 99 / 100).copied(),
-        Statistic::P999 => waits.get(count * 999 / 1000).copied(),
+        Statistic::P99 => wait_times.get(count * 99 / 100).copied(),
+        Statistic::P999 => wait_times.get(count * 999 / 1000).copied(),
     }
 }
 
@@ -149,14 +149,14 @@ fn beside_siblings(level: Option<u32>, length: Duration) -> Vec<Duration> {
         }
         thread::sleep(WARM_UP);
         let end = Instant::now() + length;
-        let mut waits = Vec::new();
+        let mut wait_times = Vec::new();
         while Instant::now() < end {
             thread::sleep(SIBLINGS_PERIOD);
             let start = Instant::now();
             map(SIBLINGS);
-            waits.push(start.elapsed());
+            wait_times.push(start.elapsed());
         }
-        waits
+        wait_times
     })
 }
 
@@ -179,19 +179,19 @@ fn beside_process(level: Option<u32>, length: Duration, units: u64) -> Vec<Durat
     thread::sleep(WARM_UP);
     let mut due = Instant::now();
     let end = due + length;
-    let mut waits = Vec::new();
+    let mut wait_times = Vec::new();
     while due < end {
         due += NEIGHBOURS_PERIOD;
         thread::sleep(due.saturating_duration_since(Instant::now()));
         work(units);
         let wait = due.elapsed();
-        waits.push(wait);
+        wait_times.push(wait);
         // What was due meanwhile is not due any more, or one wait would be many.
         if wait > NEIGHBOURS_PERIOD {
             due = Instant::now();
         }
     }
-    waits
+    wait_times
 }
 
 fn work(units: u64) {
@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn statistics_are_those_of_the_sorted_waits() {
-        let waits: Vec<_> = (1..=1000).map(Duration::from_micros).collect();
-        let of = |statistic| of_sorted(&waits, statistic).expect("there are waits");
+        let wait_times: Vec<_> = (1..=1000).map(Duration::from_micros).collect();
+        let of = |statistic| of_sorted(&wait_times, statistic).expect("there are times");
         assert_eq!(of(Statistic::Mean), Duration::from_nanos(500_500));
         assert_eq!(of(Statistic::P99), Duration::from_micros(991));
         assert_eq!(of(Statistic::P999), Duration::from_micros(1000));
