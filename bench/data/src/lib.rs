@@ -38,7 +38,7 @@ pub struct Kernel {
     pub version: String,
     /// The kernel's command line.
     pub command_line: String,
-    /// Number of CPUs that are online.
+    /// Number of CPUs that the program may use.
     pub cpus: u32,
     /// The source of the clock, from `clocksource0/current_clocksource`.
     pub clock_source: String,

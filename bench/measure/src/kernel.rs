@@ -3,6 +3,7 @@
 //! The kernel that the program runs on.
 
 use std::fs;
+use std::thread::available_parallelism;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -10,20 +11,18 @@ use common::device::Device;
 use go_sched_bench_data::Kernel;
 use go_sched_bench_data::Mapping;
 use go_sched_bench_data::Record;
-use nix::unistd::sysconf;
-use nix::unistd::SysconfVar;
 
 const COMMAND_LINE: &str = "/proc/cmdline";
 const CLOCK_SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
 
 /// Describes the kernel.
 pub(crate) fn describe() -> Result<Record> {
-    let cpus = sysconf(SysconfVar::_NPROCESSORS_ONLN)?.context("the number of CPUs is unknown")?;
+    let cpus = available_parallelism().context("the number of CPUs is unknown")?;
     Ok(Record::Kernel(Kernel {
         release: read_line("/proc/sys/kernel/osrelease")?,
         version: read_line("/proc/sys/kernel/version")?,
         command_line: read_line(COMMAND_LINE)?,
-        cpus: u32::try_from(cpus)?,
+        cpus: u32::try_from(cpus.get())?,
         clock_source: read_line(CLOCK_SOURCE)?,
         mapping: mapping()?,
     }))

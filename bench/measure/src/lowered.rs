@@ -8,6 +8,8 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::Read;
 use std::mem::forget;
+use std::ptr;
+use std::slice;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -24,7 +26,10 @@ use go_sched_bench_data::Statistic;
 use go_sched_bench_data::Subject;
 use go_sched_bench_data::Waiter;
 use go_sched_bench_data::LOWERED;
-use memmap2::MmapMut;
+use rustix::mm::mmap_anonymous;
+use rustix::mm::munmap;
+use rustix::mm::MapFlags;
+use rustix::mm::ProtFlags;
 use strum::VariantArray;
 
 use crate::output;
@@ -121,8 +126,16 @@ fn take(level: Option<u32>) {
 
 /// Maps memory, touches it, and unmaps it.
 fn map(length: usize) {
-    let mut memory = MmapMut::map_anon(length).expect("there is memory");
-    memory.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: The kernel places a new, zeroed mapping where no other is, and only this function
+    // knows of the mapping until `munmap`.
+    unsafe {
+        let start = mmap_anonymous(ptr::null_mut(), length, access, MapFlags::PRIVATE);
+        let start = start.expect("there is memory");
+        let memory = slice::from_raw_parts_mut(start.cast::<u8>(), length);
+        memory.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+        munmap(start, length).expect("the mapping is whole");
+    }
 }
 
 /// Returns the times that a thread waits for its memory, beside siblings that map memory

@@ -24,8 +24,6 @@ use go_sched_bench_data::Alternative;
 use go_sched_bench_data::Record;
 use go_sched_bench_data::Scenario;
 use go_sched_bench_data::Service;
-use nix::unistd::sysconf;
-use nix::unistd::SysconfVar;
 use strum::VariantArray;
 
 use self::cgroup::Neighbours;
@@ -110,14 +108,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         false
     });
 
-    let cpus = sysconf(SysconfVar::_NPROCESSORS_ONLN)?.context("the number of CPUs is unknown")?;
+    let cpus = thread::available_parallelism().context("the number of CPUs is unknown")?;
     let unit = program::unit_time(&arguments.server)?;
     let work = Duration::from_micros(arguments.work_us);
     let bench = Bench {
         arguments,
         length,
         units: (work.as_nanos() / unit.as_nanos()).max(1) as u64,
-        threads: THREADS_PER_CPU * usize::try_from(cpus)?,
+        threads: THREADS_PER_CPU * cpus.get(),
     };
     eprintln!(
         "{} requests/s of {} units of {:.1} us; {} threads in the background",
