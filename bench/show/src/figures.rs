@@ -133,10 +133,9 @@ impl Figures {
         series
     }
 
-    /// Returns why there is no figure about `subject`.
-    pub(crate) fn why_not(&self, subject: Subject) -> &str {
+    /// Returns the record of a figure that was omitted.
+    pub(crate) fn omitted(&self, subject: Subject) -> Option<&Omitted> {
         let mut omitted = self.omitted.iter();
-        let found = omitted.find(|figure| figure.subject == subject);
-        found.map_or("its part was not measured", |figure| &figure.why)
+        omitted.find(|figure| figure.subject == subject)
     }
 }

@@ -95,6 +95,43 @@ impl Verdict {
     }
 }
 
+/// A reason why a goal cannot be judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Unjudged {
+    PartNotMeasured,
+    /// The figure was omitted, for a reason of its own.
+    FigureOmitted(String),
+    FigureMissing,
+    TooFewNumbersOfThreads,
+    AlternativeNotMeasured,
+    BaselineNotMeasured,
+    TooFewRequests,
+}
+
+impl Unjudged {
+    /// Returns the reason why there is no figure about `subject`.
+    fn without_figure(figures: &Figures, subject: Subject) -> Self {
+        let omitted = figures.omitted(subject);
+        omitted.map_or(Self::PartNotMeasured, |figure| {
+            Self::FigureOmitted(figure.why.clone())
+        })
+    }
+}
+
+impl fmt::Display for Unjudged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PartNotMeasured => "its part was not measured",
+            Self::FigureOmitted(why) => why,
+            Self::FigureMissing => "the figure is missing",
+            Self::TooFewNumbersOfThreads => "it takes figures for two numbers of threads",
+            Self::AlternativeNotMeasured => "it was not measured, see the notes",
+            Self::BaselineNotMeasured => "nothing done was not measured",
+            Self::TooFewRequests => "too few requests for p99.9, or too many not answered",
+        })
+    }
+}
+
 /// A goal and its verdict.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Goal {
@@ -106,8 +143,9 @@ pub(crate) struct Goal {
 }
 
 impl Goal {
-    fn new(what: String, limit: String, outcome: Result<(String, Verdict), String>) -> Self {
-        let (measured, verdict) = outcome.unwrap_or_else(|why| (why, Verdict::NotMeasured));
+    fn new(what: String, limit: String, outcome: Result<(String, Verdict), Unjudged>) -> Self {
+        let (measured, verdict) =
+            outcome.unwrap_or_else(|why| (why.to_string(), Verdict::NotMeasured));
         Self {
             what,
             limit,
@@ -181,8 +219,8 @@ fn path(figures: &Figures, operation: Path, setup: Setup, limit: f64) -> Goal {
         .path(operation, setup)
         .zip(figures.path(operation, PATH_BASELINE));
     let Some((figure, baseline)) = pair else {
-        let why = figures.why_not(Subject::Path { operation, setup });
-        return Goal::new(what, at_most, Err(why.to_owned()));
+        let why = Unjudged::without_figure(figures, Subject::Path { operation, setup });
+        return Goal::new(what, at_most, Err(why));
     };
     let difference = compare(&figure.summary, &baseline.summary);
     let units = |count: f64| format!("{} {}", format::number(count), figure.unit());
@@ -216,8 +254,8 @@ fn change(figures: &Figures, change: Change, interface: Interface, least: f64) -
         .change(change, interface)
         .zip(figures.change(change, CHANGE_BASELINE));
     let Some((ours, baseline)) = pair else {
-        let why = figures.why_not(Subject::Change { change, interface });
-        return Goal::new(what, limit, Err(why.to_owned()));
+        let why = Unjudged::without_figure(figures, Subject::Change { change, interface });
+        return Goal::new(what, limit, Err(why));
     };
     let difference = compare(&ours.summary, &baseline.summary);
     let times = baseline.summary.median / ours.summary.median;
@@ -240,7 +278,7 @@ fn memory(figures: &Figures) -> Goal {
     // Of many threads, as the last page of a cache is never full.
     let series = figures.growth(Growth::Memory, true);
     let outcome = match series.last() {
-        None => Err("the figure is missing".to_owned()),
+        None => Err(Unjudged::FigureMissing),
         Some((threads, figure)) => {
             let bytes = figure.summary.median;
             Ok((
@@ -266,7 +304,7 @@ fn flat(figures: &Figures) -> Goal {
                 Verdict::at_most(FLAT, &difference),
             ))
         }
-        _ => Err("it takes figures for two numbers of threads".to_owned()),
+        _ => Err(Unjudged::TooFewNumbersOfThreads),
     };
     Goal::new(
         "context switch beside managed threads that sleep".to_owned(),
@@ -280,13 +318,14 @@ fn lowered(figures: &Figures, waiter: Waiter, level: u32, statistic: Statistic) 
         .lowered(waiter, Some(level), statistic)
         .zip(figures.lowered(waiter, None, statistic));
     let outcome = match pair {
-        None => Err(figures
-            .why_not(Subject::Lowered {
+        None => Err(Unjudged::without_figure(
+            figures,
+            Subject::Lowered {
                 waiter,
                 level: Some(level),
                 statistic,
-            })
-            .to_owned()),
+            },
+        )),
         Some((figure, baseline)) => {
             let difference = compare(&figure.summary, &baseline.summary);
             let words = format!(
@@ -309,17 +348,20 @@ fn tail(
     service: Option<&ServiceResults>,
     scenario: Scenario,
     ours: Alternative,
-) -> Result<(String, Verdict), String> {
-    let service = service.ok_or("its part was not measured")?;
+) -> Result<(String, Verdict), Unjudged> {
+    let service = service.ok_or(Unjudged::PartNotMeasured)?;
     let cell = service
         .find(scenario, ours)
-        .ok_or("it was not measured, see the notes")?;
+        .ok_or(Unjudged::AlternativeNotMeasured)?;
     let throughput = service
         .throughput(cell)
-        .ok_or("nothing done was not measured")?;
-    let too_few = "too few requests for p99.9, or too many not answered";
-    let before = service.baseline(scenario, Quantile::P999).ok_or(too_few)?;
-    let after = cell.quantile(Quantile::P999).ok_or(too_few)?;
+        .ok_or(Unjudged::BaselineNotMeasured)?;
+    let before = service
+        .baseline(scenario, Quantile::P999)
+        .ok_or(Unjudged::TooFewRequests)?;
+    let after = cell
+        .quantile(Quantile::P999)
+        .ok_or(Unjudged::TooFewRequests)?;
     let fell = compare(after, before);
     let enough = before.median / after.median >= TAIL_TIMES;
 
