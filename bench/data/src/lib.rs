@@ -27,6 +27,16 @@ pub enum Record {
     Omitted(Omitted),
     /// The result of a server's run.
     Service(Service),
+    /// A remark on the measurements.
+    Note {
+        /// The remark, one line.
+        text: String,
+    },
+    /// The failure that ended the program, the last record.
+    Failure {
+        /// The reason of the failure.
+        why: String,
+    },
 }
 
 /// The kernel that measurements ran on.

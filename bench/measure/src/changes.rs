@@ -95,10 +95,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     ensure!(is_loaded(), "changes are measured with the module loaded");
     pin()?;
     let effort = Effort::new(arguments.quick);
-    match chrt() {
-        Some(path) => eprintln!("chrt is {}", name_of(path)),
-        None => eprintln!("chrt: there is no such program"),
-    }
+    output::note(match chrt() {
+        Some(path) => format!("chrt is {}", name_of(path)),
+        None => "chrt: there is no such program".to_owned(),
+    })?;
     for &change in Change::VARIANTS {
         for &interface in Interface::VARIANTS {
             let subject = Subject::Change { change, interface };

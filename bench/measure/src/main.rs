@@ -24,10 +24,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use clap::Subcommand;
+use go_sched_bench_data::Record;
 
 /// Measure what go_sched costs and what it buys, in the kernel this runs on.
 ///
 /// Runs as root, and prints one line of JSON for the kernel and one for each figure.
+/// Standard error has the progress.
 #[derive(Debug, Parser)]
 #[command(name = "go_sched_bench_guest")]
 struct Arguments {
@@ -56,17 +58,20 @@ enum Part {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("go_sched_bench_guest: {error:#}");
-            ExitCode::FAILURE
-        }
+    let is_own_child = matches!(arguments.part, Part::Once(_));
+    let Err(error) = run(&arguments, is_own_child) else {
+        return ExitCode::SUCCESS;
+    };
+    let why = format!("{error:#}");
+    eprintln!("go_sched_bench_guest: {why}");
+    if !is_own_child {
+        // Standard output may be what failed.
+        let _ = output::print(Record::Failure { why });
     }
+    ExitCode::FAILURE
 }
 
-fn run(arguments: &Arguments) -> Result<()> {
-    let is_own_child = matches!(arguments.part, Part::Once(_));
+fn run(arguments: &Arguments, is_own_child: bool) -> Result<()> {
     if !is_own_child {
         output::print(kernel::describe()?)?;
     }

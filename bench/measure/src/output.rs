@@ -31,3 +31,8 @@ pub(crate) fn omit(subject: Subject, why: impl Into<String>) -> Result<()> {
     let why = why.into();
     print(Record::Omitted(Omitted { subject, why }))
 }
+
+/// Prints a remark for the report.
+pub(crate) fn note(text: String) -> Result<()> {
+    print(Record::Note { text })
+}

@@ -75,9 +75,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     );
     pin()?;
     let effort = Effort::new(arguments.quick);
-    let account = Account::open()
-        .inspect_err(|error| eprintln!("memory: omitted: {error:#}"))
-        .ok();
+    let account = match Account::open() {
+        Ok(account) => Some(account),
+        Err(error) => {
+            output::note(format!("memory: omitted: {error:#}"))?;
+            None
+        }
+    };
     let mut sleepers = Sleepers::new()?;
     for threads in &arguments.threads {
         sleepers.grow(*threads)?;

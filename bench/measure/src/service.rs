@@ -97,16 +97,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .repeats
         .unwrap_or(if arguments.quick { 1 } else { 3 });
     let scenarios = or_all(&arguments.scenario);
-    let mut alternatives = or_all(&arguments.alternative);
-    alternatives.retain(|alternative| {
-        let reason = match alternative::obstacle(*alternative) {
-            Ok(None) => return true,
+    let mut alternatives = Vec::new();
+    for alternative in or_all(&arguments.alternative) {
+        let reason = match alternative::obstacle(alternative) {
+            Ok(None) => {
+                alternatives.push(alternative);
+                continue;
+            }
             Ok(Some(reason)) => reason.to_owned(),
             Err(error) => format!("{error:#}"),
         };
-        eprintln!("Omitted in all scenarios: {alternative}: {reason}");
-        false
-    });
+        output::note(format!("omitted in all scenarios: {alternative}: {reason}"))?;
+    }
 
     let cpus = thread::available_parallelism().context("the number of CPUs is unknown")?;
     let unit = program::unit_time(&arguments.server)?;
@@ -117,13 +119,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         units: (work.as_nanos() / unit.as_nanos()).max(1) as u64,
         threads: THREADS_PER_CPU * cpus.get(),
     };
-    eprintln!(
+    output::note(format!(
         "{} requests/s of {} units of {:.1} us; {} threads in the background",
         arguments.rate,
         bench.units,
         unit.as_secs_f64() * 1e6,
         bench.threads
-    );
+    ))?;
     alternative::stand_above_all()?;
     // A change of the machine's mood hits all alternatives, and not one repeat's.
     for repeat in 0..repeats {

@@ -10,6 +10,7 @@ use std::io::BufReader;
 use std::io::Read;
 use std::path::Path;
 use std::process::Command;
+use std::process::ExitStatus;
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -167,9 +168,66 @@ fn is_patched() -> Result<bool> {
 }
 
 /// A line that a started program has written.
-enum Said {
+enum Line {
     Stdout(String),
     Stderr(String),
+}
+
+/// The output of the program that measures.
+#[derive(Debug, Default)]
+struct Output {
+    records: Vec<Record>,
+    notes: Vec<String>,
+    /// The failure that the program reports, or else the first line that is no record.
+    failure: Option<String>,
+    /// Lines of standard error: progress, which the report does not keep.
+    stderr: Vec<String>,
+}
+
+impl Output {
+    fn take(&mut self, line: Line) {
+        match line {
+            Line::Stdout(line) => match serde_json::from_str(&line) {
+                Ok(Record::Note { text }) => self.notes.push(text),
+                Ok(Record::Failure { why }) => self.failure = Some(why),
+                Ok(record) => self.records.push(record),
+                Err(_) => {
+                    self.failure
+                        .get_or_insert(format!("it printed what is no record: {line}"));
+                }
+            },
+            Line::Stderr(line) if line.trim().is_empty() => (),
+            Line::Stderr(line) => self.stderr.push(line),
+        }
+    }
+
+    /// Returns the reason why the records do not count, if so.
+    fn failure(&self, status: ExitStatus) -> Option<String> {
+        let reported = self.failure.as_deref();
+        if !status.success() {
+            let why = harness_failure(status).or(reported);
+            let why = why.unwrap_or("standard error has the reason");
+            Some(format!("{status}: {why}"))
+        } else if reported.is_some() {
+            self.failure.clone()
+        } else if !matches!(self.records.first(), Some(Record::Kernel(_))) {
+            Some("it did not say on what kernel it ran".to_owned())
+        } else if self.records.len() < 2 {
+            Some("it measured nothing".to_owned())
+        } else {
+            None
+        }
+    }
+}
+
+/// Returns the meaning of an exit status of qemu/run that is not its command's own.
+fn harness_failure(status: ExitStatus) -> Option<&'static str> {
+    match status.code()? {
+        123 => Some("the kernel reported an error"),
+        124 => Some("the run took longer than its timeout"),
+        125 => Some("the guest was not built, did not start, or ended without a result"),
+        _ => None,
+    }
 }
 
 impl Plan {
@@ -188,49 +246,29 @@ impl Plan {
         let (sender, lines) = mpsc::channel();
         let stdout = child.stdout.take().context("no standard output")?;
         let stderr = child.stderr.take().context("no standard error")?;
-        listen(stdout, sender.clone(), Said::Stdout);
-        listen(stderr, sender, Said::Stderr);
+        listen(stdout, sender.clone(), Line::Stdout);
+        listen(stderr, sender, Line::Stderr);
 
-        let (mut records, mut notes, mut failure) = (Vec::new(), Vec::new(), None);
-        let mut latest = String::new();
+        let mut output = Output::default();
         loop {
             match lines.recv_timeout(TICK) {
-                Ok(Said::Stdout(line)) => match serde_json::from_str::<Record>(&line) {
-                    Ok(record) => {
-                        latest = describe(&record);
-                        records.push(record);
-                    }
-                    Err(_) => {
-                        failure.get_or_insert(format!("it printed what is no record: {line}"));
-                    }
-                },
-                Ok(Said::Stderr(line)) => {
-                    if !line.trim().is_empty() {
-                        notes.push(line);
-                    }
-                }
+                Ok(line) => output.take(line),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             // Before there are records, something may be built.
             match steps.as_deref().and_then(running_step) {
-                Some(step) if records.is_empty() => progress.tick(&step),
-                _ => progress.tick(&latest),
+                Some(step) if output.records.is_empty() => progress.tick(&step),
+                _ => progress.tick(&output.records.last().map_or_else(String::new, describe)),
             }
         }
         let status = child.wait().with_context(|| words.clone())?;
-        if !status.success() {
-            failure = Some(format!("{status}: {}", reason(&notes)));
-        } else if !matches!(records.first(), Some(Record::Kernel(_))) {
-            failure.get_or_insert("it did not say on what kernel it ran".to_owned());
-        } else if records.len() < 2 {
-            failure.get_or_insert("it measured nothing".to_owned());
-        }
+        let failure = output.failure(status);
         let seconds = progress.end();
         if let Some(failure) = &failure {
             eprintln!("{}: FAILED: {failure}", self.part.title());
-            for note in &notes {
-                eprintln!("  {note}");
+            for line in &output.stderr {
+                eprintln!("  {line}");
             }
         }
         Ok(Boot {
@@ -239,9 +277,9 @@ impl Plan {
             method: self.method,
             command: words,
             seconds,
-            notes,
+            notes: output.notes,
             failure,
-            records,
+            records: output.records,
         })
     }
 
@@ -281,23 +319,12 @@ impl Plan {
     }
 }
 
-/// What of the notes says why it failed: what a program signs, or else the last.
-fn reason(notes: &[String]) -> &str {
-    let signed = |note: &&String| {
-        ["go_sched_bench_guest: ", "qemu/run: ", "error: "]
-            .iter()
-            .any(|name| note.starts_with(name))
-    };
-    let said = notes.iter().rfind(signed).or(notes.last());
-    said.map_or("it does not say why", String::as_str)
-}
-
-fn listen(stream: impl Read + Send + 'static, sender: Sender<Said>, said: fn(String) -> Said) {
+fn listen(stream: impl Read + Send + 'static, sender: Sender<Line>, of: fn(String) -> Line) {
     thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             // Nobody listens any more when the other side has failed.
-            if sender.send(said(line)).is_err() {
+            if sender.send(of(line)).is_err() {
                 return;
             }
         }
@@ -326,17 +353,22 @@ fn describe(record: &Record) -> String {
         Record::Figure(figure) => figure.subject.to_string(),
         Record::Omitted(omitted) => omitted.subject.to_string(),
         Record::Service(service) => format!("{}, {}", service.scenario, service.alternative),
+        Record::Note { text } | Record::Failure { why: text } => text.clone(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
 
     use clap::Parser;
 
     use super::plan;
     use super::running_step;
+    use super::Line;
+    use super::Output;
     use crate::arguments::Arguments;
     use crate::report::Method;
     use crate::report::Part;
@@ -368,6 +400,48 @@ mod tests {
         );
         assert!(plan.machine.join(" ").contains("--cpus 2 --icount 1"));
         assert_eq!(plan.arguments, ["service", "--quick"]);
+    }
+
+    /// Returns what becomes of lines of standard output, and of a line of progress.
+    fn output(lines: &[&str]) -> Output {
+        let mut output = Output::default();
+        output.take(Line::Stderr("repeat 0: p99 1 ms".to_owned()));
+        for line in lines {
+            output.take(Line::Stdout((*line).to_owned()));
+        }
+        output
+    }
+
+    fn failure(output: &Output, code: i32) -> Option<String> {
+        output.failure(ExitStatus::from_raw(code << 8))
+    }
+
+    #[test]
+    fn notes_are_records_and_progress_is_none() {
+        let output = output(&[r#"{"record":"note","text":"chrt is /bin/chrt"}"#]);
+        assert_eq!(output.notes, ["chrt is /bin/chrt"]);
+        assert!(output.records.is_empty());
+    }
+
+    #[test]
+    fn a_failure_has_the_reason_that_the_program_reports() {
+        let reported = output(&[r#"{"record":"failure","why":"no module"}"#]);
+        let words = failure(&reported, 1).expect("the program failed");
+        assert_eq!(words, "exit status: 1: no module");
+        let words = failure(&reported, 124).expect("the harness failed");
+        assert_eq!(
+            words,
+            "exit status: 124: the run took longer than its timeout"
+        );
+        let words = failure(&output(&[]), 101).expect("the program failed");
+        assert_eq!(words, "exit status: 101: standard error has the reason");
+    }
+
+    #[test]
+    fn success_takes_records_alone_and_one_at_least_beside_the_kernel() {
+        let words = |lines: &[&str]| failure(&output(lines), 0).expect("it is none");
+        assert_eq!(words(&["spoon"]), "it printed what is no record: spoon");
+        assert_eq!(words(&[]), "it did not say on what kernel it ran");
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Figures {
                         }))
                     }
                     Record::Omitted(figure) => omitted.push(figure.clone()),
-                    Record::Kernel(_) | Record::Service(_) => (),
+                    _ => (),
                 }
             }
         }
