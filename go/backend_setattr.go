@@ -11,8 +11,12 @@ import (
 // setattrBackend is the backend SchedSetattr.
 type setattrBackend struct{ threadTable }
 
-func openSetattr() (*setattrBackend, error) {
+// openSetattr opens the backend, if it is the last one even where that may end the program.
+func openSetattr(last bool) (*setattrBackend, error) {
 	if err := checkProc(); err != nil {
+		return nil, err
+	}
+	if err := checkFilter(SchedSetattr, last); err != nil {
 		return nil, err
 	}
 	if err := tryGetattr(); err != nil {

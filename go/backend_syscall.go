@@ -5,7 +5,6 @@ package gosched
 import (
 	"bytes"
 	"errors"
-	"os"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -22,14 +21,8 @@ func openSyscall(last bool) (*syscallBackend, error) {
 	if err := checkProc(); err != nil {
 		return nil, err
 	}
-	const path = "/proc/thread-self/status"
-	status, err := os.ReadFile(path)
-	if err != nil && !last {
-		return nil, readFailure(path, err)
-	}
-	// SECCOMP_MODE_FILTER, see proc(5).
-	if statusField(status, "Seccomp") == "2" && !last {
-		return nil, filterFailure()
+	if err := checkFilter(SystemCall, last); err != nil {
+		return nil, err
 	}
 	if err := tryGetattr(); err != nil {
 		return nil, err

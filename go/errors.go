@@ -173,9 +173,10 @@ func getattrFailure(errno syscall.Errno) error {
 }
 
 // filterFailure returns the error of a system call that is not tried.
-func filterFailure() error {
-	return unsupported(0, "go_set_schedprio(2) is not tried under a filter of system calls, "+
-		"which might end the program for it: allow it there, and name SystemCall last")
+func filterFailure(kind Backend) error {
+	name := map[Backend]string{SystemCall: "SystemCall", SchedSetattr: "SchedSetattr"}[kind]
+	return unsupported(0, "%v is not tried under a filter of system calls, which might end the "+
+		"program for it: allow it there, and name %s last", kind, name)
 }
 
 // syscallFailure returns the error of a backend SystemCall that cannot be opened.

@@ -35,15 +35,17 @@ func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
 	testenv.Main(m, map[string]func() (string, error){
-		"askHidden":          askHidden,
-		"doUnderAnInherited": doUnderAnInherited,
-		"lockWithoutRoom":    lockWithoutRoom,
-		"nameOfMain":         nameOfMain,
-		"openNodev":          openNodev,
-		"otherProc":          otherProc,
-		"putUnderAFilter":    putUnderAFilter,
-		"underAFilter":       underAFilter,
-		"wayBack":            wayBack,
+		"askHidden":           askHidden,
+		"doUnderAnInherited":  doUnderAnInherited,
+		"lockWithoutRoom":     lockWithoutRoom,
+		"nameOfMain":          nameOfMain,
+		"openNodev":           openNodev,
+		"otherProc":           otherProc,
+		"putUnderAFilter":     putUnderAFilter,
+		"putUnderAHardFilter": putUnderAHardFilter,
+		"underAFilter":        underAFilter,
+		"underAHardFilter":    underAHardFilter,
+		"wayBack":             wayBack,
 	})
 }
 

@@ -65,7 +65,7 @@ func TestGuideShowsTheExamples(t *testing.T) {
 	}
 	pages, err := filepath.Glob("../docs/*.md")
 	must(t, err)
-	for _, page := range pages {
+	for _, page := range append(pages, "../README.md") {
 		text, err := os.ReadFile(page)
 		must(t, err)
 		for _, block := range regexp.MustCompile("(?s)\n```go\n(.*?\n)```").FindAllSubmatch(text, -1) {

@@ -31,6 +31,24 @@ func checkProc() error {
 	return nil
 }
 
+// checkFilter returns an error if the calling thread has a filter of system calls, which might
+// end the program for those of the backend. The last backend is tried whatever that does.
+func checkFilter(kind Backend, last bool) error {
+	if last {
+		return nil
+	}
+	const path = "/proc/thread-self/status"
+	status, err := os.ReadFile(path)
+	if err != nil {
+		return readFailure(path, err)
+	}
+	// SECCOMP_MODE_FILTER, see proc(5).
+	if statusField(status, "Seccomp") == "2" {
+		return filterFailure(kind)
+	}
+	return nil
+}
+
 // ofOwnNamespace tells whether the file status of the process is from a /proc of its own pid
 // namespace: "NSpid:" has an id for each namespace from that of /proc down to its own, so that
 // two equal ids deceive nobody. A kernel without namespaces has no such line.

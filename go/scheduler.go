@@ -42,7 +42,8 @@ const (
 	// NoOp does nothing, on any system: work runs without a priority, hints are read by
 	// nobody, and Get returns None. It always opens, so it is the last backend of a program
 	// whose work matters more than its priority. A SchedSetattr before it is opened only if
-	// the calling thread may raise itself again, as Do would refuse to begin without that.
+	// the calling thread may raise itself again, as Do would refuse to begin without that, and
+	// only without a filter of system calls: see Open.
 	NoOp
 )
 
@@ -88,8 +89,8 @@ type Scheduler struct {
 // is an error, whatever comes after it.
 //
 // Under a filter of system calls, which a container or a service may have, Open passes
-// SystemCall over unless it is the last backend. A filter may end a program that makes a call
-// which the filter does not know, and only the call itself would tell.
+// SystemCall and SchedSetattr over unless they are the last backend. A filter may end a program
+// that makes a call which the filter does not know, and only the call itself would tell.
 func Open(backends ...Backend) (*Scheduler, error) {
 	if len(backends) == 0 {
 		backends = []Backend{Device}
@@ -99,6 +100,7 @@ func Open(backends ...Backend) (*Scheduler, error) {
 	for i, kind := range backends {
 		var err error
 		s.kind = kind
+		last := i == len(backends)-1
 		switch {
 		case kind < Device || kind > NoOp:
 			return nil, refused(syscall.EINVAL, "%d is no backend: give Device, SystemCall, "+
@@ -111,11 +113,12 @@ func Open(backends ...Backend) (*Scheduler, error) {
 			s.device, err = openDevice()
 			s.threads = s.device
 		case kind == SystemCall:
-			s.threads, err = openSyscall(i == len(backends)-1)
-		case kind == SchedSetattr && endsWithNoOp(backends[i:]) && !mayRaise():
-			continue
+			s.threads, err = openSyscall(last)
 		case kind == SchedSetattr:
-			s.threads, err = openSetattr()
+			s.threads, err = openSetattr(last)
+			if err == nil && endsWithNoOp(backends) && !mayRaise() {
+				continue
+			}
 		}
 		if err == nil {
 			return s, nil
