@@ -2,13 +2,17 @@
 
 //! What `make install` puts into a system, and `make uninstall` takes out of it.
 
+use std::env;
 use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 const SCRIPT: &str = "../../scripts/install";
 const COMMAND: &str = env!("CARGO_BIN_EXE_gosched");
 
+/// Calls the script; `root` is the root directory that it fills.
 fn run(root: &Path, arguments: &[&str]) -> bool {
     let status = Command::new(SCRIPT)
         .args(arguments)
@@ -49,4 +53,54 @@ fn what_is_installed_can_be_removed_and_nothing_else_goes() {
     assert!(!root.join("lib").exists() && !root.join("usr/include").exists());
     assert!(others.exists());
     assert!(!run(root, &["--remove"]), "there is nothing left");
+}
+
+#[test]
+fn what_an_earlier_install_has_left_can_be_removed() {
+    let root = tempfile::tempdir().expect("a folder");
+    let root = root.path();
+    let module = root.join("module.ko");
+    fs::write(&module, "").expect("room");
+    let module = module.to_str().expect("UTF-8");
+    let installed = |release| root.join(format!("lib/modules/{release}/updates/module.ko"));
+    let (list, page) = (
+        root.join("usr/share/doc/gosched/installed-files"),
+        root.join("usr/share/doc/gosched/old.md"),
+    );
+    assert!(run(root, &[COMMAND, module, "6.12.0"]));
+    // An earlier version had a page that is gone.
+    let files = fs::read_to_string(&list).expect("the list") + "/usr/share/doc/gosched/old.md\n";
+    fs::write(&list, files).expect("room");
+    fs::write(&page, "").expect("room");
+
+    assert!(run(root, &[COMMAND, module, "6.12.1"]));
+    assert!(run(root, &[COMMAND]));
+    assert!(installed("6.12.0").exists() && installed("6.12.1").exists());
+    assert!(!page.exists());
+
+    assert!(run(root, &["--remove"]));
+    assert!(!root.join("lib").exists() && !root.join("usr").exists());
+}
+
+#[test]
+fn removal_has_modprobe_forget_the_module() {
+    let work = tempfile::tempdir().expect("a folder");
+    let work = work.path();
+    let list = work.join("share/doc/gosched/installed-files");
+    fs::create_dir_all(list.parent().expect("a folder")).expect("room");
+    // Nobody has such a kernel.
+    fs::write(list, "/lib/modules/0.0.0-none/updates/module.ko\n").expect("room");
+    let depmod = work.join("depmod");
+    fs::write(&depmod, "#!/bin/sh\necho \"$@\" >>\"$0.log\"\n").expect("room");
+    fs::set_permissions(&depmod, Permissions::from_mode(0o755)).expect("the owner");
+    let path = env::var("PATH").expect("a path");
+    let status = Command::new(SCRIPT)
+        .arg("--remove")
+        .env_remove("DESTDIR")
+        .env("PREFIX", work)
+        .env("PATH", format!("{}:{path}", work.display()))
+        .status();
+    assert!(status.expect("the script").success());
+    let log = fs::read_to_string(work.join("depmod.log")).expect("depmod was run");
+    assert_eq!(log, "0.0.0-none\n");
 }
