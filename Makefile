@@ -14,7 +14,7 @@ SHELL := /bin/bash
 export GO_SCHED_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/go_sched
 
 # Neither make nor the build system of the kernel takes these characters, or blanks.
-special := $$ % : ; & | * ? ( ) < > \ \# ' " `
+special := $$ % : ; & | * ? ( ) [ ] { } < > \ \# ' " `
 usable = $(if $(filter 1,$(words $1)),$(if $(strip $(foreach c,$(special),$(findstring $c,$1))),,yes))
 ifeq ($(call usable,$(CURDIR)),)
 $(error The path "$(CURDIR)" has a blank or a special character: move this folder to another place)
@@ -48,12 +48,15 @@ ifneq ($(filter-out $(variants),$(variant)),)
 $(error There is no kernel variant "$(variant)". The variants are: $(variants))
 endif
 export KCONFIG
+# built NAME: the folder of a variant that is built here.
+built = $(GO_SCHED_CACHE)/linux-6.12/build$(addprefix -,$1)
 ifdef KDIR
 kernel := $(abspath $(KDIR))
 kernel_stamp := $(kernel)/Module.symvers
 else
-kernel := $(GO_SCHED_CACHE)/linux-6.12/build$(addprefix -,$(variant))
+kernel := $(call built,$(variant))
 kernel_stamp := $(kernel)/.go_sched_stamp
+to_build := $(kernel_stamp)
 endif
 
 # kbuild of 6.12 writes to the folder of the sources, so it gets a folder of links to them.
@@ -111,7 +114,7 @@ test: guest
 	$(addprefix GO_SCHED_VARIANT=,$(variant)) scripts/run-tests
 
 .PHONY: test-debug
-test-debug:
+test-debug: setup
 	GO_SCHED_VARIANT=debug scripts/run-tests
 
 .PHONY: test-scx
@@ -174,20 +177,30 @@ bench bench-quick: programs
 
 bench_show := cargo run --quiet --locked --package go-sched-bench-show --
 .PHONY: bench-page
-bench-page:
+bench-page: machine
 	$(bench_show) page --report $(or $(REPORT),bench/report) $(bench_page)
 
 .PHONY: bench-readme
-bench-readme:
+bench-readme: machine
 	$(bench_show) readme README.md
 
 .PHONY: shell
 shell:
 	qemu/run --terminal -- sh -c 'sh -l || true'
 
+# Refuses to begin what would fail halfway. These targets build another kernel than the others,
+# or none.
+torture: to_build = $(call built,$(or $(variant),debug))/.go_sched_stamp
+fuzz: to_build = $(call built,$(or $(variant),kcov))/.go_sched_stamp
+test-debug: to_build = $(call built,debug)/.go_sched_stamp
+test-scx: to_build = $(call built,scx)/.go_sched_stamp
+bench-page bench-readme install: to_build =
+.PHONY: machine
+machine:
+	scripts/check-machine $(to_build)
+
 .PHONY: setup
-setup:
-	scripts/check-machine $(kernel_stamp)
+setup: machine
 	scripts/install-packages $(addprefix --,$(filter scx,$(variant)))
 
 .PHONY: kernel
@@ -217,7 +230,7 @@ kcov_rust := $(strip -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
 # The module is built from scratch each time, because kbuild does not notice changes of
 # the kernel's Rust crates. The lock lets one build run at a time, and the final mv lets
 # others never see an incomplete module.
-$(module): $(shell find $(module_sources) -type f) $(kernel_stamp)
+$(module): $(shell find $(module_sources) -type f) $(kernel_stamp) | machine
 	if ! grep -qs '^CONFIG_GO_SCHED=y' $(kernel)/.config; then
 		echo '$(kernel) is not a kernel built with kernel/linux-6.12 and CONFIG_GO_SCHED=y' >&2
 		exit 1
@@ -245,8 +258,7 @@ $(selftest): $(kernel_stamp)
 
 # Without VARIANT, KCONFIG and KDIR, the variant is deb.
 .PHONY: setup-deb
-setup-deb:
-	scripts/check-machine $(kernel_stamp)
+setup-deb: machine
 	scripts/install-packages --deb
 
 .PHONY: deb
@@ -282,7 +294,7 @@ runner: programs
 # Without setup, as this is for the machine that gosched is used on. The module goes along
 # with KDIR alone.
 .PHONY: install uninstall
-install: $(if $(KDIR),$(module))
+install: machine $(if $(KDIR),$(module))
 	env $(static) cargo build --release --locked --target $(target) --package gosched-cli
 	scripts/install $(binaries)/gosched \
 		$(if $(KDIR),$(module) "$$(make --silent --no-print-directory -C $(kernel) kernelrelease)")

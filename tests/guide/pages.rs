@@ -72,6 +72,8 @@ const GO: &str = "go";
 const MESSAGE: &str = "message";
 /// One with messages of the Go package, which go/troubleshooting_test.go compares.
 const GO_MESSAGE: &str = "message go";
+/// One with messages of make, which tools/cli/tests/make.rs compares.
+const MAKE_MESSAGE: &str = "message make";
 
 /// A part of a page, up to the next heading.
 #[derive(Debug, Default)]
@@ -176,7 +178,7 @@ pub(crate) fn steps(block: &str) -> Result<Vec<Step>, Failed> {
 pub(crate) fn check_kinds() -> Result<(), Failed> {
     for (page, block) in blocks() {
         let Block { kind, text } = block;
-        let known = [GUEST, ELSEWHERE, GO, MESSAGE, GO_MESSAGE];
+        let known = [GUEST, ELSEWHERE, GO, MESSAGE, GO_MESSAGE, MAKE_MESSAGE];
         if !known.iter().chain(&PACKAGES).any(|known| *known == kind) {
             return Err(
                 format!("{page}: nothing checks a block of kind \"{kind}\":\n{text}").into(),
