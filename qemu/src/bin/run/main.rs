@@ -116,8 +116,20 @@ struct Arguments {
     command: Vec<String>,
 }
 
-/// Folders that the guest has itself, and needs.
-const GUESTS_OWN: &[&str] = &["/", "/bin", "/dev", "/etc", "/lib", "/proc", "/sys", "/tmp"];
+/// Folders that the guest has itself, and needs. Those in /usr, and /sbin, are links to its /bin.
+const GUESTS_OWN: &[&str] = &[
+    "/",
+    "/bin",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/proc",
+    "/sbin",
+    "/sys",
+    "/tmp",
+    "/usr/bin",
+    "/usr/sbin",
+];
 
 /// Returns the absolute path of a folder that the guest can mount at this path.
 fn shared_folder(path: &str) -> Result<String> {
@@ -250,5 +262,19 @@ fn judge(outcome: Outcome, log: &str) -> (u8, Option<String>) {
             );
             (KERNEL_COMPLAINED, Some(explanation))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shared_folder;
+
+    /// Whether this machine has /bin itself, or as a link to /usr/bin.
+    #[test]
+    fn folders_of_programs_are_not_shared_over_the_guests_own() {
+        for folder in ["/bin", "/sbin", "/usr/bin", "/usr/sbin"] {
+            assert!(shared_folder(folder).is_err(), "{folder}");
+        }
+        assert_eq!(shared_folder("/usr/").expect("a folder"), "/usr");
     }
 }
