@@ -50,7 +50,7 @@ func openDevice() (*device, error) {
 	case errno == syscall.ENOTTY:
 		err = notTheDeviceFailure(errno)
 	case errno != 0:
-		err = refused(errno, "%s does not tell its version: %v", Path, errno)
+		err = noVersionFailure(errno)
 	case version != sys.ABIVersion:
 		err = versionFailure(version)
 	default:

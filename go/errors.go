@@ -166,6 +166,11 @@ func versionFailure(module int) error {
 		module, sys.ABIVersion)
 }
 
+// noVersionFailure returns the error of a device that refuses to tell its ABI.
+func noVersionFailure(errno syscall.Errno) error {
+	return refused(errno, "%s does not tell its version: %v", Path, errno)
+}
+
 // getattrFailure returns the error of a system that does not tell a thread's attributes.
 func getattrFailure(errno syscall.Errno) error {
 	return unsupported(errno, "the kernel, or a filter of system calls such as a "+
