@@ -26,8 +26,8 @@ pub const VERSION: u32 = 1;
 /// The lowest priority of [`Band::Fair`].
 const FAIR_FIRST: u32 = 16;
 
-/// The priority that is nice 0, the one an ordinary thread has.
-const NICE_ZERO: u32 = 32;
+/// The priority of an ordinary thread: nice 0.
+pub const ORDINARY: u32 = 32;
 
 /// Nice value of the idle band. The weight orders that band, but the kernel
 /// preempts on a change of policy only where the nice value changes with it.
@@ -232,7 +232,7 @@ const fn table() -> [Level; LEVELS as usize] {
             }
             Band::Fair => {
                 level.policy = Policy::Normal;
-                level.nice = NICE_ZERO as i32 - prio.get() as i32;
+                level.nice = ORDINARY as i32 - prio.get() as i32;
                 level.slice_ns = slice_ns;
                 slice_ns = slice_ns * SLICE_STEP / 1000;
             }

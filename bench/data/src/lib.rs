@@ -12,8 +12,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use strum::VariantArray;
 
-/// The priority of nice 0, which is what a thread without a priority has.
-pub const ORDINARY: u32 = 32;
+pub use go_sched_policy::ORDINARY;
 
 /// One line of the guest's output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 
 use gosched::error::FindError;
 use gosched::policy::GoPrio;
+use gosched::policy::ORDINARY;
 use gosched::thread::Thread;
 use gosched::thread::ThreadId;
 use gosched::Device;
@@ -13,9 +14,6 @@ use procfs::process::Process;
 use super::sample::Row;
 use crate::error::ThreadError;
 use crate::facts::Facts;
-
-/// The priority of an ordinary thread, nice 0.
-const ORDINARY: u32 = 32;
 
 /// A change of a priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
