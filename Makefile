@@ -111,16 +111,16 @@ demo: guest
 
 .PHONY: test
 test: guest
-	$(addprefix GO_SCHED_VARIANT=,$(variant)) scripts/run-tests
+	scripts/run-tests $(addprefix --variant ,$(variant))
 
 .PHONY: test-debug
 test-debug: setup
-	GO_SCHED_VARIANT=debug scripts/run-tests
+	scripts/run-tests --variant debug
 
 .PHONY: test-scx
 test-scx: setup
 	cd tests/scx
-	GO_SCHED_VARIANT=scx cargo test --locked --no-fail-fast
+	cargo test --locked --no-fail-fast
 
 # Tests the Go packages with the newest Go. The other targets use the distribution's Go, and
 # go.mod names the oldest one.

@@ -60,7 +60,7 @@ struct Arguments {
     /// Boot a variant of the kernel: the usual configuration with kernel/config/NAME.config
     /// added. "debug" checks memory, locks and leaks; "unpatched" is Debian's kernel, and
     /// needs --no-module
-    #[arg(long, value_name = "NAME", env = "GO_SCHED_VARIANT")]
+    #[arg(long, value_name = "NAME")]
     variant: Option<String>,
     /// CPUs of the guest, 1 to 8 [default: 2, or 1 with --icount]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=8))]
