@@ -11,7 +11,24 @@ use serde::Serializer;
 use crate::sched::Params;
 use crate::sched::SchedPolicy;
 use crate::uapi;
-use crate::Children;
+
+/// Start of threads and processes that the target creates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Children {
+    /// Start without a priority, at the target's base policy.
+    StartAtBase,
+    /// Start at the target's priority, through `execve(2)` as well.
+    Inherit,
+}
+
+impl Children {
+    pub(crate) fn flags(self) -> u32 {
+        match self {
+            Self::StartAtBase => 0,
+            Self::Inherit => uapi::GO_SCHED_INHERIT,
+        }
+    }
+}
 
 /// The kernel's record of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,17 +15,11 @@ use std::path::PathBuf;
 
 use self::mount::has_cpu;
 use self::mount::Mount;
+use self::mount::Version;
 
 /// The mounted hierarchies of control groups that may have the controller `cpu`.
 #[derive(Debug)]
 pub struct Hierarchies(Vec<Mount>);
-
-/// The version of a hierarchy, which decides what its files are called.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Version {
-    V1,
-    V2,
-}
 
 /// The group that a thread has its CPU time from.
 #[derive(Debug)]

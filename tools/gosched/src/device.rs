@@ -12,12 +12,13 @@ use std::path::Path;
 
 use go_sched_policy::GoPrio;
 
+use crate::answer::Children;
+use crate::answer::ClassInfo;
+use crate::answer::Stats;
+use crate::answer::Status;
 use crate::error::OpenError;
 use crate::error::RequestError;
 use crate::uapi;
-use crate::ClassInfo;
-use crate::Stats;
-use crate::Status;
 
 /// The thread a request is about.
 #[derive(Clone, Copy, Debug)]
@@ -48,31 +49,13 @@ impl Target<'_> {
     }
 }
 
-/// Start of threads and processes that the target creates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Children {
-    /// Start without a priority, at the target's base policy.
-    StartAtBase,
-    /// Start at the target's priority, through `execve(2)` as well.
-    Inherit,
-}
-
-impl Children {
-    fn flags(self) -> u32 {
-        match self {
-            Self::StartAtBase => 0,
-            Self::Inherit => uapi::GO_SCHED_INHERIT,
-        }
-    }
-}
-
 /// The open device. All threads may use it at the same time.
 #[derive(Debug)]
 pub struct Device(OwnedFd);
 
 impl Device {
     /// Path of the device.
-    pub const PATH: &'static str = "/dev/go_sched";
+    pub const PATH: &'static str = uapi::DEVICE_PATH;
 
     /// Opens the device of the loaded module.
     ///

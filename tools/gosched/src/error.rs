@@ -14,8 +14,8 @@ use procfs::ProcError;
 use rustix::io::Errno;
 
 pub use self::open::OpenError;
-use crate::hint::MAX_SLOTS;
-use crate::Status;
+use crate::answer::Status;
+use crate::slot::MAX_SLOTS;
 
 /// The reason that a request for a thread failed. A request that fails changes nothing.
 #[derive(Debug, thiserror::Error)]

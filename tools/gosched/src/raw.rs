@@ -16,11 +16,11 @@ use rustix::ioctl::Opcode;
 use rustix::mm::MapFlags;
 use rustix::mm::ProtFlags;
 
-use crate::hint::Slot;
-use crate::hint::SLOT_SIZE;
-use crate::sched::SchedAttr;
+use crate::device::Device;
+use crate::sched::done;
+use crate::slot::Slot;
+use crate::slot::SLOT_SIZE;
 use crate::uapi;
-use crate::Device;
 
 /// A structure that a request takes.
 ///
@@ -149,27 +149,6 @@ pub fn set_schedprio(target: i32, prio: u32, flags: u32) -> io::Result<()> {
     let number = libc::c_long::from(uapi::GO_SCHED_NR_SET_SCHEDPRIO);
     // SAFETY: The call takes no pointer.
     done(unsafe { libc::syscall(number, target, prio, flags) })
-}
-
-/// Makes the system call `sched_getattr(2)`, which no library has.
-pub(crate) fn sched_getattr(tid: i32, attr: &mut SchedAttr) -> io::Result<()> {
-    let (number, size) = (libc::SYS_sched_getattr, size_of::<SchedAttr>());
-    // SAFETY: The kernel writes no more than `size` bytes, which is what `attr` has.
-    done(unsafe { libc::syscall(number, tid, ptr::from_mut(attr), size, 0) })
-}
-
-/// Makes the system call `sched_setattr(2)`, which no library has.
-pub(crate) fn sched_setattr(tid: i32, attr: &SchedAttr) -> io::Result<()> {
-    // SAFETY: The kernel only reads `attr`, and no more of it than its size field says,
-    // which `SchedAttr` keeps at its own size.
-    done(unsafe { libc::syscall(libc::SYS_sched_setattr, tid, ptr::from_ref(attr), 0) })
-}
-
-fn done(result: libc::c_long) -> io::Result<()> {
-    match result {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
-    }
 }
 
 /// Slots of a device, mapped without holding it open; unmapped when dropped.

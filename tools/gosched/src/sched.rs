@@ -4,12 +4,11 @@
 
 use std::fmt;
 use std::io;
+use std::ptr;
 
 use go_sched_policy::Policy;
 use serde::Serialize;
 use serde::Serializer;
-
-use crate::raw;
 
 /// A `SCHED_*` number, shown by its name.
 ///
@@ -194,7 +193,10 @@ impl SchedAttr {
     /// Fails as `sched_getattr(2)` does.
     pub fn of(tid: i32) -> io::Result<Self> {
         let mut attr = Self::new(SchedPolicy::OTHER);
-        raw::sched_getattr(tid, &mut attr)?;
+        let size = size_of::<Self>();
+        let pointer = ptr::from_mut(&mut attr);
+        // SAFETY: The kernel writes no more than `size` bytes, which is what `attr` has.
+        done(unsafe { libc::syscall(libc::SYS_sched_getattr, tid, pointer, size, 0) })?;
         // An older kernel has written how much it knows.
         attr.size = size_of::<Self>() as u32;
         Ok(attr)
@@ -207,7 +209,18 @@ impl SchedAttr {
     ///
     /// Fails as `sched_setattr(2)` does; nothing has changed then.
     pub fn apply(&self, tid: i32) -> io::Result<()> {
-        raw::sched_setattr(tid, self)
+        let number = libc::SYS_sched_setattr;
+        // SAFETY: The kernel only reads `self`, and no more of it than its size field says,
+        // which is always the size of the structure.
+        done(unsafe { libc::syscall(number, tid, ptr::from_ref(self), 0) })
+    }
+}
+
+/// Returns the error of a system call that libc reports as -1.
+pub(crate) fn done(result: libc::c_long) -> io::Result<()> {
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
     }
 }
 

@@ -21,9 +21,9 @@ use rustix::process::pidfd_open;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
 
+use crate::device::Target;
 use crate::error::FindError;
 use crate::error::ParseIdError;
-use crate::Target;
 
 /// `PID_FS_MAGIC` of include/uapi/linux/magic.h.
 const PID_FS_MAGIC: u64 = 0x5049_4446;
@@ -273,10 +273,14 @@ impl Iterator for Threads {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Duration;
 
     use rustix::thread::gettid;
 
     use super::*;
+
+    /// The time in which a thread is to answer another one.
+    const LIMIT: Duration = Duration::from_secs(60);
 
     fn own_pid() -> ThreadId {
         ThreadId {
@@ -353,9 +357,9 @@ mod tests {
             let (end_out, end_in) = mpsc::channel::<()>();
             scope.spawn(move || {
                 tid_out.send(gettid().as_raw_pid()).expect("receiver");
-                end_in.recv().expect_err("the end");
+                end_in.recv_timeout(LIMIT).expect_err("the end");
             });
-            let started = tid_in.recv().expect("sender");
+            let started = tid_in.recv_timeout(LIMIT).expect("sender");
             assert!(threads
                 .filter_map(Result::ok)
                 .any(|thread| thread.tid() == started));

@@ -8,7 +8,12 @@ use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
 
-use super::Version;
+/// The version of a hierarchy, which decides what its files are called.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Version {
+    V1,
+    V2,
+}
 
 /// A place where a hierarchy is mounted, or a part of it.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,10 +11,10 @@ use rustix::fs::statvfs;
 use rustix::fs::StatVfsMountFlags;
 use rustix::io::Errno;
 
+use crate::uapi::DEVICE_PATH;
 use crate::uapi::GO_SCHED_ABI_VERSION;
-use crate::Device;
 
-/// The reason that [`Device::open`] failed.
+/// The reason that [`Device::open`](crate::Device::open) failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -23,7 +23,7 @@ pub enum OpenError {
         "there is no {path}: the kernel lacks go_sched, or the module is not loaded; \
          \"gosched check\" shows which; to load it, run \"modprobe go_sched_class\" as root, \
          or \"insmod go_sched_class.ko\" where it was built",
-        path = Device::PATH
+        path = DEVICE_PATH
     )]
     NotLoaded,
     /// The node has the number of no device: the module is not loaded, or got another number
@@ -31,31 +31,31 @@ pub enum OpenError {
     #[error(
         "{path} is a node of no device: load the module, or if it is loaded remove this old node and \
          load it again; a container gets the right one when it is started again",
-        path = Device::PATH
+        path = DEVICE_PATH
     )]
     StaleNode,
     /// The caller may not open the device.
     #[error(
         "no permission to open {path}: run as root, or have root grant access to it with chmod(1)",
-        path = Device::PATH
+        path = DEVICE_PATH
     )]
     NotPermitted,
     /// The filesystem of the node is mounted so that no device of it can be opened.
     #[error(
         "{path} is on a filesystem that is mounted nodev, where nobody may open a device: mount it \
          with the option dev",
-        path = Device::PATH
+        path = DEVICE_PATH
     )]
     Nodev,
     /// Something other than the mode of the node refuses, to root as well.
     #[error(
         "{path} is refused whoever asks, as the device filter of a container does: have the container \
          started with \"--device {path}\"",
-        path = Device::PATH
+        path = DEVICE_PATH
     )]
     Filtered,
     /// Something else has the name of the device.
-    #[error("{path} is not the device of the module go_sched_class: remove it, and load the module", path = Device::PATH)]
+    #[error("{path} is not the device of the module go_sched_class: remove it, and load the module", path = DEVICE_PATH)]
     NotTheDevice,
     /// The module was built for another version of the ABI.
     #[error(
@@ -70,11 +70,11 @@ pub enum OpenError {
     /// The caller has as many open files as it may have.
     #[error(
         "no descriptor is left to open {path} by: raise their number, see \"ulimit -n\"",
-        path = Device::PATH
+        path = DEVICE_PATH
     )]
     NoDescriptors,
     /// Another error, as the kernel reports it.
-    #[error("cannot open {path}: {0}", path = Device::PATH)]
+    #[error("cannot open {path}: {0}", path = DEVICE_PATH)]
     Os(io::Error),
 }
 
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_missing_device_says_how_to_load_the_module() {
-        let words = not_opened(Errno::NOENT, Device::PATH).to_string();
+        let words = not_opened(Errno::NOENT, DEVICE_PATH).to_string();
         assert!(words.contains("\"modprobe go_sched_class\""), "{words}");
         assert!(words.contains("\"insmod go_sched_class.ko\""), "{words}");
         assert!(words.contains("gosched check"), "{words}");

@@ -9,6 +9,9 @@ use go_sched_policy::LEVELS;
 
 pub use self::bindings::*;
 
+/// The path of the device.
+pub(crate) const DEVICE_PATH: &str = "/dev/go_sched";
+
 #[expect(
     missing_docs,
     non_camel_case_types,
