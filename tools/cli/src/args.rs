@@ -4,7 +4,6 @@
 //! what a verb does with it.
 
 mod cpus;
-mod parse;
 mod value;
 
 use std::ffi::OsString;
@@ -17,8 +16,6 @@ use clap_complete::Shell;
 use gosched::thread::ThreadId;
 
 pub(crate) use self::cpus::Cpus;
-pub(crate) use self::parse::command;
-pub(crate) use self::parse::parse;
 pub(crate) use self::value::ArgumentError;
 pub(crate) use self::value::CeilingPrio;
 pub(crate) use self::value::Interval;

@@ -3,6 +3,7 @@
 //! `gosched check`: checks whether this system is ready, and says what to do if not.
 
 mod backend;
+mod finding;
 pub(crate) mod limits;
 mod unit;
 
@@ -24,98 +25,18 @@ use gosched::ClassInfo;
 use gosched::Device;
 use gosched::Target;
 use procfs::ProcError;
-use schemars::JsonSchema;
-use serde::Serialize;
 
+pub(crate) use self::finding::Finding;
+use self::finding::Verdict;
 use crate::args::Check;
 use crate::args::Service;
-use crate::device::Kernel;
-use crate::device::OPTION;
 use crate::error::Error;
 use crate::exit;
+use crate::kernel::Kernel;
+use crate::kernel::OPTION;
 use crate::output;
 use crate::output::print_json;
 use crate::output::printable;
-
-/// The result of a check.
-#[derive(Clone, Copy, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Verdict {
-    /// The check has passed.
-    Ok,
-    /// Priorities can be set, with a limit worth knowing.
-    Warn,
-    /// The check could not be made, as something cannot be read.
-    Unknown,
-    /// No priority can be set until this is put right.
-    Fail,
-    /// The check takes something that an earlier failure has shown to be missing.
-    Skip,
-}
-
-impl Verdict {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Unknown => "?",
-            Self::Fail => "FAIL",
-            Self::Skip => "skip",
-        }
-    }
-}
-
-/// A check, its result and what to do.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct Finding {
-    /// Name of the check.
-    check: &'static str,
-    verdict: Verdict,
-    /// What was found.
-    detail: String,
-    /// What to do next, null if nothing.
-    advice: Option<String>,
-}
-
-impl Finding {
-    fn ok(check: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            check,
-            verdict: Verdict::Ok,
-            detail: detail.into(),
-            advice: None,
-        }
-    }
-
-    fn warn(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Warn,
-            advice: Some(advice.into()),
-            ..Self::ok(check, detail)
-        }
-    }
-
-    fn unknown(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Unknown,
-            ..Self::warn(check, detail, advice)
-        }
-    }
-
-    fn fail(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Fail,
-            ..Self::warn(check, detail, advice)
-        }
-    }
-
-    fn skip(check: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Skip,
-            ..Self::ok(check, detail)
-        }
-    }
-}
 
 pub(crate) fn check(args: &Check, json: bool) -> Result<ExitCode, Error> {
     let asked = Kernel::ask();

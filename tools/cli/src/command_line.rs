@@ -15,7 +15,7 @@ use clap::Command;
 use clap::CommandFactory;
 use clap::FromArgMatches;
 
-use super::Args;
+use crate::args::Args;
 use crate::exit;
 use crate::output::complain;
 use crate::output::complain_in_json;

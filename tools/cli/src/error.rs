@@ -14,9 +14,9 @@ use gosched::Device;
 use procfs::ProcError;
 
 use crate::args::ArgumentError;
-use crate::device::Kernel;
-use crate::device::OPTION;
 use crate::exit;
+use crate::kernel::Kernel;
+use crate::kernel::OPTION;
 use crate::output::OutputError;
 
 /// Why a verb could not do its work.

@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod command_line;
 mod device;
 #[cfg(test)]
 mod documented;
@@ -12,6 +13,7 @@ mod exit;
 mod facts;
 mod handed;
 mod interrupt;
+mod kernel;
 mod manual;
 mod map;
 mod output;
@@ -45,7 +47,7 @@ fn main() -> ExitCode {
 
 fn run_verb() -> Result<ExitCode, Error> {
     handed::outlive_file_size_limit()?;
-    let args = match args::parse() {
+    let args = match command_line::parse() {
         Ok(args) => args,
         Err(misuse) => return Ok(misuse.report()?),
     };

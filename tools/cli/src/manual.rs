@@ -19,7 +19,7 @@ use roff::italic;
 use roff::roman;
 use roff::Roff;
 
-use crate::args;
+use crate::command_line::command;
 use crate::error::Error;
 use crate::output::print;
 
@@ -233,7 +233,7 @@ fn extra(verb: &str) -> Extra {
 
 /// Writes the completions of a shell to standard output.
 pub(crate) fn completions(shell: Shell) -> Result<ExitCode, Error> {
-    let mut command = args::command();
+    let mut command = command();
     // clap_complete panics when a write fails, so it writes to memory.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "gosched", &mut script);
@@ -251,7 +251,7 @@ pub(crate) fn man(dir: &Path) -> Result<ExitCode, Error> {
 }
 
 fn write_pages(dir: &Path) -> io::Result<()> {
-    let mut whole = args::command().disable_help_subcommand(true);
+    let mut whole = command().disable_help_subcommand(true);
     whole.build();
     let pages: Vec<&Command> = whole
         .get_subcommands()
@@ -359,7 +359,7 @@ mod tests {
     use super::*;
 
     fn page(verb: &str) -> String {
-        let mut whole = args::command().disable_help_subcommand(true);
+        let mut whole = command().disable_help_subcommand(true);
         whole.build();
         let verb = whole.find_subcommand(verb).expect("a verb");
         extra_sections(verb, ["gosched"].into_iter()).render()

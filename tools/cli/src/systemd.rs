@@ -14,6 +14,7 @@
 //! one, and setpriv(1) takes it away before the service starts. A granted ceiling ends
 //! with a change of user, which systemd makes before it starts the wrapper.
 
+mod analyze;
 mod command;
 mod files;
 mod sandbox;
@@ -27,7 +28,6 @@ use std::io;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process;
 use std::process::ExitCode;
 
 use gosched::policy::level;
@@ -40,7 +40,10 @@ use procfs::process::Process;
 use self::command::Command;
 use self::files::Source;
 use self::files::System;
-pub(crate) use self::state::State;
+use self::state::takes_back;
+pub(crate) use self::state::DropInState;
+use self::state::DROP_IN;
+use self::state::LATE_DROP_IN;
 use self::unit::Unit;
 use crate::args::Cpus;
 use crate::args::Prio;
@@ -51,12 +54,6 @@ use crate::error::Error;
 use crate::error::ServiceError;
 use crate::output::print;
 
-/// Name of the drop-in: it sorts after lower numbers of administrators, whose higher
-/// numbers override it.
-const DROP_IN: &str = "50-gosched.conf";
-/// Name of the drop-in where another one would take it back: `systemctl edit` writes
-/// override.conf, which sorts after all numbers.
-const LATE_DROP_IN: &str = "zz-gosched.conf";
 /// Group that the udev rule gives the device to.
 const GROUP: &str = "gosched";
 /// Program that takes the capability away again.
@@ -90,30 +87,6 @@ fn present_cpus() -> Option<Cpus> {
     list.trim().parse().ok()
 }
 
-/// Returns what systemd-analyze prints.
-fn ask(arguments: &[&str]) -> Result<String, ServiceError> {
-    let output = process::Command::new("systemd-analyze")
-        .arg("--no-pager")
-        .args(arguments)
-        .output()
-        .map_err(ServiceError::NoAnalyze)?;
-    if !output.status.success() {
-        let reason = String::from_utf8_lossy(&output.stderr);
-        return Err(ServiceError::Analyze(reason.trim().to_owned()));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Reads a boolean value as systemd does.
-fn boolean(value: &str) -> Option<bool> {
-    let is = |words: &[&str]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
-    match value {
-        _ if is(&["1", "yes", "y", "true", "t", "on"]) => Some(true),
-        _ if is(&["0", "no", "n", "false", "f", "off"]) => Some(false),
-        _ => None,
-    }
-}
-
 /// Returns the name of the drop-in with this text. It sorts behind what would take back a
 /// setting of it.
 fn drop_in_name(service: &str, files: &[Source], text: &str) -> Result<&'static str, ServiceError> {
@@ -136,22 +109,6 @@ fn drop_in_name(service: &str, files: &[Source], text: &str) -> Result<&'static 
             name: LATE_DROP_IN,
         }),
     }
-}
-
-/// Returns the first of these files, which come after `ours`, that takes back a setting
-/// of `ours`, and the name of the setting.
-fn takes_back<'a>(
-    files: impl IntoIterator<Item = &'a Source>,
-    ours: &[(String, String)],
-) -> Option<(PathBuf, String)> {
-    files.into_iter().find_map(|file| {
-        let mut keys = file
-            .settings
-            .iter()
-            .filter(|(key, value)| key == "ExecStart" || value.is_empty());
-        let (key, _) = keys.find(|(key, _)| ours.iter().any(|(ours, _)| ours == key))?;
-        Some((file.path.clone(), key.clone()))
-    })
 }
 
 /// Refuses a service whose sandbox keeps it from what the drop-in has it run.

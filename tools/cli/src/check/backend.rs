@@ -13,7 +13,7 @@ use gosched::Device;
 use rustix::process::getrlimit;
 use rustix::process::Resource;
 
-use super::Finding;
+use super::finding::Finding;
 
 const CHECK: &str = "backend";
 

@@ -11,7 +11,7 @@ use gosched::cgroup::Hierarchies;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Finding;
+use super::finding::Finding;
 
 /// Checks whether a scheduler loaded through `sched_ext` runs the threads.
 pub(super) fn sched_ext() -> Finding {

@@ -4,20 +4,20 @@
 
 use std::path::Path;
 
-use super::Finding;
-use crate::systemd::State;
+use super::finding::Finding;
+use crate::systemd::DropInState;
 
 /// Checks the drop-in of `service` on the system with the root directory `root`.
 pub(super) fn unit(service: &str, root: &Path) -> Finding {
     const CHECK: &str = "unit";
     const ANEW: &str = "write the drop-in anew with \"gosched systemd\", and restart the service";
 
-    match State::read(service, root) {
-        Ok(State::InForce { drop_in }) => {
+    match DropInState::read(service, root) {
+        Ok(DropInState::InForce { drop_in }) => {
             let detail = format!("{service} starts as {} says", drop_in.display());
             Finding::ok(CHECK, detail)
         }
-        Ok(State::TakenBack { drop_in, by, key }) => {
+        Ok(DropInState::TakenBack { drop_in, by, key }) => {
             let (drop_in, by) = (drop_in.display(), by.display());
             let detail = format!(
                 "{service} has lost its priority, and may have kept CAP_SYS_NICE: {by} takes \
@@ -25,12 +25,12 @@ pub(super) fn unit(service: &str, root: &Path) -> Finding {
             );
             Finding::fail(CHECK, detail, ANEW)
         }
-        Ok(State::Outdated { drop_in }) => {
+        Ok(DropInState::Outdated { drop_in }) => {
             let drop_in = drop_in.display();
             let detail = format!("{service} has another ExecStart= now than {drop_in} starts");
             Finding::warn(CHECK, detail, ANEW)
         }
-        Ok(State::Missing) => Finding::fail(
+        Ok(DropInState::Missing) => Finding::fail(
             CHECK,
             format!("{service} has no drop-in of gosched"),
             "write one with \"gosched systemd\", and restart the service",

@@ -25,7 +25,7 @@ use rustix::fs::OFlags;
 use rustix::fs::ResolveFlags;
 use rustix::fs::CWD;
 
-use super::ask;
+use super::analyze::ask;
 use super::syntax::settings;
 use crate::error::ServiceError;
 

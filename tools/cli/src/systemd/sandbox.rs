@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 
-use super::ask;
-use super::boolean;
+use super::analyze::ask;
+use super::syntax::boolean;
 use super::syntax::words;
 use crate::error::ServiceError;
 

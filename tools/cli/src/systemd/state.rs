@@ -8,16 +8,20 @@ use std::path::PathBuf;
 use super::command::Command;
 use super::files::Source;
 use super::files::System;
-use super::takes_back;
 use super::unit::Unit;
-use super::DROP_IN;
-use super::LATE_DROP_IN;
 use crate::error::ServiceError;
+
+/// Name of the drop-in: it sorts after lower numbers of administrators, whose higher
+/// numbers override it.
+pub(super) const DROP_IN: &str = "50-gosched.conf";
+/// Name of the drop-in where another one would take it back: `systemctl edit` writes
+/// override.conf, which sorts after all numbers.
+pub(super) const LATE_DROP_IN: &str = "zz-gosched.conf";
 
 /// State of the drop-in of a service.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// There is none.
+pub(crate) enum DropInState {
+    /// No drop-in is there.
     Missing,
     InForce {
         drop_in: PathBuf,
@@ -34,8 +38,8 @@ pub(crate) enum State {
     },
 }
 
-impl State {
-    /// Reads that of `service` on the system with the root directory `root`.
+impl DropInState {
+    /// Reads the state of `service` on the system with the root directory `root`.
     pub(crate) fn read(service: &str, root: &Path) -> Result<Self, ServiceError> {
         let files = System::open(root)?.sources(service, &[])?.files;
         let is_ours = |file: &Source| {
@@ -63,4 +67,20 @@ impl State {
             false => Self::Outdated { drop_in },
         })
     }
+}
+
+/// Returns the first of these files, which come after `ours`, that takes back a setting
+/// of `ours`, and the name of the setting.
+pub(super) fn takes_back<'a>(
+    files: impl IntoIterator<Item = &'a Source>,
+    ours: &[(String, String)],
+) -> Option<(PathBuf, String)> {
+    files.into_iter().find_map(|file| {
+        let mut keys = file
+            .settings
+            .iter()
+            .filter(|(key, value)| key == "ExecStart" || value.is_empty());
+        let (key, _) = keys.find(|(key, _)| ours.iter().any(|(ours, _)| ours == key))?;
+        Some((file.path.clone(), key.clone()))
+    })
 }

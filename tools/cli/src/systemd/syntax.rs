@@ -26,6 +26,16 @@ pub(super) fn settings(file: &[u8]) -> Vec<(String, String)> {
     settings
 }
 
+/// Reads a boolean value as systemd does.
+pub(super) fn boolean(value: &str) -> Option<bool> {
+    let is = |words: &[&str]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
+    match value {
+        _ if is(&["1", "yes", "y", "true", "t", "on"]) => Some(true),
+        _ if is(&["0", "no", "n", "false", "f", "off"]) => Some(false),
+        _ => None,
+    }
+}
+
 /// Joins the lines that a backslash continues, and leaves out comments.
 fn logical_lines(text: &str) -> Vec<String> {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::boolean;
 use super::files::Source;
 use super::sandbox::Sandbox;
+use super::syntax::boolean;
 
 const CAP_SYS_NICE: &str = "cap_sys_nice";
 /// Number of it, which systemd takes as a name too.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::column::COLUMNS;
 use super::sample::Row;
 use super::sample::Sample;
-use super::summary;
+use super::summary::summary;
 use crate::check::limits::SchedExt;
 use crate::facts::ThreadJson;
 use crate::stats::StatsJson;

@@ -147,7 +147,7 @@ impl SortKey {
     }
 
     /// Compares two threads by this key, and then by their ids.
-    pub(super) fn compare(self, a: &Row, b: &Row) -> Ordering {
+    fn compare(self, a: &Row, b: &Row) -> Ordering {
         let applied = |row: &Row| row.facts.status.applied;
         match self {
             Self::Priority => applied(b).cmp(&applied(a)),
@@ -163,6 +163,11 @@ impl SortKey {
     }
 }
 
+/// Sorts threads by `key`.
+pub(super) fn sort(rows: &mut [Row], key: SortKey) {
+    rows.sort_by(|a, b| key.compare(a, b));
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
@@ -171,7 +176,7 @@ mod tests {
     use super::*;
     use crate::check::limits::SchedExt;
     use crate::top::fixture;
-    use crate::top::help;
+    use crate::top::help::help;
 
     #[test]
     fn each_thing_worth_knowing_has_a_mark() {

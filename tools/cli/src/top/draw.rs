@@ -23,10 +23,10 @@ use super::column::marks;
 use super::column::COLUMNS;
 use super::fit::cut;
 use super::fit::fit;
-use super::help;
+use super::help::help;
 use super::sample::Row;
 use super::sample::Sample;
-use super::summary;
+use super::summary::summary;
 use super::view::Mode;
 use super::view::View;
 

@@ -49,8 +49,8 @@ pub(super) struct Sample {
 pub(super) struct Unread {
     /// The number of those that `/proc` lists.
     pub(super) count: usize,
-    /// Why the first one cannot be read; `None` if there is none.
-    pub(super) reason: Option<String>,
+    /// The error of the first one; `None` if there is none.
+    pub(super) reason: Option<ThreadError>,
 }
 
 impl Unread {
@@ -62,7 +62,7 @@ impl Unread {
         };
         match error {
             ThreadError::Proc(_) | ThreadError::Find(FindError::Hidden) => {
-                self.reason.get_or_insert_with(|| error.to_string());
+                self.reason.get_or_insert(error);
                 self.count += 1;
                 Ok(())
             }
@@ -252,7 +252,7 @@ impl Sampler {
             inode: None,
         };
         if let (true, Err(error @ FindError::Hidden)) = (self.pids.is_empty(), Threads::of(first)) {
-            unread.reason.get_or_insert_with(|| error.to_string());
+            unread.reason.get_or_insert(error.into());
         }
 
         self.taken = now;

@@ -8,6 +8,7 @@ use ratatui::crossterm::event::KeyModifiers;
 use ratatui::widgets::TableState;
 
 use super::change::Change;
+use super::column::sort;
 use super::sample::Row;
 use super::sample::Sample;
 use crate::args::SortKey;
@@ -69,7 +70,7 @@ impl View {
 
     /// Sorts the threads.
     pub(super) fn sort(&self, rows: &mut [Row]) {
-        super::sort(rows, self.sort);
+        sort(rows, self.sort);
         if self.reversed {
             rows.reverse();
         }

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Questions to systemd-analyze(1).
+
+use std::process::Command;
+
+use crate::error::ServiceError;
+
+/// Returns what systemd-analyze prints.
+pub(super) fn ask(arguments: &[&str]) -> Result<String, ServiceError> {
+    let output = Command::new("systemd-analyze")
+        .arg("--no-pager")
+        .args(arguments)
+        .output()
+        .map_err(ServiceError::NoAnalyze)?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        return Err(ServiceError::Analyze(reason.trim().to_owned()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
