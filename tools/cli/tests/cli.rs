@@ -4,11 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
+use std::time::Duration;
 
 use boon::Compiler;
 use boon::Schemas;
 use serde_json::Value;
+use snapbox::cmd::Command;
+
+/// The time that a program may take before the test ends it, and fails.
+const LIMIT: Duration = Duration::from_secs(300);
 
 #[test]
 fn the_command_prints_what_is_written_down() {
@@ -21,9 +25,10 @@ fn every_verb_has_a_manual_page_that_says_how_it_ends() {
     let done = Command::new(env!("CARGO_BIN_EXE_gosched"))
         .arg("man")
         .arg(dir.path().join("man1"))
-        .status()
+        .timeout(LIMIT)
+        .output()
         .expect("the command runs");
-    assert!(done.success());
+    assert!(done.status.success());
 
     let pages: BTreeMap<String, String> = fs::read_dir(dir.path().join("man1"))
         .expect("the folder is made")
@@ -36,6 +41,7 @@ fn every_verb_has_a_manual_page_that_says_how_it_ends() {
     let whole = &pages["gosched.1"];
     let help = Command::new(env!("CARGO_BIN_EXE_gosched"))
         .arg("--help")
+        .timeout(LIMIT)
         .output()
         .expect("the command runs");
     let help = String::from_utf8(help.stdout).expect("text");
@@ -62,6 +68,7 @@ fn every_verb_has_a_manual_page_that_says_how_it_ends() {
 fn the_schema_of_the_json_is_the_one_that_is_committed() {
     let written = Command::new(env!("CARGO_BIN_EXE_gosched"))
         .arg("schema")
+        .timeout(LIMIT)
         .output()
         .expect("the command runs");
     // A change of it is one for all who read the JSON.
@@ -77,6 +84,7 @@ fn what_is_written_without_a_kernel_is_as_the_schema_says() {
     let json = |arguments: &[&str]| -> Value {
         let output = Command::new(env!("CARGO_BIN_EXE_gosched"))
             .args(arguments)
+            .timeout(LIMIT)
             .output()
             .expect("the command runs");
         serde_json::from_slice(&output.stdout)

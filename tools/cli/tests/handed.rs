@@ -5,7 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
+use std::time::Duration;
+
+use snapbox::cmd::Command;
+
+/// The time that a program may take before the test ends it, and fails.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Starting states: what a shell does first, and a program that it then starts the others
 /// by.
@@ -41,6 +46,7 @@ fn seen_by_command_of(starter: &str, (shell, program): (&str, &str)) -> BTreeMap
         let done = Command::new("sh")
             .args(["-c", &script])
             .current_dir(&directory)
+            .timeout(LIMIT)
             .output()
             .expect("a shell");
         let errors = String::from_utf8_lossy(&done.stderr);

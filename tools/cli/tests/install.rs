@@ -7,19 +7,25 @@ use std::fs;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::time::Duration;
+
+use snapbox::cmd::Command;
 
 const SCRIPT: &str = "../../scripts/install";
 const COMMAND: &str = env!("CARGO_BIN_EXE_gosched");
 
+/// The time that a program may take before the test ends it, and fails.
+const LIMIT: Duration = Duration::from_secs(300);
+
 /// Calls the script; `root` is the root directory that it fills.
 fn run(root: &Path, arguments: &[&str]) -> bool {
-    let status = Command::new(SCRIPT)
+    let done = Command::new(SCRIPT)
         .args(arguments)
         .env("DESTDIR", root)
         .env("PREFIX", "/usr")
-        .status();
-    status.expect("the script").success()
+        .timeout(LIMIT)
+        .output();
+    done.expect("the script").status.success()
 }
 
 #[test]
@@ -94,13 +100,14 @@ fn removal_has_modprobe_forget_the_module() {
     fs::write(&depmod, "#!/bin/sh\necho \"$@\" >>\"$0.log\"\n").expect("room");
     fs::set_permissions(&depmod, Permissions::from_mode(0o755)).expect("the owner");
     let path = env::var("PATH").expect("a path");
-    let status = Command::new(SCRIPT)
+    let removed = Command::new(SCRIPT)
         .arg("--remove")
         .env_remove("DESTDIR")
         .env("PREFIX", work)
         .env("PATH", format!("{}:{path}", work.display()))
-        .status();
-    assert!(status.expect("the script").success());
+        .timeout(LIMIT)
+        .output();
+    assert!(removed.expect("the script").status.success());
     let log = fs::read_to_string(work.join("depmod.log")).expect("depmod was run");
     assert_eq!(log, "0.0.0-none\n");
 }

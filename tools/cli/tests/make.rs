@@ -11,13 +11,16 @@ use std::os::unix::fs::symlink;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Command;
 use std::process::Output;
+use std::time::Duration;
 
+use snapbox::cmd::Command;
 use snapbox::IntoData;
 use tempfile::TempDir;
 
 const TREE: &str = "../..";
+/// The time that a command may take before the test ends it, and fails.
+const LIMIT: Duration = Duration::from_secs(300);
 /// Programs that build, or that change the system.
 const BUILDERS: [&str; 9] = [
     "apt-get", "cargo", "cc", "curl", "go", "pip", "python3", "sudo", "tar",
@@ -67,31 +70,30 @@ impl Machine {
     fn command(&self, program: &str) -> Command {
         let path = env::var("PATH").expect("a path");
         let bin = self.path("bin");
-        let mut command = Command::new(program);
-        command
+        Command::new(program)
+            .timeout(LIMIT)
             .current_dir(TREE)
             .env_clear()
             .env("PATH", format!("{}:{path}", bin.display()))
             .env("TOOLCHAIN", bin)
             .env("HOME", self.folder.path())
             .env("GO_SCHED_STEPS", "quiet")
-            .env("GO_SCHED_CACHE", self.path("cache"));
-        command
+            .env("GO_SCHED_CACHE", self.path("cache"))
     }
 
     fn make(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command("make");
-        command.arg("--no-print-directory").args(arguments);
-        command
+        self.command("make")
+            .arg("--no-print-directory")
+            .args(arguments)
     }
 }
 
-fn output(command: &mut Command) -> Output {
+fn output(command: Command) -> Output {
     command.output().expect("make and bash")
 }
 
 /// Returns what a command that fails says first, without what make adds.
-fn refusal(command: &mut Command) -> String {
+fn refusal(command: Command) -> String {
     let output = output(command);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{text}");
@@ -103,7 +105,7 @@ fn refusal(command: &mut Command) -> String {
 
 /// Returns the targets that `make` shows to a newcomer, without those that only remove or tell.
 fn targets(machine: &Machine) -> Vec<String> {
-    let help = output(&mut machine.make(&["help"]));
+    let help = output(machine.make(&["help"]));
     let help = String::from_utf8(help.stdout).expect("UTF-8");
     let lines = help.lines().filter_map(|line| line.strip_prefix("make "));
     let names = lines.filter_map(|line| line.split(' ').next());
@@ -117,7 +119,7 @@ fn no_target_begins_what_a_full_disk_would_end() {
     let targets = targets(&machine);
     assert!(targets.len() > 15, "{targets:?}");
     for target in &targets {
-        let text = refusal(&mut machine.make(&[target]));
+        let text = refusal(machine.make(&[target]));
         assert!(text.ends_with("another folder"), "{target}: {text}");
         assert!(
             text.contains("and 5 MiB are free there"),
@@ -134,18 +136,17 @@ fn room_is_asked_for_that_the_kernel_of_the_target_takes() {
     fs::create_dir_all(&ordinary).expect("room");
     fs::write(ordinary.join(".go_sched_stamp"), "").expect("room");
     for target in ["test-debug", "test-scx", "torture", "fuzz", "deb"] {
-        let text = refusal(&mut machine.make(&[target]));
+        let text = refusal(machine.make(&[target]));
         assert!(text.contains("takes up to 4000 MiB"), "{target}: {text}");
     }
-    let status = machine.make(&["machine"]).status();
-    assert!(status.expect("make").success());
+    assert!(output(machine.make(&["machine"])).status.success());
 }
 
 #[test]
 fn clean_removes_all_that_was_built_and_nothing_else() {
     let machine = Machine::new(9000, 9000);
     let cache = machine.path("cache");
-    let clean = || output(&mut machine.make(&["clean"])).status.success();
+    let clean = || output(machine.make(&["clean"])).status.success();
     assert!(clean(), "nothing was built");
     assert!(!cache.exists());
 
@@ -284,8 +285,8 @@ fn messages() -> Vec<String> {
     let mut messages = vec![
         refusal(machine.make(&["demo"]).current_dir(clone)),
         cached("cache".into()),
-        refusal(&mut machine.make(&["demo", "VARIANT=other"])),
-        refusal(&mut machine.make(&["module", &build])),
+        refusal(machine.make(&["demo", "VARIANT=other"])),
+        refusal(machine.make(&["module", &build])),
     ];
     for unusable in ["a cache", "[cache]"] {
         let text = cached(machine.path(unusable));
@@ -294,10 +295,10 @@ fn messages() -> Vec<String> {
     fs::create_dir(&kernel).expect("room");
     fs::write(kernel.join("Module.symvers"), "").expect("room");
     messages.extend([
-        refusal(&mut machine.make(&["module", &build])),
+        refusal(machine.make(&["module", &build])),
         cached(file),
-        refusal(&mut Machine::new(5, 9000).make(&["demo"])),
-        refusal(&mut Machine::new(9000, 12).make(&["demo"])),
+        refusal(Machine::new(5, 9000).make(&["demo"])),
+        refusal(Machine::new(9000, 12).make(&["demo"])),
         refusal(
             machine
                 .make(&["uninstall"])

@@ -7,11 +7,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::process::Output;
 use std::process::Stdio;
+use std::time::Duration;
 
 use boon::Compiler;
 use boon::Schemas;
 use serde_json::Value;
+use wait_timeout::ChildExt;
+
+/// The time that a program may take before the test ends it, and fails.
+const LIMIT: Duration = Duration::from_secs(300);
 
 fn gosched(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gosched"));
@@ -19,14 +25,21 @@ fn gosched(arguments: &[&str]) -> Command {
     command
 }
 
+/// Runs a command to its end; returns what it writes to a standard error that is a pipe.
+fn output_of(command: &mut Command) -> Output {
+    let mut child = command.stdin(Stdio::null()).spawn().expect("it runs");
+    if child.wait_timeout(LIMIT).expect("its end").is_none() {
+        child.kill().expect("it is a child");
+        panic!("{command:?} does not end");
+    }
+    child.wait_with_output().expect("its output")
+}
+
 /// Runs gosched; returns what it writes to standard error, a text for each `write(2)`.
 fn messages(arguments: &[&str]) -> Vec<String> {
     let (ours, theirs) = UnixDatagram::pair().expect("sockets");
-    gosched(arguments)
-        .stdout(Stdio::null())
-        .stderr(OwnedFd::from(theirs))
-        .status()
-        .expect("gosched runs");
+    let mut command = gosched(arguments);
+    output_of(command.stdout(Stdio::null()).stderr(OwnedFd::from(theirs)));
     ours.set_nonblocking(true).expect("it is a socket");
     let mut buffer = [0; 4096];
     std::iter::from_fn(|| match ours.recv(&mut buffer) {
@@ -102,31 +115,29 @@ fn what_cannot_be_written_is_a_failure_unless_nobody_reads_it() {
         &["completions", "bash"],
     ] {
         let full = File::options().write(true).open("/dev/full");
-        let done = gosched(arguments)
-            .stdout(full.expect("a device of Linux"))
-            .output()
-            .expect("gosched runs");
+        let mut command = gosched(arguments);
+        command.stdout(full.expect("a device of Linux"));
+        let done = output_of(command.stderr(Stdio::piped()));
         let said = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
         assert!(said.contains("No space left on device"), "{said}");
 
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
-        let done = Command::new("sh")
+        let mut shell = Command::new("sh");
+        shell
             .args(["-c", "ulimit -f 0; file=$0; exec \"$@\" >$file"])
             .args([file.path(), env!("CARGO_BIN_EXE_gosched").as_ref()])
-            .args(arguments)
-            .output()
-            .expect("a shell");
+            .args(arguments);
+        let done = output_of(shell.stderr(Stdio::piped()));
         let said = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
         assert!(said.contains("File too large"), "{said}");
 
         let (reader, writer) = UnixStream::pair().expect("sockets");
         drop(reader);
-        let done = gosched(arguments)
-            .stdout(OwnedFd::from(writer))
-            .output()
-            .expect("gosched runs");
+        let mut command = gosched(arguments);
+        command.stdout(OwnedFd::from(writer));
+        let done = output_of(command.stderr(Stdio::piped()));
         assert_eq!(done.stderr, b"", "{arguments:?}");
         assert_eq!(done.status.code(), Some(0), "{arguments:?}");
     }

@@ -332,8 +332,9 @@ fn families(service: &str) -> Vec<String> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
-    use std::process::Command;
+    use std::time::Duration;
 
+    use snapbox::cmd::Command;
     use tempfile::TempDir;
 
     use super::*;
@@ -370,6 +371,7 @@ mod tests {
             .arg(unit)
             .env("SYSTEMD_LOG_LEVEL", "debug")
             .current_dir(root)
+            .timeout(Duration::from_secs(300))
             .output()
             .expect("systemd-analyze is missing: install the package systemd");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();

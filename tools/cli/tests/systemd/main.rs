@@ -9,13 +9,17 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Command;
 use std::process::Output;
+use std::time::Duration;
 
+use snapbox::cmd::Command;
 use tempfile::TempDir;
 
 const UNITS: &str = "usr/lib/systemd/system";
 const OUTPUT: &str = "etc/systemd/system";
+
+/// The time that a program may take before the test ends it, and fails.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A root directory with the unit `name`, and a program to start.
 fn root(name: &str, service: &str) -> TempDir {
@@ -35,6 +39,7 @@ fn gosched_at(program: &Path, root: &Path, arguments: &[&str]) -> Output {
         .args(["systemd", "--root"])
         .arg(root)
         .args(arguments)
+        .timeout(LIMIT)
         .output()
         .expect("gosched runs")
 }
@@ -75,6 +80,7 @@ fn commands(root: &Path, service: &str) -> Vec<String> {
         )
         .env("SYSTEMD_LOG_LEVEL", "debug")
         .current_dir(root)
+        .timeout(LIMIT)
         .output()
         .expect("systemd-analyze is missing: install the package systemd");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -97,6 +103,7 @@ fn verify(root: &Path, service: &str) {
     let output = Command::new("systemd-analyze")
         .args(["verify", "--man=no", "--recursive-errors=no"])
         .arg(unit)
+        .timeout(LIMIT)
         .output()
         .expect("systemd-analyze is missing: install the package systemd");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -350,6 +357,7 @@ fn a_drop_in_that_cannot_be_written_leaves_nothing_behind() {
             .args([env!("CARGO_BIN_EXE_gosched"), "systemd", "--root"])
             .args([root.path(), "--output".as_ref(), &output])
             .args(["--prio", "32", "--ceiling", "50", "db.service"])
+            .timeout(LIMIT)
             .output()
             .expect("a shell");
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
