@@ -5,7 +5,7 @@
 //!
 //! The kernel module includes this file as a module, the tools depend on it as
 //! the crate `go-sched-policy`: one source, so that what `gosched map` prints is
-//! what the kernel does. It therefore uses `core` alone, no feature of a crate
+//! what the kernel does. This file therefore uses `core` alone, no feature of a crate
 //! root, and no `crate::` path.
 //!
 //! | Go priority | policy        | ordered inside the band by                     |
@@ -17,7 +17,7 @@
 //! [`TABLE`] is computed and proved while compiling: a table in which some
 //! priority is not more urgent than the one below it does not build.
 
-/// How many Go priorities there are; `GO_SCHED_LEVELS` of the ABI.
+/// The number of Go priorities; `GO_SCHED_LEVELS` of the ABI.
 pub const LEVELS: u32 = 64;
 
 /// Version of the mapping, raised when a priority comes to mean something else.
@@ -120,11 +120,11 @@ impl GoPrio {
 /// The three ranges of Go priorities, in rising urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Band {
-    /// 0 to 15: runs where nothing else wants to.
+    /// Priorities 0 to 15: threads run where nothing else wants to.
     Idle,
-    /// 16 to 47: shares the CPU by weight.
+    /// Priorities 16 to 47: threads share the CPU by weight.
     Fair,
-    /// 48 to 63: runs before all of the fair band.
+    /// Priorities 48 to 63: threads run before all of the fair band.
     Rt,
 }
 
@@ -320,7 +320,7 @@ const fn is_in_range(level: &Level) -> bool {
     }
 }
 
-/// Whether the kernel prefers `upper` to `lower`, for two levels in range.
+/// Returns whether the kernel prefers `upper` to `lower`, for two levels in range.
 const fn is_less_urgent(lower: &Level, upper: &Level) -> bool {
     match (lower.policy, upper.policy) {
         (Policy::Idle, Policy::Idle) => lower.weight < upper.weight,

@@ -41,14 +41,14 @@ pub fn share_tag(index: usize) -> String {
 /// Instructions to the guest.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Spec {
-    /// Random text, new in each run. It marks the end of stdout and of stderr, and
+    /// Random text, new in each run. The text marks the end of stdout and of stderr, and
     /// is part of every message.
     pub token: String,
     /// The command and its arguments.
     pub argv: Vec<String>,
     /// The command's whole environment.
     pub env: Vec<(String, String)>,
-    /// Whether to load [`MODULE_PATH`] before the command and unload it after.
+    /// True if [`MODULE_PATH`] is loaded before the command and unloaded after it.
     pub load_module: bool,
     /// Folders of the host to mount read-only, each at its own path. The tag of the first
     /// is [`share_tag(0)`](share_tag).

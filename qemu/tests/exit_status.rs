@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `qemu/run` promises to whoever reads its exit status and its streams.
+//! Tests of what `qemu/run` promises to whoever reads its exit status and its streams.
 //! Each test boots guests.
 
 use std::fs;

@@ -60,7 +60,7 @@ fn explained(kinds: &[&str]) -> Vec<String> {
     messages
 }
 
-/// Whether a line of the guide is this message.
+/// Returns whether a line of the guide is this message.
 fn matches(line: &str, message: &str) -> bool {
     let (actual, expected) = (message.into_data(), line.into_data());
     let assert = snapbox::Assert::new();

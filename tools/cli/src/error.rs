@@ -19,7 +19,7 @@ use crate::kernel::Kernel;
 use crate::kernel::OPTION;
 use crate::output::OutputError;
 
-/// Why a verb could not do its work.
+/// The reason that a verb could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
@@ -67,7 +67,7 @@ impl Error {
         }
     }
 
-    /// Whether whoever read standard output has gone.
+    /// Returns whether whoever read standard output has gone.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.is_broken_pipe())
     }
@@ -81,7 +81,7 @@ impl Error {
     }
 }
 
-/// Why nothing was done to a thread.
+/// The reason that nothing was done to a thread.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ThreadError {
     #[error(transparent)]
@@ -110,7 +110,7 @@ impl From<ProcError> for ThreadError {
 }
 
 impl ThreadError {
-    /// Whether the thread has ended.
+    /// Returns whether the thread has ended.
     pub(crate) fn is_end(&self) -> bool {
         matches!(
             self,
@@ -119,7 +119,7 @@ impl ThreadError {
     }
 }
 
-/// Why `gosched systemd` writes no drop-in for a service.
+/// The reason that `gosched systemd` writes no drop-in for a service.
 #[derive(Debug, thiserror::Error)]
 #[cfg_attr(test, derive(strum::EnumCount))]
 pub(crate) enum ServiceError {
@@ -206,7 +206,7 @@ pub(crate) enum ServiceError {
     },
 }
 
-/// Why `gosched trace` cannot record, or is not complete.
+/// The reason that `gosched trace` cannot record, or is not complete.
 #[derive(Debug, thiserror::Error)]
 #[cfg_attr(test, derive(strum::EnumCount))]
 pub(crate) enum TraceError {

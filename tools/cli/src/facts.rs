@@ -48,20 +48,20 @@ pub(crate) struct ThreadJson {
     band: Option<&'static str>,
     /// The priority in force, null without one.
     applied: Option<u32>,
-    /// Whether the base is in force in place of the priority, for work inside the kernel.
+    /// True if the base is in force in place of the priority, for work inside the kernel.
     kernel_work: bool,
-    /// Whether threads and processes that the thread starts inherit its priority.
+    /// True if threads and processes that the thread starts inherit the thread's priority.
     inherit: bool,
     /// The highest priority that a hint can get the thread, and that a request without
     /// privilege can, beyond the priorities that the thread owns.
     ceiling: u32,
-    /// Whether the ceiling was set, also by a caller who could lend nothing; otherwise it
+    /// True if the ceiling was set, also by a caller who could lend nothing; otherwise it
     /// follows the base.
     ceiling_granted: bool,
     /// The slot of the hint page that the thread is bound to, null without one.
     slot: Option<u32>,
-    /// Why the kernel last changed the scheduling of the thread: ioctl, syscall, hint,
-    /// fork, external, register, unregister or runaway; null if it never did.
+    /// The reason of the last change of the thread's scheduling: ioctl, syscall, hint,
+    /// fork, external, register, unregister or runaway; null if there was no change.
     #[schemars(with = "Option<String>")]
     last_change: Option<Cause>,
     /// The scheduling parameters in force.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What gosched was handed at its start, and hands on to the commands that it becomes or
-//! starts: ignored signals, blocked ones, and streams that are closed.
+//! State that gosched was handed at its start, and hands on to the commands that it becomes
+//! or starts: ignored signals, blocked ones, and streams that are closed.
 //!
 //! Before `main()`, the runtime of Rust ignores SIGPIPE, and opens /dev/null for each
 //! standard stream that is closed. What was there before cannot be told later. So [`look`]
@@ -40,15 +40,15 @@ use signal_hook::consts::SIGXFSZ;
 
 /// The signals that were ignored, as in `/proc/PID/status`: the lowest bit is signal 1.
 static IGNORED: AtomicU64 = AtomicU64::new(0);
-/// Whether standard input, output and error were closed.
+/// True if standard input, output and error were closed.
 static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 #[used]
 #[link_section = ".init_array"]
 static LOOK: extern "C" fn() = look;
 
-/// Notes what this process was handed. It runs before the runtime of Rust has started, so
-/// it makes system calls and stores numbers, and starts no thread and cannot panic.
+/// Notes what this process was handed. The function runs before the runtime of Rust has started,
+/// so it makes system calls and stores numbers, and starts no thread and cannot panic.
 extern "C" fn look() {
     let [input, output, error] = &CLOSED;
     let is_closed = |stream: &dyn AsFd| fcntl_getfd(stream.as_fd()).is_err();
@@ -72,13 +72,13 @@ fn has_no_action(signal: c_int) -> bool {
     result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
-/// Whether a signal was ignored.
+/// Returns whether a signal was ignored.
 pub(crate) fn is_ignored(signal: c_int) -> bool {
     IGNORED.load(Ordering::Relaxed) >> (signal - 1) & 1 != 0
 }
 
 /// Has a write beyond the limit of the size of files fail, as one to a full disk does. By
-/// default it ends the process, in the middle of its work.
+/// default such a write ends the process, in the middle of its work.
 pub(crate) fn outlive_file_size_limit() -> io::Result<()> {
     if !is_ignored(SIGXFSZ) {
         // A signal that is handled has its default action in a command.
@@ -125,7 +125,7 @@ pub(crate) fn exec(command: &[OsString]) -> io::Error {
 /// A command that was started.
 pub(crate) struct Child {
     pid: Pid,
-    /// How it has ended, once that is known.
+    /// The status that the command has ended with, once that is known.
     status: Option<ExitStatus>,
 }
 

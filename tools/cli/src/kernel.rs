@@ -8,11 +8,11 @@ use procfs::ProcError;
 /// The option of a kernel that has go_sched.
 pub(crate) const OPTION: &str = "CONFIG_GO_SCHED";
 
-/// Whether the kernel that runs has go_sched.
+/// The answer to whether the kernel that runs has go_sched.
 pub(crate) enum Kernel {
     Has,
     Lacks,
-    /// Its configuration cannot be read.
+    /// The configuration of the kernel cannot be read.
     Unknown(ProcError),
 }
 

@@ -12,23 +12,23 @@ use std::sync::atomic::Ordering;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Whether messages are JSON.
+/// True if messages are JSON.
 static JSON: AtomicBool = AtomicBool::new(false);
 
 /// One line of standard error.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct MessageJson {
-    /// What has failed, and what to do, for people.
+    /// The failure and what to do about it, as a sentence for people.
     error: String,
 }
 
-/// Why nothing can be written to standard output.
+/// The reason that nothing can be written to standard output.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output: {0}")]
 pub(crate) struct OutputError(#[from] pub(crate) io::Error);
 
 impl OutputError {
-    /// Whether whoever read standard output has gone.
+    /// Returns whether whoever read standard output has gone.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         self.0.kind() == io::ErrorKind::BrokenPipe
     }
@@ -60,7 +60,7 @@ pub(crate) fn printable(name: &str) -> String {
         .collect()
 }
 
-/// Whether a character is not one that `Debug` of a text escapes as there is nothing to show.
+/// Returns whether a character shows something: `Debug` of a text escapes those that do not.
 fn is_shown(c: char) -> bool {
     // A mark that combines with a letter is escaped without one.
     let text: String = ['a', c].iter().collect();

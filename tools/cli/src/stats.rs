@@ -38,17 +38,17 @@ struct ThreadStats {
 pub(crate) struct StatsJson {
     /// Thread id in the pid namespace of gosched.
     tid: i32,
-    /// How often the kernel changed the scheduling of the thread.
+    /// The number of changes of the thread's scheduling.
     applies: u64,
-    /// How often a hint asked for a priority that the thread must not have, and got
+    /// The number of times that a hint asked for a priority that the thread must not have, and got
     /// a lower one.
     clamps: u64,
-    /// How often a hint did not take effect at once.
+    /// The number of times that a hint did not take effect at once.
     skips: u64,
-    /// How often the thread used up the CPU time that its granted ceiling allows, and
-    /// was lowered to the highest priority that it owns.
+    /// The number of times that the thread used up the CPU time that its granted ceiling
+    /// allows, and was lowered to the highest priority that it owns.
     runaways: u64,
-    /// Why the kernel last changed the scheduling, null if it never did.
+    /// The reason of the last change of the scheduling, null if there was no change.
     #[schemars(with = "Option<String>")]
     last_change: Option<Cause>,
 }

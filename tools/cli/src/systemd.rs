@@ -87,7 +87,7 @@ fn present_cpus() -> Option<Cpus> {
     list.trim().parse().ok()
 }
 
-/// Returns the name of the drop-in with this text. It sorts behind what would take back a
+/// Returns the name of the drop-in with this text. The name sorts behind what would take back a
 /// setting of it.
 fn drop_in_name(service: &str, files: &[Source], text: &str) -> Result<&'static str, ServiceError> {
     let ours = syntax::settings(text.as_bytes());
@@ -166,15 +166,15 @@ fn programs() -> Vec<PathBuf> {
     programs
 }
 
-/// Whether the wrapper has a capability that the service itself shall not have.
+/// Returns whether the wrapper has a capability that the service itself shall not have.
 fn lends_nice(unit: &Unit) -> bool {
     unit.drops_root() && !unit.wants_nice()
 }
 
 /// Returns the nice value up to which the service may raise its threads without go_sched.
 ///
-/// It is that of the priority, or that of the unit if that is better. It is not that of the
-/// ceiling: what a limit allows, a thread owns, and no budget watches it there.
+/// That is the value of the priority, or of the unit if that is better. The value of
+/// the ceiling is not used: what a limit allows, a thread owns, and no budget watches it there.
 fn nice_limit(Prio(prio): Prio, unit: &Unit) -> i32 {
     let highest_fair = GoPrio::new(47).unwrap_or(prio);
     level(prio.min(highest_fair)).nice.min(unit.nice)

@@ -99,7 +99,7 @@ enum Detail {
     NewPrio,
     /// The ceiling that this command gave the thread.
     NewCeiling,
-    /// Everything.
+    /// All that is known.
     All,
 }
 

@@ -105,7 +105,7 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Error> {
     Ok(exit_code(status, lost || failed))
 }
 
-/// Whether this process has the ids that the kernel writes into its trace buffers.
+/// Returns whether this process has the ids that the kernel writes into its trace buffers.
 fn is_first_pid_namespace() -> Result<bool, TraceError> {
     /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
     const FIRST: u64 = 0xefff_fffc;
@@ -185,7 +185,7 @@ fn pass_on(signal: c_int, child: &Child) {
     }
 }
 
-/// Whether keys of the terminal send signals to this process group, which is also the
+/// Returns whether keys of the terminal send signals to this process group, which is also the
 /// command's.
 fn is_in_foreground() -> bool {
     File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))

@@ -38,7 +38,7 @@ use crate::output::print_json_line;
 /// One line of `gosched watch --json`.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct WatchJson {
-    /// When gosched saw the event, in seconds of CLOCK_MONOTONIC.
+    /// The time when gosched saw the event, in seconds of CLOCK_MONOTONIC.
     seconds: f64,
     #[serde(flatten)]
     event: EventJson,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the command prints where no kernel is asked.
+//! Tests of what the command prints where no kernel is asked.
 
 use std::collections::BTreeMap;
 use std::fs;

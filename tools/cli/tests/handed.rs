@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a command is handed by `gosched run`: the same as by env(1), which hands on all
-//! that it was handed. Where this system has no go_sched, `--try` goes on without.
+//! Tests of what `gosched run` hands a command: the same as env(1), which hands on all that
+//! it was handed. Where this system has no go_sched, `--try` goes on without.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,7 +34,7 @@ const STATES: [(&str, &str); 13] = [
 ];
 
 /// Returns what a command sees that `starter` starts: lines of /proc/PID/status, and open
-/// descriptors. It writes to files, as standard output may be closed.
+/// descriptors. The command writes to files, as standard output may be closed.
 fn seen_by_command_of(starter: &str, (shell, program): (&str, &str)) -> BTreeMap<String, String> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = |name: &str| directory.path().join(name);

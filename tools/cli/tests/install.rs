@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `make install` puts into a system, and `make uninstall` takes out of it.
+//! Tests of what `make install` puts into a system, and `make uninstall` takes out of it.
 
 use std::env;
 use std::fs;

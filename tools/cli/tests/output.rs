@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How output and messages are written, where no kernel is asked.
+//! Tests of how output and messages are written, where no kernel is asked.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;

@@ -36,7 +36,7 @@ impl Children {
 pub struct Status {
     /// The priority asked for, if any.
     pub prio: Option<GoPrio>,
-    /// The priority in force, if any. It differs from `prio` while the scheduler has not
+    /// The priority in force, if any. This priority differs from `prio` while the scheduler has not
     /// yet seen a hint, and while a thread that ran away is lowered to the highest
     /// priority that it owns.
     pub applied: Option<GoPrio>,

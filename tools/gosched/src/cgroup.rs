@@ -27,7 +27,7 @@ pub struct Group {
     /// Path of the group below the root of its hierarchy, as the caller sees that.
     pub path: PathBuf,
     version: Version,
-    /// Where the group is mounted, if that can be seen.
+    /// The place where the group is mounted, if that can be seen.
     mount: Option<Mount>,
 }
 
@@ -38,7 +38,7 @@ pub struct Quota {
     pub group: PathBuf,
     /// The name of the file that has the limit.
     pub file: &'static str,
-    /// What to write to the file to lift the limit.
+    /// The text that lifts the limit when it is written to the file.
     pub lifted: &'static str,
     /// CPU time that the group may use, in CPUs.
     pub cpus: f64,

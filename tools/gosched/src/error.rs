@@ -173,7 +173,7 @@ pub enum BindError {
     /// The slot is another thread's, or a `sched_ext` scheduler has taken over.
     #[error("the slot is another thread's, or a sched_ext scheduler runs all threads")]
     Busy,
-    /// There is no memory for the page, or none that the user may lock.
+    /// Memory for the page is lacking, or memory that the user may lock.
     #[error("no memory for the hint page: raise RLIMIT_MEMLOCK, see \"ulimit -l\", unless all is in use")]
     NoMemory,
     /// No mapping is registered with the scheduler.
@@ -203,7 +203,7 @@ impl BindError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FindError {
-    /// Nothing has that id.
+    /// No process or thread has that id.
     #[error("no such process or thread")]
     NotFound,
     /// The id is in use by another process or thread than the one of the inode.

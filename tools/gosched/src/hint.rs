@@ -39,7 +39,7 @@ use crate::uapi;
 
 /// Slots of one open device, mapped, and the device to bind threads with.
 ///
-/// It keeps the device open by a descriptor of its own.
+/// The page keeps the device open by a descriptor of its own.
 #[derive(Debug)]
 pub struct HintPage {
     device: Device,

@@ -195,7 +195,7 @@ impl Mapping {
     ///
     /// # Safety
     ///
-    /// From `start` on, that many slots must be mapped. They are unmapped by the new
+    /// From `start` on, that many slots must be mapped. The slots are unmapped by the new
     /// value alone, and are not accessed but as atomics.
     pub unsafe fn from_raw(start: NonNull<Slot>, slots: u32) -> Self {
         Self { start, slots }

@@ -203,7 +203,7 @@ impl SchedAttr {
     }
 
     /// Gives the attributes to the thread with this id; 0 is the calling thread. That
-    /// ends its Go priority.
+    /// ends the Go priority of the thread.
     ///
     /// # Errors
     ///

@@ -49,7 +49,7 @@ impl Slot {
     }
 
     /// Reads the priority in force, which the kernel writes while a thread is bound to
-    /// the slot. It follows what was asked for once the thread is scheduled.
+    /// the slot. That priority follows what was asked for once the thread is scheduled.
     #[inline]
     pub fn applied(&self) -> Option<GoPrio> {
         self.prio(APPLIED)

@@ -299,7 +299,7 @@ mod tests {
         assert!(is_of_own_namespace(b"Name:\t\xe9\nNSpid:\t7\n"));
     }
 
-    /// What pidfds tell of threads is new in Linux 6.9.
+    /// Returns the inode of this process. Pidfds tell it since Linux 6.9.
     fn own_inode() -> Option<u64> {
         let inode = Thread::open(own_pid()).and_then(|thread| thread.inode());
         if inode.is_err() {

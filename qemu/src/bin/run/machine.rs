@@ -75,9 +75,9 @@ const PASSED_ON: &[&str] = &[
 /// Way in which QEMU runs the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Accelerator {
-    /// On the host's CPUs
+    /// Run the guest on the host's CPUs
     Kvm,
-    /// By emulation, which works on every machine
+    /// Emulate the CPUs, which works on every machine
     Tcg,
 }
 
@@ -96,7 +96,7 @@ pub(crate) struct Machine {
     pub(crate) shares: Vec<String>,
     /// Limit of the whole run; `None` is no limit.
     pub(crate) timeout: Option<Duration>,
-    /// Whether the command is connected to this process's terminal.
+    /// True if the command is connected to this process's terminal.
     pub(crate) terminal: bool,
     /// File that the kernel log is written to.
     pub(crate) log: PathBuf,

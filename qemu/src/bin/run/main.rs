@@ -103,7 +103,7 @@ struct Arguments {
     /// a runner of cargo
     #[arg(long)]
     cargo_runner: bool,
-    /// How QEMU runs the guest [default: kvm if a trial guest runs with it, else tcg;
+    /// Way in which QEMU runs the guest [default: kvm if a trial guest runs with it, else tcg;
     /// always tcg with --icount]
     #[arg(long, env = "GO_SCHED_ACCEL")]
     accel: Option<Accelerator>,

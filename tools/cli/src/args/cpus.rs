@@ -13,7 +13,7 @@ pub(crate) struct Cpus {
     set: BTreeSet<u16>,
 }
 
-/// Why a text is not a list of CPUs.
+/// The reason that a text is not a list of CPUs.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CpusError {
     #[error("'{0}' is not a list of CPUs such as 2-5 or 0,2,4-7")]
@@ -33,7 +33,7 @@ impl Cpus {
         self.set.len()
     }
 
-    /// Whether these CPUs are all among others.
+    /// Returns whether these CPUs are all among others.
     pub(crate) fn are_among(&self, others: &Self) -> bool {
         self.set.is_subset(&others.set)
     }

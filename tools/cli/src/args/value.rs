@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use gosched::policy::GoPrio;
 use gosched::thread::ThreadId;
 
-/// Why a text is not a value of its argument.
+/// The reason that a text is not a value of its argument.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ArgumentError {
     #[error("priority {0} is outside 0..{max} (higher = more urgent)", max = GoPrio::MAX.get())]

@@ -27,9 +27,10 @@ enum Backend {
     None(io::Error),
 }
 
-/// Whether `sched_setattr(2)` brings a thread back to where it was before it was lowered.
+/// The way back of a lowered thread, by `sched_setattr(2)`.
 #[derive(Debug)]
 struct Return {
+    /// True if the thread gets back to where it was before it was lowered.
     works: bool,
     /// The nice value to come back to.
     nice: i32,

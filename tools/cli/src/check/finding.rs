@@ -39,9 +39,9 @@ pub(crate) struct Finding {
     /// Name of the check.
     pub(super) check: &'static str,
     pub(super) verdict: Verdict,
-    /// What was found.
+    /// The finding, as a sentence.
     pub(super) detail: String,
-    /// What to do next, null if nothing.
+    /// The next thing to do, null if there is none.
     pub(super) advice: Option<String>,
 }
 

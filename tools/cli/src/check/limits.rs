@@ -40,7 +40,7 @@ pub(super) fn sched_ext() -> Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SchedExt {
-    /// None, as no scheduler is loaded.
+    /// No thread, as no scheduler is loaded.
     Off,
     /// Threads of the policy `SCHED_EXT`.
     Partial,

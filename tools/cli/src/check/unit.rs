@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether a service starts with the priority that `gosched systemd` gave it.
+//! Checks whether a service starts with the priority that `gosched systemd` gave it.
 
 use std::path::Path;
 

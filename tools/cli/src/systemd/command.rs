@@ -47,13 +47,13 @@ impl Command {
             .to_owned()
     }
 
-    /// Whether systemd starts the command as root, whatever `User=` says.
+    /// Returns whether systemd starts the command as root, whatever `User=` says.
     pub(super) fn is_as_root(&self) -> bool {
         // "!!" is for kernels without ambient capabilities.
         self.prefix.contains('+') || self.prefix.matches('!').count() == 1
     }
 
-    /// Whether a `;` that is a word of its own separates commands. In quotes, or after a
+    /// Returns whether a `;` that is a word of its own separates commands. In quotes, or after a
     /// backslash, `;` is an argument.
     pub(super) fn is_several(&self) -> bool {
         let mut rest = &*self.arguments;

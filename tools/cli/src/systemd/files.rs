@@ -75,7 +75,7 @@ pub(crate) struct Sources {
     pub(crate) files: Vec<Source>,
 }
 
-/// What a name in a folder of units stands for.
+/// The thing that a name in a folder of units stands for.
 enum Entry {
     Alias(String),
     File(PathBuf),
@@ -303,7 +303,7 @@ fn instantiated(name: &str, service: &str) -> String {
     }
 }
 
-/// Whether a link from the name `alias` to `name` is an alias.
+/// Returns whether a link from the name `alias` to `name` is an alias.
 fn may_alias(alias: &str, name: &str) -> bool {
     let (from, to) = (instance(alias), instance(name));
     let same_kind = from == to || (from.is_some_and(|from| !from.is_empty()) && to == Some(""));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a service may see, run and call: see "Sandboxing" and "System Call Filtering" in
-//! systemd.exec(5).
+//! Limits on what a service may see, run and call: see "Sandboxing" and "System Call
+//! Filtering" in systemd.exec(5).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 pub(crate) struct Sandbox {
     /// Paths of the settings that have lists of them.
     paths: BTreeMap<&'static str, Vec<PathBuf>>,
-    /// Whether homes are hidden for good, or may be shown by `BindPaths=`.
+    /// True if homes are hidden for good, false if `BindPaths=` may show them.
     hides_homes: bool,
     covers_homes: bool,
     private_tmp: bool,
@@ -112,7 +112,7 @@ impl Sandbox {
         .find_map(|(setting, hidden)| hidden.filter(|_| hidden > shown).map(|_| setting))
     }
 
-    /// Whether `NoExecPaths=` keeps the service from running the file `path`.
+    /// Returns whether `NoExecPaths=` keeps the service from running the file `path`.
     pub(super) fn forbids_running(&self, path: &Path, real: &dyn Fn(&Path) -> PathBuf) -> bool {
         let forbidden = self.depth("NoExecPaths", path, real);
         forbidden.is_some() && forbidden >= self.depth("ExecPaths", path, real)
@@ -142,7 +142,7 @@ fn depth(path: &Path, paths: impl Iterator<Item = PathBuf>) -> Option<usize> {
         .max()
 }
 
-/// Whether these assignments of `SystemCallFilter=` do not let a system call through. The
+/// Returns whether these assignments of `SystemCallFilter=` stop a system call. The
 /// first one tells whether there is a list of what is allowed, or of what is denied.
 fn refuses(filters: &[String], call: &str, groups: &Groups) -> bool {
     let mut state = None;
@@ -187,7 +187,7 @@ impl Groups {
         Self(groups)
     }
 
-    /// Whether `name` is the system call `call`, or a group that has it.
+    /// Returns whether `name` is the system call `call`, or a group that has it.
     fn has(&self, name: &str, call: &str) -> bool {
         let members = self.0.get(name).map_or(&[][..], Vec::as_slice);
         name == call || members.iter().any(|member| self.has(member, call))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What became of the drop-in of a service since it was written.
+//! The drop-in of a service, and what became of that since it was written.
 
 use std::path::Path;
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use super::sandbox::Sandbox;
 use super::syntax::boolean;
 
 const CAP_SYS_NICE: &str = "cap_sys_nice";
-/// Number of it, which systemd takes as a name too.
+/// Number of that capability, which systemd takes as a name too.
 const CAP_SYS_NICE_NUMBER: &str = "23";
 
 /// The settings of a service that the drop-in depends on.
@@ -25,15 +25,15 @@ pub(crate) struct Unit {
     root_directory: bool,
     root_image: bool,
     protect_clock: bool,
-    /// Whether `DevicePolicy=` is other than `auto`.
+    /// True if `DevicePolicy=` is other than `auto`.
     closed_devices: bool,
-    /// Whether `DeviceAllow=` has a list.
+    /// True if `DeviceAllow=` has a list.
     allows_devices: bool,
     bounding: Capabilities,
     ambient: Option<Capabilities>,
     /// Nice value that the service starts at.
     pub(crate) nice: i32,
-    /// Whether the unit has a `LimitNICE=` of its own.
+    /// True if the unit has a `LimitNICE=` of its own.
     pub(crate) limits_nice: bool,
     pub(crate) sandbox: Sandbox,
 }
@@ -90,29 +90,29 @@ impl Unit {
         }
     }
 
-    /// Whether the service sees another root directory than that of the system.
+    /// Returns whether the service sees another root directory than that of the system.
     pub(crate) fn has_root_of_its_own(&self) -> bool {
         self.root_directory || self.root_image
     }
 
-    /// Whether the service may open only listed devices. With the policy `auto`, any
+    /// Returns whether the service may open only listed devices. With the policy `auto`, any
     /// list limits it, and an empty assignment takes back the whole list.
     pub(crate) fn limits_devices(&self) -> bool {
         // PrivateDevices= closes the policy, ProtectClock= lists a device.
         self.closed_devices || self.allows_devices || self.private_devices || self.protect_clock
     }
 
-    /// Whether the service starts as another user than root.
+    /// Returns whether the service starts as another user than root.
     pub(crate) fn drops_root(&self) -> bool {
         self.dynamic_user || !matches!(&*self.user, "" | "root" | "0")
     }
 
-    /// Whether a process of the service may have `CAP_SYS_NICE`.
+    /// Returns whether a process of the service may have `CAP_SYS_NICE`.
     pub(crate) fn may_have_nice(&self) -> bool {
         self.bounding.has_nice()
     }
 
-    /// Whether the service asks for `CAP_SYS_NICE` itself.
+    /// Returns whether the service asks for `CAP_SYS_NICE` itself.
     pub(crate) fn wants_nice(&self) -> bool {
         self.ambient.as_ref().is_some_and(Capabilities::has_nice)
     }

@@ -99,7 +99,7 @@ impl Form {
 /// is what nobody has asked for.
 pub(super) struct Sink<A: Answer> {
     form: Form,
-    /// What is printed at the end, with the names of the threads.
+    /// The answers that are printed at the end, with the names of the threads.
     answers: Vec<Outcome<A>>,
     failed: bool,
     /// The number of lines that could not be written, and why.

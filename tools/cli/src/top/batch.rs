@@ -39,11 +39,11 @@ pub(crate) struct TopJson {
     /// The threads that a sched_ext scheduler runs, null if the kernel has no sched_ext or if
     /// that is unknown.
     sched_ext: Option<SchedExt>,
-    /// Whether each session is a group to the scheduler, so that priorities below 48 only
+    /// True if each session is a group to the scheduler, so that priorities below 48 only
     /// order threads within a session; null if that is unknown.
     autogroup: Option<bool>,
-    /// What could not be read of the system and why, a sentence for each. That of quotas is
-    /// with each thread.
+    /// Sentences on what could not be read of the system, each with the reason. Sentences
+    /// on quotas are with each thread.
     unknown: Vec<String>,
     threads: Vec<TopThreadJson>,
 }
@@ -51,7 +51,7 @@ pub(crate) struct TopJson {
 /// A thread and the CPU time that it got.
 #[derive(Serialize, JsonSchema)]
 struct TopThreadJson {
-    /// Id of its process.
+    /// Id of the thread's process.
     pid: i32,
     /// Name of the thread.
     command: String,
@@ -69,10 +69,10 @@ struct TopThreadJson {
     /// real-time thread -1 minus the real-time priority (-2 to -100); lower is more
     /// urgent.
     kernel_priority: i64,
-    /// Whether the thread is boosted, as it holds a lock that a more urgent thread waits
+    /// True if the thread is boosted, as it holds a lock that a more urgent thread waits
     /// for.
     boosted: bool,
-    /// Whether the policy in force is not that of the priority in force.
+    /// True if the policy in force is not that of the priority in force.
     policy_mismatch: bool,
     /// Path of the control group below the root of the hierarchy.
     cgroup: Option<String>,
@@ -82,9 +82,9 @@ struct TopThreadJson {
     /// The lowest CPU limit of the control group and those above it, null without one or if
     /// that is unknown.
     quota: Option<QuotaJson>,
-    /// Why the limit is unknown, null if it is known.
+    /// The reason that the limit is unknown, null if it is known.
     quota_unknown: Option<String>,
-    /// The group of its session, null where autogroups do not count.
+    /// The autogroup of the thread's session, null where autogroups do not count.
     autogroup: Option<String>,
 }
 

@@ -16,9 +16,9 @@ use crate::table::or_dash;
 /// One column of the table.
 pub(super) struct Column {
     pub(super) heading: &'static str,
-    /// Whether the cells are numbers, which are aligned to the right.
+    /// True if the cells are numbers, which are aligned to the right.
     pub(super) numeric: bool,
-    /// Whether a cell may be cut: a name tells something then, a number something else.
+    /// True if a cell may be cut: a cut name still tells something, a cut number something else.
     pub(super) is_name: bool,
     /// Place in the order of usefulness; the column of rank 0 is the last to go where there
     /// is no room for all.
@@ -141,7 +141,7 @@ impl SortKey {
         }
     }
 
-    /// Whether the highest value comes first.
+    /// Returns whether the highest value comes first.
     pub(super) fn descends(self) -> bool {
         !matches!(self, Self::Tid | Self::Command)
     }

@@ -38,7 +38,7 @@ pub(super) struct Sample {
     /// The threads that a `sched_ext` scheduler runs; `None` if the kernel has no
     /// `sched_ext`. The error is why that cannot be read.
     pub(super) sched_ext: io::Result<Option<SchedExt>>,
-    /// Whether each session is a group to the scheduler, or why that cannot be read.
+    /// True if each session is a group to the scheduler. The error is why that cannot be read.
     pub(super) autogroup: io::Result<bool>,
     pub(super) rows: Vec<Row>,
     pub(super) unread: Unread,
@@ -73,7 +73,7 @@ impl Unread {
 }
 
 impl Sample {
-    /// Whether a `sched_ext` scheduler runs all threads.
+    /// Returns whether a `sched_ext` scheduler runs all threads.
     pub(super) fn is_taken_over(&self) -> bool {
         matches!(self.sched_ext, Ok(Some(SchedExt::Full)))
     }
@@ -122,7 +122,7 @@ pub(super) struct Row {
     pub(super) quota: io::Result<Option<Quota>>,
     /// Number of periods since the last sample in which the quota was used up.
     pub(super) throttled: u64,
-    /// The group of its session, "/autogroup-N", where autogroups count.
+    /// The autogroup of the thread's session, "/autogroup-N", where autogroups count.
     pub(super) autogroup: Option<String>,
 }
 
@@ -132,23 +132,23 @@ impl Row {
         (self.tid, self.started)
     }
 
-    /// Whether the thread is boosted, as it holds a lock that a more urgent thread waits
+    /// Returns whether the thread is boosted, as it holds a lock that a more urgent thread waits
     /// for.
     pub(super) fn is_boosted(&self) -> bool {
         self.kernel_priority < kernel_priority(&self.facts.status.current)
     }
 
-    /// Whether a quota limits the thread. Real-time threads escape quotas.
+    /// Returns whether a quota limits the thread. Real-time threads escape quotas.
     pub(super) fn is_limited(&self) -> bool {
         matches!(self.quota, Ok(Some(_))) && self.facts.status.current.policy.is_fair()
     }
 
-    /// Whether the priority asked for is not the one in force.
+    /// Returns whether the priority asked for is not the one in force.
     pub(super) fn is_pending(&self) -> bool {
         self.facts.status.applied != self.facts.status.prio
     }
 
-    /// Whether the policy in force is not that of the priority in force.
+    /// Returns whether the policy in force is not that of the priority in force.
     pub(super) fn has_policy_mismatch(&self) -> bool {
         let current = &self.facts.status.current;
         let applied = self.facts.status.applied;
@@ -371,7 +371,7 @@ struct Baseline {
     autogroup: bool,
 }
 
-/// Why a sample has no row for a thread.
+/// The reason that a sample has no row for a thread.
 enum RowError {
     Ended,
     Other(ThreadError),

@@ -206,7 +206,7 @@ fn events() -> io::Result<Receiver<io::Result<Event>>> {
     Ok(events)
 }
 
-/// Whether the terminal has gone, of which SIGHUP tells only the session it belongs to.
+/// Returns whether the terminal has gone, of which SIGHUP tells only the session it belongs to.
 fn has_hung_up() -> io::Result<bool> {
     let input = stdin();
     let mut input = [PollFd::new(&input, PollFlags::empty())];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the screen shows, as chosen by options and keys.
+//! The view on the screen, as chosen by options and keys.
 
 use ratatui::crossterm::event::KeyCode;
 use ratatui::crossterm::event::KeyEvent;
@@ -23,7 +23,7 @@ pub(super) enum Action {
     Quit,
 }
 
-/// What keys are for.
+/// The part of the screen that keys are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Table,
@@ -32,7 +32,7 @@ pub(super) enum Mode {
     Help(u16),
 }
 
-/// What the screen shows.
+/// The choices that decide what the screen shows.
 pub(super) struct View {
     pub(super) all: bool,
     pub(super) sort: SortKey,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What others can use of the libraries is what is written down in public-api/: whoever
+//! Tests that others can use of the libraries what is written down in public-api/: whoever
 //! changes that sees it in the diff. After a change that is meant,
 //!
 //! ```text

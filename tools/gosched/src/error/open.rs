@@ -18,7 +18,7 @@ use crate::uapi::GO_SCHED_ABI_VERSION;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// There is no device.
+    /// The device is missing.
     #[error(
         "there is no {path}: the kernel lacks go_sched, or the module is not loaded; \
          \"gosched check\" shows which; to load it, run \"modprobe go_sched_class\" as root, \
@@ -47,14 +47,14 @@ pub enum OpenError {
         path = DEVICE_PATH
     )]
     Nodev,
-    /// Something other than the mode of the node refuses, to root as well.
+    /// A rule other than the mode of the node refuses, and refuses root as well.
     #[error(
         "{path} is refused whoever asks, as the device filter of a container does: have the container \
          started with \"--device {path}\"",
         path = DEVICE_PATH
     )]
     Filtered,
-    /// Something else has the name of the device.
+    /// Another file has the name of the device.
     #[error("{path} is not the device of the module go_sched_class: remove it, and load the module", path = DEVICE_PATH)]
     NotTheDevice,
     /// The module was built for another version of the ABI.
