@@ -104,7 +104,7 @@ func (d *device) failed(r request, errno syscall.Errno) error {
 	return r.failed(errno, "")
 }
 
-// permission names the rule that refuses a request, as far as the thread's state tells it.
+// permission names the rule that refuses a request, as far as the thread's status tells it.
 func (d *device) permission(r request) string {
 	answer, errno := d.ask(r.tid)
 	if errno != 0 {
@@ -138,12 +138,12 @@ func (d *device) clear(to target) error {
 	return nil
 }
 
-func (d *device) get(of target) (State, error) {
+func (d *device) get(of target) (Status, error) {
 	answer, errno := d.ask(of.tid)
 	if errno != 0 {
-		return State{}, d.failed(getRequest(of.tid), errno)
+		return Status{}, d.failed(getRequest(of.tid), errno)
 	}
-	return State{
+	return Status{
 		Prio:     orNone(answer.Prio),
 		Applied:  orNone(answer.Applied),
 		Ceiling:  orNone(answer.Ceiling),
@@ -170,7 +170,7 @@ func orNone(prio int32) Prio {
 
 // mayReturn sets the priority that the thread has now, unless the ceiling tells that it
 // may be set.
-func (d *device) mayReturn(to target, before State, _ Prio) error {
+func (d *device) mayReturn(to target, before Status, _ Prio) error {
 	if before.Prio == None || before.Prio.surelyWithin(before.Ceiling) {
 		return nil
 	}

@@ -26,11 +26,11 @@ func TestKernelSetsGetsAndClears(t *testing.T) {
 		for _, prio := range []Prio{0, 8, 15, 16, 24, 32} {
 			for _, children := range []Children{StartAtBase, Inherit} {
 				must(t, s.Set(0, prio, children))
-				state, err := s.Get(syscall.Gettid())
+				status, err := s.Get(syscall.Gettid())
 				must(t, err)
-				want := State{prio, prio, state.Ceiling, children, false}
-				if state != want || state.Ceiling < 32 {
-					t.Fatalf("got %+v, want %+v", state, want)
+				want := Status{prio, prio, status.Ceiling, children, false}
+				if status != want || status.Ceiling < 32 {
+					t.Fatalf("got %+v, want %+v", status, want)
 				}
 				got, want2 := inForce(t, 0), prio.attributes(base)
 				if prio < fairFirst {
@@ -137,7 +137,7 @@ func TestKernelConcurrentDo(t *testing.T) {
 		threads, err := open(t).Threads()
 		must(t, err)
 		for _, thread := range threads {
-			if thread.State.Prio != None || thread.Source == Declared {
+			if thread.Status.Prio != None || thread.Source == Declared {
 				t.Errorf("%v: %+v", backend, thread)
 			}
 		}

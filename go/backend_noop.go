@@ -11,8 +11,8 @@ func (noOp) set(target, Prio, Children) error { return nil }
 
 func (noOp) clear(target) error { return nil }
 
-func (noOp) get(target) (State, error) {
-	return State{Prio: None, Applied: None, Ceiling: None}, nil
+func (noOp) get(target) (Status, error) {
+	return Status{Prio: None, Applied: None, Ceiling: None}, nil
 }
 
-func (noOp) mayReturn(target, State, Prio) error { return nil }
+func (noOp) mayReturn(target, Status, Prio) error { return nil }

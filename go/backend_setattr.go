@@ -98,19 +98,19 @@ func (b *setattrBackend) clear(to target) error {
 	return nil
 }
 
-func (b *setattrBackend) get(of target) (State, error) {
+func (b *setattrBackend) get(of target) (Status, error) {
 	r := b.find(of)
-	state := State{Prio: r.prio, Applied: None, Ceiling: None, Children: r.children}
+	status := Status{Prio: r.prio, Applied: None, Ceiling: None, Children: r.children}
 	if r.prio == None {
-		return state, nil
+		return status, nil
 	}
 	if now, errno := sys.GetAttr(of.tid); errno == 0 && r.prio.matches(now) {
-		state.Applied = r.prio
+		status.Applied = r.prio
 	}
-	return state, nil
+	return status, nil
 }
 
-func (b *setattrBackend) mayReturn(to target, before State, prio Prio) error {
+func (b *setattrBackend) mayReturn(to target, before Status, prio Prio) error {
 	base, errno := baseOf(to.tid, b.find(to))
 	if errno != 0 {
 		return setRequest(to.tid, prio).failed(errno, "")

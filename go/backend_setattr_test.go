@@ -89,10 +89,10 @@ func TestAnyFallbackKeepsThreadsApart(t *testing.T) {
 		ended := *records.cell(tid).Load()
 		ended.start--
 		records.cell(tid).Store(&ended)
-		state, err := s.Get(0)
+		status, err := s.Get(0)
 		must(t, err)
-		if state.Prio != None {
-			t.Errorf("%+v", state)
+		if status.Prio != None {
+			t.Errorf("%+v", status)
 		}
 		must(t, s.Clear(0))
 		if got := inForce(t, 0); got.Nice != 8 {
@@ -113,10 +113,10 @@ func TestAnyFallbackSeesWhatOthersDid(t *testing.T) {
 	onThread(t, func() {
 		must(t, s.SetCurrent(24))
 		must(t, syscall.Setpriority(syscall.PRIO_PROCESS, 0, 12))
-		state, err := s.Get(0)
+		status, err := s.Get(0)
 		must(t, err)
-		if state.Prio != 24 || state.Applied != None {
-			t.Errorf("%+v", state)
+		if status.Prio != 24 || status.Applied != None {
+			t.Errorf("%+v", status)
 		}
 	})
 }
@@ -153,10 +153,10 @@ func TestAnyFallbackReportsThatChildrenInherit(t *testing.T) {
 	s := fallback(t)
 	onThread(t, func() {
 		must(t, s.Set(0, 24, StartAtBase))
-		state, err := s.Get(0)
+		status, err := s.Get(0)
 		must(t, err)
-		if state.Children != Inherit {
-			t.Errorf("%+v", state)
+		if status.Children != Inherit {
+			t.Errorf("%+v", status)
 		}
 		// The runtime starts a process from the calling thread.
 		child := exec.Command("sleep", "60")

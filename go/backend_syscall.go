@@ -146,29 +146,29 @@ func (b *syscallBackend) clear(to target) error {
 	return clearRequest(to.tid).bySyscall(errno)
 }
 
-func (b *syscallBackend) get(of target) (State, error) {
+func (b *syscallBackend) get(of target) (Status, error) {
 	r := b.find(of)
 	now, shown, err := readProcSched(of.tid)
 	if err != nil {
-		return State{}, getRequest(of.tid).unread(err)
+		return Status{}, getRequest(of.tid).unread(err)
 	}
 	if !shown {
-		return State{Prio: r.prio, Applied: r.prio, Ceiling: None, Children: r.children}, nil
+		return Status{Prio: r.prio, Applied: r.prio, Ceiling: None, Children: r.children}, nil
 	}
-	state := State{Prio: now.prio, Applied: now.applied, Ceiling: now.ceiling}
+	status := Status{Prio: now.prio, Applied: now.applied, Ceiling: now.ceiling}
 	switch {
 	case now.prio == None:
 	case now.prio == r.prio:
-		state.Children = r.children
+		status.Children = r.children
 	case now.inherited:
-		state.Children = Inherit
+		status.Children = Inherit
 	}
-	return state, nil
+	return status, nil
 }
 
 // mayReturn sets the priority that the thread has now, unless the ceiling tells that it
 // may be set.
-func (b *syscallBackend) mayReturn(to target, before State, _ Prio) error {
+func (b *syscallBackend) mayReturn(to target, before Status, _ Prio) error {
 	if before.Prio == None || before.Ceiling != None && before.Prio.surelyWithin(before.Ceiling) {
 		return nil
 	}

@@ -25,16 +25,16 @@ func TestKernelSystemCallIsABackend(t *testing.T) {
 	onThread(t, func() {
 		base := inForce(t, 0)
 		must(t, s.Set(0, 24, Inherit))
-		state, err := device.Get(0)
+		status, err := device.Get(0)
 		must(t, err)
-		if state.Prio != 24 || state.Children != Inherit {
-			t.Fatalf("%+v", state)
+		if status.Prio != 24 || status.Children != Inherit {
+			t.Fatalf("%+v", status)
 		}
 		must(t, s.Do(8, func() { expect(t, device, 0, 8) }))
-		state, err = device.Get(0)
+		status, err = device.Get(0)
 		must(t, err)
-		if state.Prio != 24 || state.Children != Inherit {
-			t.Fatalf("%+v", state)
+		if status.Prio != 24 || status.Children != Inherit {
+			t.Fatalf("%+v", status)
 		}
 		must(t, s.Clear(0))
 		expect(t, device, 0, None)
@@ -51,16 +51,16 @@ func TestKernelSystemCallReturnsToAnOuterPriority(t *testing.T) {
 		must(t, device.Set(0, 24, StartAtBase))
 		outer, err := device.Get(0)
 		must(t, err)
-		if state, err := s.Get(0); err != nil || state != outer {
-			t.Errorf("got %+v, %v, want %+v", state, err, outer)
+		if status, err := s.Get(0); err != nil || status != outer {
+			t.Errorf("got %+v, %v, want %+v", status, err, outer)
 		}
 		must(t, s.Do(8, func() {
 			expect(t, device, 0, 8)
 			must(t, s.Do(16, func() { expect(t, device, 0, 16) }))
 			expect(t, device, 0, 8)
 		}))
-		if state, err := device.Get(0); err != nil || state != outer {
-			t.Errorf("got %+v, %v, want %+v", state, err, outer)
+		if status, err := device.Get(0); err != nil || status != outer {
+			t.Errorf("got %+v, %v, want %+v", status, err, outer)
 		}
 		// Below the outer priority the base is what it was.
 		must(t, device.Clear(0))
@@ -126,9 +126,9 @@ func doUnderAnInherited() (string, error) {
 	}
 	text := ""
 	look := func() {
-		var state State
-		if state, err = device.Get(0); err == nil {
-			text += fmt.Sprintf("%v %d; ", state.Prio, state.Children)
+		var status Status
+		if status, err = device.Get(0); err == nil {
+			text += fmt.Sprintf("%v %d; ", status.Prio, status.Children)
 		}
 	}
 	look()

@@ -168,7 +168,7 @@ func ExampleScheduler_Threads() {
 		}
 		for _, thread := range threads {
 			if thread.Source == gosched.Declared {
-				fmt.Println(thread.Role, thread.State.Prio)
+				fmt.Println(thread.Role, thread.Status.Prio)
 			}
 		}
 	})

@@ -136,12 +136,12 @@ func inForce(t testing.TB, tid int) sys.SchedAttr {
 // expect compares the priority of a thread, set and in force, with a priority or None.
 func expect(t testing.TB, s *Scheduler, tid int, want Prio) {
 	t.Helper()
-	state, err := s.Get(tid)
+	status, err := s.Get(tid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if state.Prio != want || state.Applied != want {
-		t.Fatalf("thread %d has priority %v, and %v in force; want %v", tid, state.Prio, state.Applied, want)
+	if status.Prio != want || status.Applied != want {
+		t.Fatalf("thread %d has priority %v, and %v in force; want %v", tid, status.Prio, status.Applied, want)
 	}
 }
 

@@ -67,7 +67,7 @@ func (s *Scheduler) bindLocked(role string) (*Hint, error) {
 	last := len(d.free) - 1
 	number := d.free[last]
 	if errno := d.request(func(fd int) syscall.Errno { return sys.Bind(fd, number) }); errno != 0 {
-		if state, err := d.get(target{tid: tid}); err == nil && state.Bound {
+		if status, err := d.get(target{tid: tid}); err == nil && status.Bound {
 			return nil, boundAlreadyFailure(tid, errno)
 		}
 		return nil, d.failed(r, errno)
@@ -117,7 +117,7 @@ func (s *Scheduler) freeAbandoned() {
 	d := s.device
 	kept := d.abandoned[:0]
 	for _, b := range d.abandoned {
-		if state, err := d.get(target{tid: b.tid}); err == nil && state.Bound {
+		if status, err := d.get(target{tid: b.tid}); err == nil && status.Bound {
 			kept = append(kept, b)
 			continue
 		}

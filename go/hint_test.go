@@ -34,10 +34,10 @@ func TestKernelHintIsApplied(t *testing.T) {
 		for _, prio := range []Prio{8, 24, 0, 32} {
 			hint.Set(prio)
 			waitApplied(t, hint, prio)
-			state, err := s.Get(0)
+			status, err := s.Get(0)
 			must(t, err)
-			if state.Prio != prio || state.Applied != prio || !state.Bound {
-				t.Fatalf("%+v", state)
+			if status.Prio != prio || status.Applied != prio || !status.Bound {
+				t.Fatalf("%+v", status)
 			}
 			if now := inForce(t, 0); now.Policy != prio.attributes(base).Policy {
 				t.Fatalf("%+v", now)

@@ -103,8 +103,8 @@ func (c *Children) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// State is what Get returns of a thread.
-type State struct {
+// Status is what Get returns of a thread.
+type Status struct {
 	// Prio is the priority that the last change asked for, or None.
 	Prio Prio `json:"priority"`
 	// Applied is the priority in force, or None. It differs from Prio while the kernel has

@@ -11,10 +11,10 @@ import (
 )
 
 func TestThreadsAreWrittenAndReadByName(t *testing.T) {
-	thread := Thread{7, "server", "compaction", Declared, State{8, None, None, Inherit, true}}
+	thread := Thread{7, "server", "compaction", Declared, Status{8, None, None, Inherit, true}}
 	text, err := json.Marshal(thread)
 	must(t, err)
-	want := `{"tid":7,"name":"server","role":"compaction","source":"declared","state":{"priority":8,` +
+	want := `{"tid":7,"name":"server","role":"compaction","source":"declared","status":{"priority":8,` +
 		`"applied":null,"ceiling":null,"children":"inherit","bound":true}}`
 	if string(text) != want {
 		t.Errorf("got %s, want %s", text, want)
@@ -26,7 +26,7 @@ func TestThreadsAreWrittenAndReadByName(t *testing.T) {
 	}
 	for _, text := range []string{`{"priority":64}`, `{"priority":255}`, `{"priority":-1}`,
 		`{"priority":"high"}`, `{"children":"none"}`} {
-		expectError(t, json.Unmarshal([]byte(text), &State{}), syscall.EINVAL, "")
+		expectError(t, json.Unmarshal([]byte(text), &Status{}), syscall.EINVAL, "")
 	}
 	for prio, want := range map[Prio]string{0: "0", 63: "63", None: "none"} {
 		if text, err := prio.MarshalText(); err != nil || string(text) != want {

@@ -107,8 +107,8 @@ func (r *Role) Do(work func()) (err error) {
 	return nil
 }
 
-// begin gives the calling thread a priority, and returns the thread with its state before that.
-func (s *Scheduler) begin(tid int, prio Prio) (to target, before State, err error) {
+// begin gives the calling thread a priority, and returns the thread with its status before that.
+func (s *Scheduler) begin(tid int, prio Prio) (to target, before Status, err error) {
 	if to, err = s.target(setRequest(tid, prio)); err != nil {
 		return to, before, err
 	}
@@ -127,9 +127,9 @@ func (s *Scheduler) begin(tid int, prio Prio) (to target, before State, err erro
 	return to, before, s.threads.set(to, prio, StartAtBase)
 }
 
-// end returns the calling thread to a state, by what begin has found alone: the work may have
+// end returns the calling thread to a status, by what begin has found alone: the work may have
 // taken the last descriptor, or the right to read /proc.
-func (s *Scheduler) end(to target, before State) error {
+func (s *Scheduler) end(to target, before Status) error {
 	if before.Prio == None {
 		return s.threads.clear(to)
 	}

@@ -154,8 +154,8 @@ func TestRootDoWithNoWayBackEndsTheThread(t *testing.T) {
 			becomeUser(t)
 		})
 		expectError(t, err, syscall.EPERM, "")
-		if state, err := s.Get(0); err != nil || state.Prio != None {
-			t.Errorf("left at %+v, %v", state, err)
+		if status, err := s.Get(0); err != nil || status.Prio != None {
+			t.Errorf("left at %+v, %v", status, err)
 		}
 	}()
 	tid := <-tids
@@ -257,7 +257,7 @@ func TestKernelThreadsAreListedByRole(t *testing.T) {
 		}
 		check := func(role string, source Source, prio Prio) {
 			t.Helper()
-			if l := listed(); l.Role != role || l.Source != source || prio != None && l.State.Prio != prio {
+			if l := listed(); l.Role != role || l.Source != source || prio != None && l.Status.Prio != prio {
 				t.Fatalf("got %+v, want %q, %q, priority %v", l, role, source, prio)
 			}
 		}

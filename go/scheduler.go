@@ -71,10 +71,10 @@ type Scheduler struct {
 		// set and clear take no descriptor, so that Do returns a thread when none is left.
 		set(to target, prio Prio, children Children) error
 		clear(to target) error
-		get(to target) (State, error)
+		get(to target) (Status, error)
 		// mayReturn returns an error if the calling thread could not be brought back from
-		// prio to the state before, in which it is.
-		mayReturn(to target, before State, prio Prio) error
+		// prio to the status before, in which it is.
+		mayReturn(to target, before Status, prio Prio) error
 	}
 	device *device // Nil unless kind is Device.
 
@@ -173,15 +173,15 @@ func (s *Scheduler) Set(tid int, prio Prio, children Children) error {
 // priority too. For a priority that ends, Do is safer.
 func (s *Scheduler) SetCurrent(prio Prio) error { return s.Set(0, prio, StartAtBase) }
 
-// Get returns the state of a thread, 0 for the calling one.
-func (s *Scheduler) Get(tid int) (State, error) {
+// Get returns the status of a thread, 0 for the calling one.
+func (s *Scheduler) Get(tid int) (Status, error) {
 	tid, err := thread(tid)
 	if err != nil {
-		return State{}, err
+		return Status{}, err
 	}
 	to, err := s.target(getRequest(tid))
 	if err != nil {
-		return State{}, err
+		return Status{}, err
 	}
 	return s.threads.get(to)
 }

@@ -40,7 +40,7 @@ type Thread struct {
 	Name   string `json:"name"` // As in /proc/self/task/TID/comm.
 	Role   string `json:"role"` // Empty where Source is Unknown.
 	Source Source `json:"source"`
-	State  State  `json:"state"`
+	Status Status `json:"status"`
 }
 
 // assignment says that a thread has a role.
@@ -154,7 +154,7 @@ func (s *Scheduler) look(tid int) (Thread, uint64, error) {
 		t.Name, err = threadName(tid)
 	}
 	if err == nil {
-		t.State, err = s.threads.get(target{tid, start})
+		t.Status, err = s.threads.get(target{tid, start})
 	}
 	return t, start, err
 }

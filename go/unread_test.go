@@ -34,7 +34,7 @@ func TestAnyDoReturnsAThreadWithNoDescriptorLeft(t *testing.T) {
 					if outer != None {
 						must(t, s.Set(0, outer, Inherit))
 					}
-					state, err := s.Get(0)
+					status, err := s.Get(0)
 					must(t, err)
 					base := inForce(t, 0)
 					giveBack := func() {}
@@ -48,9 +48,9 @@ func TestAnyDoReturnsAThreadWithNoDescriptorLeft(t *testing.T) {
 					after, err := s.Get(0)
 					must(t, err)
 					// SystemCall knows none of a thread that never had a priority.
-					after.Ceiling = state.Ceiling
-					if after != state {
-						t.Errorf("%s in %v: got %+v, want %+v", name, outer, after, state)
+					after.Ceiling = status.Ceiling
+					if after != status {
+						t.Errorf("%s in %v: got %+v, want %+v", name, outer, after, status)
 					}
 					expectInForce(t, base)
 				})

@@ -41,12 +41,12 @@ func serve(s *gosched.Scheduler, prio gosched.Prio) (http.Handler, error) {
 		if r.URL.Path == "/panic" {
 			panic(http.ErrAbortHandler)
 		}
-		state, err := s.Get(0)
+		status, err := s.Get(0)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		fmt.Fprint(w, state.Prio)
+		fmt.Fprint(w, status.Prio)
 	})), err
 }
 
@@ -109,7 +109,7 @@ func TestKernelRequestsAreAnsweredAtTheirPriorityUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, thread := range threads {
-			if thread.State.Prio != gosched.None || thread.Source == gosched.Declared || thread.Name == "request" {
+			if thread.Status.Prio != gosched.None || thread.Source == gosched.Declared || thread.Name == "request" {
 				t.Errorf("%v: %+v is left", backend, thread)
 			}
 		}

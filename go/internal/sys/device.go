@@ -44,7 +44,7 @@ func Set(fd, tid int, prio, flags uint32) syscall.Errno {
 	return errno
 }
 
-// Get returns the state of a thread.
+// Get returns the status of a thread.
 func Get(fd, tid int) (GetAnswer, syscall.Errno) {
 	answer := GetAnswer{target: int32(tid)}
 	answer.size = uint32(unsafe.Sizeof(answer))
