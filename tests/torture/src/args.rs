@@ -5,7 +5,8 @@
 use clap::Parser;
 use clap::ValueEnum;
 
-use crate::report::NAME;
+/// The name of the program.
+pub(crate) const NAME: &str = "go_sched_torture";
 
 /// Changes the scheduling of threads in all ways at the same time, and checks that go_sched
 /// keeps its contracts.

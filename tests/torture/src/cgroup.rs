@@ -15,18 +15,18 @@ use common::cgroup::Cgroup;
 use common::cgroup::ROOT;
 use common::eventually;
 
-/// The groups, which are removed before the one that they are in.
+/// All groups. [`Cgroups::home`], which the others are in, is removed last.
 #[derive(Debug)]
 pub(crate) struct Cgroups {
-    /// Each of these is limited now and then.
+    /// Groups that are limited now and then.
     pub(crate) groups: [Group; 2],
-    /// This one is frozen now and then, by one actor at a time.
+    /// The group that is frozen now and then, by one actor at a time.
     pub(crate) freezer: Mutex<Group>,
-    /// The group that this process and the others are in, where nothing is limited.
+    /// The group that this process and the other groups are in, where nothing is limited.
     pub(crate) home: Group,
 }
 
-/// One group. Its files are kept open, so that using them takes no memory: a frozen
+/// A group. Its files are kept open, so that using them takes no memory: a frozen
 /// thread may hold the allocator's lock.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -37,12 +37,8 @@ pub(crate) struct Group {
 }
 
 impl Cgroups {
-    /// Makes the groups and moves this process there, or says why not.
-    pub(crate) fn new() -> Result<Self, String> {
-        Self::try_new().map_err(|error| format!("cgroup v2 at {ROOT}: {error}"))
-    }
-
-    fn try_new() -> io::Result<Self> {
+    /// Makes the groups and moves this process to [`Cgroups::home`].
+    pub(crate) fn new() -> io::Result<Self> {
         let controllers = "+cpu +cpuset";
         let domain = Cgroup::try_new(Path::new(ROOT), "torture", controllers)?;
         let groups = [Group::new(&domain, "a")?, Group::new(&domain, "b")?];
@@ -82,7 +78,7 @@ impl Group {
         })
     }
 
-    /// Moves a thread here.
+    /// Moves a thread to the group.
     pub(crate) fn take(&self, tid: i32) -> io::Result<()> {
         write!(&self.threads, "{tid}")
     }

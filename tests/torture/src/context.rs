@@ -8,6 +8,7 @@
 //! 2. [`Context::session`]
 //! 3. [`Context::modeled`], by index, except for `try_lock`
 
+use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering;
@@ -41,14 +42,14 @@ pub(crate) struct Context {
     pub(crate) victims: Vec<AtomicI32>,
     /// Mutexes that the victims lock.
     pub(crate) mutexes: [Arc<PiMutex>; 4],
-    pub(crate) cgroups: Result<Cgroups, String>,
+    pub(crate) cgroups: io::Result<Cgroups>,
 }
 
 /// Keeps the module loaded and the device open.
 pub(crate) type SessionGuard<'a> = RwLockReadGuard<'a, Option<Arc<Session>>>;
 
 impl Context {
-    pub(crate) fn new(privileged: bool, threads: u32, cgroups: Result<Cgroups, String>) -> Self {
+    pub(crate) fn new(privileged: bool, threads: u32, cgroups: io::Result<Cgroups>) -> Self {
         let session = Session::new(privileged);
         let modeled = (0..threads)
             .map(|slot| Mutex::new(ModeledThread::spawn(&session, slot)))

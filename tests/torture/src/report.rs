@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 use std::panic;
+use std::path::Path;
 use std::process::exit;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicU64;
@@ -13,13 +14,10 @@ use std::thread;
 use std::time::Duration;
 
 use common::child::panic_message;
-use nix::unistd::sysconf;
-use nix::unistd::SysconfVar;
 
 use crate::args::Args;
 use crate::args::Role;
-
-pub(crate) const NAME: &str = "go_sched_torture";
+use crate::args::NAME;
 
 /// Number of times that an operation was performed.
 #[derive(Debug)]
@@ -112,7 +110,7 @@ pub(crate) fn exit_with_failure(args: &Args) -> ! {
 
 fn describe(args: &Args) -> String {
     // CPUs that are offline count too.
-    let cpus = sysconf(SysconfVar::_NPROCESSORS_CONF).ok().flatten();
-    let cpus = cpus.unwrap_or_default();
+    let exists = |cpu: &u32| Path::new(&format!("/sys/devices/system/cpu/cpu{cpu}")).exists();
+    let cpus = (0..).take_while(exists).count();
     format!("{} s, {cpus} CPUs, seed {}", args.seconds, args.seed)
 }

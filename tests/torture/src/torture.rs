@@ -3,6 +3,7 @@
 //! Start, supervision and end of the test.
 
 use std::fmt::Write;
+use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::thread::Builder;
@@ -19,13 +20,13 @@ use fastrand::Rng;
 use crate::actor::Actor;
 use crate::args::Args;
 use crate::args::Role;
+use crate::args::NAME;
 use crate::cgroup::Cgroups;
 use crate::checker;
 use crate::context::Context;
 use crate::operation::Operation;
 use crate::ops;
 use crate::report;
-use crate::report::NAME;
 use crate::shutdown;
 use crate::slab;
 use crate::victim;
@@ -52,16 +53,12 @@ pub(crate) fn torture(args: &Args) -> String {
     let cgroups = if root {
         Cgroups::new()
     } else {
-        Err(String::new())
+        Err(ErrorKind::PermissionDenied.into())
     };
     if root {
         Attr::fifo(RT_PRIORITY_MAIN).reset_on_fork().apply(SELF);
     }
-    let records = if root {
-        slab::records()
-    } else {
-        Err(String::new())
-    };
+    let records = root.then(slab::records);
     let context = Context::new(root, args.threads, cgroups);
 
     let groups = if root { ops::OF_ROOT } else { ops::OF_USER };
@@ -75,8 +72,8 @@ pub(crate) fn torture(args: &Args) -> String {
     let mut all = operations.clone();
     if root {
         all.extend(victim::OPERATIONS.iter().chain(&checker::OPERATIONS));
-        if let Err(why) = &records {
-            skip(&mut skipped, "slab", why);
+        if let Some(Err(why)) = &records {
+            skip(&mut skipped, "slab", &why.to_string());
         }
     }
 
@@ -110,7 +107,7 @@ pub(crate) fn torture(args: &Args) -> String {
         }
         supervise(args, &context, &actors, &all, &threads);
     });
-    shutdown::check(context, args, records.ok());
+    shutdown::check(context, args, records.and_then(Result::ok));
 
     report::list(all.iter().map(|operation| &operation.count)) + &skipped
 }

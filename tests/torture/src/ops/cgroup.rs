@@ -2,6 +2,7 @@
 
 //! Changes of cgroups: bandwidth, weight, CPUs, and the freezer.
 
+use common::cgroup::ROOT;
 use fastrand::Rng;
 
 use crate::cgroup::Cgroups;
@@ -41,7 +42,8 @@ pub(super) static OPERATIONS: [Operation; 5] = [
 ];
 
 fn missing(context: &Context) -> Option<String> {
-    context.cgroups.as_ref().err().cloned()
+    let error = context.cgroups.as_ref().err()?;
+    Some(format!("cgroup v2 at {ROOT}: {error}"))
 }
 
 fn in_cgroups(context: &Context, action: impl FnOnce(&Cgroups)) {
