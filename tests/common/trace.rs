@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process;
+use std::str::FromStr;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
@@ -16,7 +17,7 @@ use gosched::trace::EventKind;
 use rustix::mount::mount;
 use rustix::mount::MountFlags;
 
-/// Where it is.
+/// The folder of tracefs.
 pub const TRACEFS: &str = "/sys/kernel/tracing";
 
 /// Records all events of go_sched while it lives.
@@ -55,9 +56,16 @@ impl Trace {
             .collect()
     }
 
-    /// Returns the lines of the events so far, of others than go_sched's too.
+    /// Returns the events so far, of other tracepoints too, the first one first.
     #[track_caller]
-    pub fn lines(&self) -> Vec<String> {
+    pub fn all_events(&self) -> Vec<AnyEvent> {
+        let parse =
+            |line: &String| AnyEvent::parse(line).unwrap_or_else(|| panic!("not an event: {line}"));
+        self.lines().iter().map(parse).collect()
+    }
+
+    #[track_caller]
+    fn lines(&self) -> Vec<String> {
         let text = fs::read_to_string(self.0.join("trace")).expect("the trace is readable");
         assert_eq!(lost(&text), Some(0), "events were lost");
         text.lines()
@@ -66,7 +74,7 @@ impl Trace {
             .collect()
     }
 
-    /// Returns what happened to one thread.
+    /// Returns the events of one thread.
     #[track_caller]
     pub fn events_of(&self, tid: i32) -> Vec<EventKind> {
         let events = self.events().into_iter();
@@ -91,7 +99,45 @@ impl Drop for Trace {
     }
 }
 
-/// Sees to it that there is a tracefs.
+/// An event of any tracepoint.
+#[derive(Clone, Debug)]
+pub struct AnyEvent {
+    /// The time, in seconds.
+    pub seconds: f64,
+    /// The number of the CPU.
+    pub cpu: usize,
+    /// The name of the tracepoint, without its system.
+    pub name: String,
+    fields: String,
+}
+
+impl AnyEvent {
+    /// Parses "TASK-PID \[CPU\] FLAGS TIME: NAME: FIELDS". TASK has 16 bytes or more, and
+    /// may contain whatever the rest does.
+    fn parse(line: &str) -> Option<Self> {
+        let (_, rest) = line.get(16..)?.split_once(" [")?;
+        let (cpu, rest) = rest.split_once("] ")?;
+        let (time, rest) = rest.split_once(": ")?;
+        let (name, fields) = rest.split_once(": ")?;
+        Some(Self {
+            seconds: time.split_whitespace().next_back()?.parse().ok()?,
+            cpu: cpu.parse().ok()?,
+            name: name.to_owned(),
+            fields: fields.to_owned(),
+        })
+    }
+
+    /// Returns the value of a field. The fields are "NAME=VALUE", with blanks in between.
+    pub fn field<T: FromStr>(&self, name: &str) -> Option<T> {
+        let mut fields = self
+            .fields
+            .split(' ')
+            .filter_map(|field| field.split_once('='));
+        fields.find_map(|(field, value)| (field == name).then(|| value.parse().ok())?)
+    }
+}
+
+/// Mounts tracefs, unless it is mounted.
 pub fn mount_tracefs() {
     if Path::new(TRACEFS).join("instances").exists() {
         return;
@@ -105,7 +151,7 @@ pub fn mount_tracefs() {
     }
 }
 
-/// How many events the buffer had no room for, from the header's
+/// Returns the number of events that the buffer had no room for, from the header's
 /// "entries-in-buffer/entries-written: 2/2".
 fn lost(trace: &str) -> Option<u64> {
     let (_, numbers) = trace.split_once("entries-written: ")?;

@@ -26,6 +26,7 @@ use common::hint::HintPage;
 use common::hint::HintedWorker;
 use common::pin;
 use common::spinner::Spinner;
+use common::trace::AnyEvent;
 use common::trace::Trace;
 use common::worker::in_thread;
 use common::worker::Worker;
@@ -293,27 +294,17 @@ enum CpuEvent {
 
 /// Returns the events on the contested CPU, the first one first.
 fn cpu_events(trace: &Trace, hinted: i32, competitor: i32) -> Vec<CpuEvent> {
-    let on_cpu = format!(" [{CONTESTED_CPU:03}] ");
-    let has = |line: &str, field: String| line.split(' ').any(|word| word == field);
-    trace
-        .lines()
-        .iter()
-        .filter(|line| line.contains(&on_cpu))
-        .filter_map(|line| {
-            let (_, event) = line.split_once(": ")?;
-            let (name, fields) = event.split_once(": ")?;
-            match name.trim() {
-                "local_timer_entry" => Some(CpuEvent::Tick),
-                "sched_wakeup" if has(fields, format!("pid={competitor}")) => Some(CpuEvent::Woke),
-                "go_sched_apply" if has(fields, format!("pid={hinted}")) => Some(CpuEvent::Applied),
-                "sched_switch" if has(fields, format!("next_pid={competitor}")) => {
-                    Some(CpuEvent::Runs)
-                }
-                "sched_switch" => Some(CpuEvent::OtherRuns),
-                _ => None,
-            }
-        })
-        .collect()
+    let kind = |event: &AnyEvent| match event.name.as_str() {
+        "local_timer_entry" => Some(CpuEvent::Tick),
+        "sched_wakeup" if event.field("pid") == Some(competitor) => Some(CpuEvent::Woke),
+        "go_sched_apply" if event.field("pid") == Some(hinted) => Some(CpuEvent::Applied),
+        "sched_switch" if event.field("next_pid") == Some(competitor) => Some(CpuEvent::Runs),
+        "sched_switch" => Some(CpuEvent::OtherRuns),
+        _ => None,
+    };
+    let events = trace.all_events();
+    let on_cpu = events.iter().filter(|event| event.cpu == CONTESTED_CPU);
+    on_cpu.filter_map(kind).collect()
 }
 
 #[test]

@@ -15,6 +15,7 @@ use common::device::Device;
 use common::eventually;
 use common::pin;
 use common::spinner::Spinner;
+use common::trace::AnyEvent;
 use common::trace::Trace;
 use common::worker::in_thread;
 use common::worker::Pending;
@@ -33,36 +34,29 @@ const LONG: f64 = 400e-6;
 /// Time that is traced in one attempt.
 const TRACED: Duration = Duration::from_secs(2);
 
-/// What a name is followed by.
-fn number(event: &str, name: &str) -> Option<i32> {
-    let (_, value) = event.split_once(name)?;
-    value.split_whitespace().next()?.parse().ok()
-}
-
-/// Returns how long servers waited for an idle thread, each time that they did, in seconds.
-fn waits(lines: &[String], servers: &[i32], idle: &[i32]) -> Vec<f64> {
-    let (mut ready, mut waits) = (HashSet::new(), Vec::new());
+/// Returns the times that servers waited for an idle thread, in seconds.
+fn wait_times(events: &[AnyEvent], servers: &[i32], idle: &[i32]) -> Vec<f64> {
+    let (mut ready, mut wait_times) = (HashSet::new(), Vec::new());
     let (mut idle_runs, mut last, mut wait) = (false, 0.0, 0.0);
-    for line in lines {
-        let Some((head, event)) = line.split_once(": sched_") else {
-            continue;
-        };
-        let now = head.rsplit(' ').next().and_then(|time| time.parse().ok());
-        let now: f64 = now.unwrap_or_else(|| panic!("no time: {line}"));
+    for event in events
+        .iter()
+        .filter(|event| event.name.starts_with("sched_"))
+    {
         if idle_runs && !ready.is_empty() {
-            wait += now - last;
+            wait += event.seconds - last;
         }
-        last = now;
-        if let Some(woken) = number(event, " pid=") {
+        last = event.seconds;
+        if let Some(woken) = event.field("pid") {
             ready.extend(Some(woken).filter(|tid| servers.contains(tid)));
-        } else if let (Some(prev), Some(next)) =
-            (number(event, "prev_pid="), number(event, "next_pid="))
+        } else if let (Some(prev), Some(next)) = (event.field("prev_pid"), event.field("next_pid"))
         {
-            if servers.contains(&prev) && event.contains("prev_state=R") {
+            let state: Option<String> = event.field("prev_state");
+            let is_ready = state.is_some_and(|state| state.starts_with('R'));
+            if servers.contains(&prev) && is_ready {
                 ready.insert(prev);
             }
             if ready.remove(&next) && wait > 0.0 {
-                waits.push(wait);
+                wait_times.push(wait);
                 wait = 0.0;
             }
             if [prev, next].iter().any(|tid| idle.contains(tid)) {
@@ -70,7 +64,7 @@ fn waits(lines: &[String], servers: &[i32], idle: &[i32]) -> Vec<f64> {
             }
         }
     }
-    waits
+    wait_times
 }
 
 #[test]
@@ -102,7 +96,7 @@ fn an_ordinary_thread_that_wakes_does_not_wait_for_idle_ones() {
             trace.add("sched/sched_switch");
             trace.add("sched/sched_wakeup");
             thread::sleep(TRACED);
-            let waits = waits(&trace.lines(), &tids, &idle);
+            let waits = wait_times(&trace.all_events(), &tids, &idle);
             let long = waits.iter().filter(|wait| **wait > LONG).count();
             println!("{long} of {} waits are long", waits.len());
             waits.len() > 100 && long * 50 <= waits.len()
