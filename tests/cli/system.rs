@@ -11,9 +11,11 @@ use std::process::Child as Program;
 use std::process::Command;
 use std::process::Stdio;
 
+use common::cgroup::pass_on;
 use common::cgroup::Cgroup;
 use common::cgroup::ROOT;
 use common::child::in_child;
+use common::child::unshare;
 use common::child::Child;
 use common::command::described;
 use common::command::gosched;
@@ -27,12 +29,11 @@ use common::module;
 use common::state::assert_unchanged;
 use common::trace::mount_tracefs;
 use common::trace::TRACEFS;
-use nix::sched::unshare;
-use nix::sched::CloneFlags;
 use procfs::process::all_processes;
 use rustix::process::kill_process;
 use rustix::process::Pid;
 use rustix::process::Signal;
+use rustix::thread::UnshareFlags;
 use serde_json::Value;
 
 /// Arguments of an update in JSON; the ids of processes may follow.
@@ -178,11 +179,10 @@ fn top_shows_more_processes_than_it_may_have_descriptors() {
 
 #[test]
 fn names_of_groups_and_mount_points_are_any_bytes() {
-    let group = Path::new(ROOT).join(OsStr::from_bytes(b"caf\xe9: x"));
-    fs::create_dir(&group).expect("the guest has cgroups");
+    let group = Cgroup::new(OsStr::from_bytes(b"caf\xe9: x"), "");
+    // Dropped before the group.
     let child = Child::sleeping(|| ());
-    let join = |dir: &Path| fs::write(dir.join("cgroup.procs"), child.pid().to_string());
-    join(&group).expect("root moves a process");
+    group.add(child.pid() as u32);
     let place = Path::new("/tmp").join(OsStr::from_bytes(b"pok\xe9mon"));
     fs::create_dir_all(&place).expect("/tmp is writable");
 
@@ -191,15 +191,13 @@ fn names_of_groups_and_mount_points_are_any_bytes() {
     let shown = thread(&update, child.pid());
     assert_eq!(shown["cgroup"], "/caf\u{fffd}: x");
     assert_eq!(shown["quota_unknown"], Value::Null, "{shown}");
-    join(Path::new(ROOT)).expect("root moves a process");
-    eventually("the group is empty", || fs::remove_dir(&group).is_ok());
 }
 
 #[test]
 fn a_quota_of_version_1_is_found() {
     const V1: &str = "/tmp/cgroup-v1";
     // What other tests have left to the groups of version 2.
-    fs::write(format!("{ROOT}/cgroup.subtree_control"), "-cpu").expect("no group has it");
+    pass_on(Path::new(ROOT), "-cpu").expect("no group has the controller");
     fs::create_dir_all(format!("{V1}/cpu")).expect("/tmp is writable");
     // The kernel keeps a hierarchy that is unmounted before its last group is gone, which
     // rmdir(1) does not wait for.
@@ -226,7 +224,7 @@ fn a_quota_of_version_1_is_found() {
     assert_eq!(shown["cpu_cgroup"], "/q", "{shown}");
     assert_eq!(shown["quota"]["cpus"], 0.2, "{shown}");
     eventually("version 2 has the controller again", || {
-        fs::write(format!("{ROOT}/cgroup.subtree_control"), "+cpu").is_ok()
+        pass_on(Path::new(ROOT), "+cpu").is_ok()
     });
 }
 
@@ -237,7 +235,7 @@ fn a_group_of_another_cgroup_namespace_has_an_unknown_quota() {
     other.add(child.pid() as u32);
     in_child(|| {
         own.add(std::process::id());
-        unshare(CloneFlags::CLONE_NEWCGROUP).expect("root has namespaces of its own");
+        unshare(UnshareFlags::NEWCGROUP);
         let update = update(&format!("{TOP} -p {}", child.pid()));
         let shown = thread(&update, child.pid());
         assert_eq!(shown["quota"], Value::Null);

@@ -21,23 +21,29 @@ pub fn leave() -> io::Result<()> {
     )
 }
 
+/// Has a group pass controllers on to the groups in it, as `cgroup.subtree_control` takes
+/// them: "+cpu -memory".
+pub fn pass_on(group: &Path, controllers: &str) -> io::Result<()> {
+    fs::write(group.join("cgroup.subtree_control"), controllers)
+}
+
 /// A control group; removed when dropped, once its last process is gone.
 #[derive(Debug)]
 pub struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Makes a group below the root where that must succeed. `controllers` is what the
-    /// root is to pass on to it, as `cgroup.subtree_control` takes it: "+cpu +memory".
+    /// Makes a group below the root where that must succeed. The root is to pass
+    /// `controllers` on to the group, see [`pass_on`].
     #[track_caller]
-    pub fn new(name: &str, controllers: &str) -> Self {
+    pub fn new(name: impl AsRef<Path>, controllers: &str) -> Self {
         Self::try_new(Path::new(ROOT), name, controllers)
             .unwrap_or_else(|error| panic!("cgroup v2 at {ROOT} with {controllers}: {error}"))
     }
 
     /// Makes a group in another one, which passes controllers on to it.
-    pub fn try_new(parent: &Path, name: &str, controllers: &str) -> io::Result<Self> {
+    pub fn try_new(parent: &Path, name: impl AsRef<Path>, controllers: &str) -> io::Result<Self> {
         if !controllers.is_empty() {
-            fs::write(parent.join("cgroup.subtree_control"), controllers)?;
+            pass_on(parent, controllers)?;
         }
         let path = parent.join(name);
         fs::create_dir(&path)?;
