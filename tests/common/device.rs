@@ -40,7 +40,8 @@ pub(crate) fn errno(error: io::Error) -> Errno {
         .unwrap_or_else(|| panic!("the kernel gives a number for an error: {error}"))
 }
 
-/// The answer of `GO_SCHED_GET`, with the numbers that the library checks or leaves out.
+/// The answer of `GO_SCHED_GET`. The library's `Status` is no field of a `Record`: a test
+/// sees the numbers that `Status` checks or leaves out, and compares whole records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The priority, 0 to 63, if the thread has one.

@@ -13,8 +13,8 @@ use common::syscall::set_schedprio;
 use common::worker::Worker;
 use common::SAMPLE;
 use go_sched_policy::TABLE;
+use gosched::sched::SchedPolicy;
 use scx::Scheduler;
-use scx::SCHED_EXT;
 
 #[test]
 fn a_priority_is_in_force() {
@@ -68,14 +68,11 @@ fn a_thread_of_the_scheduler_is_its_thread_again_without_its_priority() {
     let _scheduler = Scheduler::partial("base");
     let device = Device::open();
     let worker = Worker::spawn();
-    setscheduler(worker.tid(), SCHED_EXT, 0).unwrap();
+    setscheduler(worker.tid(), SchedPolicy::EXT.number() as i32, 0).unwrap();
     let base = Attr::of(worker.tid());
     for prio in SAMPLE {
         device.set(worker.tid(), prio);
-        assert_eq!(
-            device.get(worker.tid()).base.policy.number() as i32,
-            SCHED_EXT
-        );
+        assert_eq!(device.get(worker.tid()).base.policy, SchedPolicy::EXT);
         let attr = worker.run(|| Attr::of(SELF));
         assert_eq!(attr, base.mapped(&TABLE[prio as usize]));
         device.clear(worker.tid());

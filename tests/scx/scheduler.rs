@@ -36,9 +36,6 @@ const BPF_F_LINK: u32 = 1 << 13;
 // From kernel/sched/ext.c.
 const SCX_OPS_SWITCH_PARTIAL: u64 = 1 << 3;
 
-/// Scheduling policy of the threads that a partial scheduler runs.
-pub const SCHED_EXT: libc::c_int = 7;
-
 /// Type information with one type, a pointer to void: a header, the type, and the empty
 /// string. A map whose value is a structure of the kernel must have type information,
 /// but the kernel does not use it.
@@ -126,7 +123,7 @@ impl Scheduler {
         Self::load(name, 0)
     }
 
-    /// Loads a scheduler that runs the threads whose policy is [`SCHED_EXT`].
+    /// Loads a scheduler that runs the threads whose policy is `SCHED_EXT`.
     #[track_caller]
     pub fn partial(name: &str) -> Self {
         Self::load(name, SCX_OPS_SWITCH_PARTIAL)
