@@ -18,10 +18,10 @@ use std::os::unix::fs::FileExt;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::process::ExitCode;
-use std::thread;
 
+use common::child::await_child;
 use common::child::pidfd;
-use common::deadline::await_child;
+use common::deadline::scope;
 use common::device::Device;
 use common::device::SELF;
 use common::hint::HintPage;
@@ -160,7 +160,7 @@ fn exhaust<S, R, O: Debug + PartialEq>(
             }
             (failed, false)
         };
-        let result = thread::scope(|scope| scope.spawn(attempt).join());
+        let result = scope(|scope| scope.spawn(attempt).join());
         match result.unwrap_or_else(|panic| resume_unwind(panic)) {
             (false, _) => return refused,
             (true, was_refused) => refused += u32::from(was_refused),
@@ -292,7 +292,8 @@ fn a_first_touch_of_a_mapped_page() {
         |(device, ..)| own_state(device),
         |(_, page, zeroes)| {
             let (start, _) = page.range();
-            // By a system call, as the thread itself would get a SIGBUS for it.
+            // By a system call, as the thread itself would get a SIGBUS for the page. By
+            // libc, as rustix takes a slice, which may not be of memory that is not there.
             // SAFETY: The kernel writes one byte, to a page that is mapped for writing.
             let read = unsafe { libc::read(zeroes.as_raw_fd(), start, 1) };
             match result_of(read as libc::c_long) {

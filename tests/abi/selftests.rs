@@ -4,14 +4,13 @@
 
 use std::process::Command;
 
+use common::deadline::output_of;
 use common::module::unload;
 use common::module::Reloaded;
 
-/// Runs the selftests, all of which pass, and returns how many of them were skipped.
+/// Runs the selftests, all of which pass, and returns the number of the skipped ones.
 fn skipped() -> usize {
-    let output = Command::new("/bin/go_sched_test")
-        .output()
-        .expect("the guest has them");
+    let output = output_of(&mut Command::new("/bin/go_sched_test"));
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
     assert!(text.lines().any(|line| line.starts_with("ok 1 ")), "{text}");

@@ -5,12 +5,12 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
-use std::thread;
 
 use common::attr::setparam;
 use common::attr::setpriority;
 use common::attr::setscheduler;
 use common::attr::Attr;
+use common::deadline::scope;
 use common::device::Device;
 use common::device::SELF;
 use common::pin;
@@ -232,7 +232,7 @@ fn writers_at_the_same_time_leave_what_one_of_them_wrote() {
     let before = State::of(&device, tid);
     let done = AtomicBool::new(false);
 
-    thread::scope(|scope| {
+    scope(|scope| {
         scope.spawn(|| {
             let _stop = StopOnDrop(&done);
             let device = Device::open();

@@ -6,8 +6,6 @@
 
 use std::fs;
 use std::mem;
-use std::panic::resume_unwind;
-use std::thread;
 
 use common::attr::setparam;
 use common::attr::setpriority;
@@ -28,6 +26,7 @@ use common::spinner::Spinner;
 use common::state::assert_refused;
 use common::state::State;
 use common::syscall::result_of;
+use common::worker::in_thread;
 use common::CONTESTED_CPU;
 use common::OTHER_USER;
 use common::SAMPLE;
@@ -70,8 +69,8 @@ fn threads_of(process: &Child) -> [i32; 2] {
 /// Runs `change` on processes whose threads have priorities, and checks that the
 /// priorities and what they put in force stay.
 #[track_caller]
-fn assert_left_alone(change: impl Fn(&Child) + Sync) {
-    let all_priorities = || {
+fn assert_left_alone(change: impl Fn(&Child) + Send + 'static) {
+    in_thread(move || {
         pin(WATCHER_CPU);
         // Waiting for its turn among the threads under test would take minutes.
         Attr::fifo(90).reset_on_fork().apply(SELF);
@@ -80,10 +79,6 @@ fn assert_left_alone(change: impl Fn(&Child) + Sync) {
                 assert_leaves_alone(&change, base, prio);
             }
         }
-    };
-    thread::scope(|scope| {
-        let result = scope.spawn(all_priorities).join();
-        result.unwrap_or_else(|panic| resume_unwind(panic));
     });
 }
 
@@ -142,7 +137,7 @@ fn its_affinity_leaves_a_priority_alone() {
 #[test]
 fn its_cpuset_leaves_a_priority_alone() {
     let group = scheduling_group();
-    assert_left_alone(|process| {
+    assert_left_alone(move |process| {
         group.set("cpuset.cpus", &CONTESTED_CPU.to_string());
         group.add(process.pid() as u32);
         for cpu in [WATCHER_CPU, CONTESTED_CPU] {
@@ -160,7 +155,7 @@ fn its_cpuset_leaves_a_priority_alone() {
 #[test]
 fn the_weight_of_its_control_group_leaves_a_priority_alone() {
     let group = scheduling_group();
-    assert_left_alone(|process| {
+    assert_left_alone(move |process| {
         group.add(process.pid() as u32);
         for (file, values) in [
             ("cpu.weight", ["1", "10000", "100"]),
@@ -179,7 +174,7 @@ fn the_weight_of_its_control_group_leaves_a_priority_alone() {
 #[test]
 fn the_quota_of_its_control_group_leaves_a_priority_alone() {
     let group = scheduling_group();
-    assert_left_alone(|process| {
+    assert_left_alone(move |process| {
         group.add(process.pid() as u32);
         for quota in ["1000 100000", "max 100000"] {
             group.set("cpu.max", quota);

@@ -15,7 +15,6 @@ use std::process::Stdio;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::thread;
 
 use common::child::Child;
 use common::command::described;
@@ -26,6 +25,7 @@ use common::command::succeeds;
 use common::deadline::await_output;
 use common::deadline::await_program;
 use common::deadline::output_of;
+use common::deadline::scope;
 use common::deadline::TimedReader;
 use common::device::Device;
 use common::eventually;
@@ -323,7 +323,7 @@ fn trace_ends_with_a_signal_while_events_never_end() {
     let device = Device::open();
     let worker = Worker::spawn();
     let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
+    scope(|scope| {
         let _stop = StopOnDrop(&stop);
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {

@@ -44,13 +44,13 @@ use rustix::termios::tcsetwinsize;
 use rustix::termios::LocalModes;
 use rustix::termios::Winsize;
 
-/// A child that a test which fails does not leave behind, with the device open.
+/// A child process that does not outlive a test that fails, with the device open.
 struct Ending(process::Child);
 
 impl Drop for Ending {
     fn drop(&mut self) {
         let _ended_before = self.0.kill();
-        let _reaped_before = self.0.wait();
+        await_program(&mut self.0);
     }
 }
 

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use go_sched_policy::LEVELS;
 use rustix::time::clock_gettime;
 use rustix::time::ClockId;
 
@@ -21,7 +22,7 @@ use crate::worker::Worker;
 use crate::USER;
 
 /// The most urgent priority, up to which the ceiling is granted.
-pub const URGENT: u32 = 63;
+pub const URGENT: u32 = LEVELS - 1;
 
 /// Where a runaway is held: the highest priority that an ordinary thread owns.
 pub const HELD: u32 = 32;

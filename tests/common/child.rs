@@ -30,11 +30,13 @@ use rustix::pipe::PipeFlags;
 use rustix::process::pidfd_open;
 use rustix::process::pidfd_send_signal;
 use rustix::process::setrlimit;
+use rustix::process::waitpid;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 use rustix::process::Signal;
+use rustix::process::WaitOptions;
 use rustix::process::WaitStatus;
 use rustix::thread::capabilities;
 use rustix::thread::set_capabilities;
@@ -46,7 +48,6 @@ use rustix::thread::unshare_unsafe;
 use rustix::thread::CapabilitySet;
 use rustix::thread::UnshareFlags;
 
-use crate::deadline::await_child;
 use crate::deadline::await_program;
 use crate::deadline::await_readable;
 use crate::deadline::TimedReader;
@@ -56,10 +57,11 @@ use crate::device::SELF;
 /// The variable that tells the test in a [`setuid_program`] its role.
 pub const SETUID_ROLE: &str = "GO_SCHED_SETUID_ROLE";
 
-/// What a child writes when its job is done. After a panic it writes the message.
+/// The report of a child whose job is done. After a panic, the report is the panic's
+/// message.
 const DONE: &[u8] = b"done";
 
-/// A forked process; it is killed when dropped.
+/// A forked process. On drop, the process is killed.
 #[derive(Debug)]
 pub struct Child {
     pid: i32,
@@ -67,8 +69,8 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a process that runs `setup` and then sleeps until it is killed.
-    /// Returns when `setup` has ended, or panics as it did.
+    /// Starts a process that runs `setup` and then sleeps until it is killed. Returns
+    /// when `setup` has ended, or panics as `setup` did.
     #[track_caller]
     pub fn sleeping(setup: impl FnOnce()) -> Self {
         let (child, mut report) = Self::spawn(setup, || loop {
@@ -90,7 +92,7 @@ impl Child {
         await_readable(&pidfd, "the child to die");
     }
 
-    /// Waits for the process to end and returns how it did.
+    /// Waits for the process to end. Returns the status of the process.
     #[track_caller]
     pub fn wait(mut self) -> WaitStatus {
         let status = await_child(self.pid);
@@ -152,7 +154,19 @@ impl Drop for Child {
     }
 }
 
-/// Runs `job` in a process of its own, or panics as it did.
+/// Waits for a child process to end. Returns its status.
+#[track_caller]
+pub fn await_child(pid: i32) -> WaitStatus {
+    await_readable(&pidfd(pid, 0), "the child to end");
+    let ended = waitpid(Pid::from_raw(pid), WaitOptions::empty());
+    let (_, status) = ended
+        .ok()
+        .flatten()
+        .expect("the child has not been waited for");
+    status
+}
+
+/// Runs `job` in a process of its own, or panics as `job` did.
 #[track_caller]
 pub fn in_child(job: impl FnOnce()) {
     let (child, mut report) = Child::spawn(job, || ());
@@ -170,8 +184,8 @@ pub fn end_of_child(job: impl FnOnce()) -> WaitStatus {
     child.wait()
 }
 
-/// Starts a program that answers its input and ends with it, such as `cat`. Returns what
-/// `look` does, which gets the process id while the program runs.
+/// Starts a program that answers its input and ends with the input, such as `cat`. Calls
+/// `look` with the process id while the program runs. Returns the result of `look`.
 pub fn with_program<R>(program: &mut Command, look: impl FnOnce(i32) -> R) -> R {
     let mut child = program
         .stdin(Stdio::piped())
@@ -192,9 +206,9 @@ pub fn with_program<R>(program: &mut Command, look: impl FnOnce(i32) -> R) -> R 
     result
 }
 
-/// Returns a test of the calling program as a program that anybody may start and that
-/// is root then: busybox would become the user again. The caller is root, and names the
-/// test by its path in the source, the crate included.
+/// Returns a test of the calling program as a setuid program of root: busybox would
+/// become the user again. The caller is root, and names the test by its path in the
+/// source, the crate included.
 pub fn setuid_program(test: &str, role: &str) -> Command {
     const PATH: &str = "/tmp/setuid-program";
     let (_, test) = test.split_once("::").expect("a crate, and a path in it");
@@ -223,7 +237,7 @@ pub fn become_user_with_sys_nice(uid: u32) {
 }
 
 /// Makes the calling process a user's that has been granted a ceiling. The ceiling is
-/// granted after the change of the user, which would end it.
+/// granted after the change of the user, which would end the ceiling.
 pub fn become_user_with_ceiling(uid: u32, device: &Device, ceiling: u32) {
     become_user_with_sys_nice(uid);
     device.ceiling(SELF, ceiling as i32);

@@ -13,7 +13,11 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::process::ExitCode;
+use std::process::Stdio;
 
+use common::deadline::await_output_within;
+use common::deadline::output_of;
+use common::deadline::TEST_DEADLINE;
 use common::device::PublicDevice;
 use common::module::unload;
 use common::module::Reloaded;
@@ -53,10 +57,7 @@ fn main() -> ExitCode {
         let path = env::temp_dir().join(package.replace('/', ".") + ".test");
         fs::write(&path, program).expect("the folder has room");
         fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("the file is root's");
-        let names = Command::new(&path)
-            .arg("-test.list=.")
-            .output()
-            .expect("the program is for this CPU");
+        let names = output_of(Command::new(&path).arg("-test.list=."));
         let names = String::from_utf8(names.stdout).expect("the names of Go are UTF-8");
         let (_, package) = package
             .rsplit_once('/')
@@ -100,7 +101,13 @@ fn run(program: &Path, name: &str, setting: Setting) -> Result<(), Failed> {
     if matches!(setting, Setting::User | Setting::Denied) {
         command.uid(USER).gid(USER);
     }
-    let output = command.output()?;
+    let program = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // Later than the program's own limit, which comes with the stacks of all goroutines.
+    let output = await_output_within(TEST_DEADLINE, program);
     drop((public, reloaded));
     let text = String::from_utf8_lossy(&output.stdout);
     // A test that was skipped, or that does not exist, has not passed.

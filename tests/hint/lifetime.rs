@@ -16,6 +16,7 @@ use common::attr::Attr;
 use common::child::in_child;
 use common::child::with_program;
 use common::child::Child;
+use common::deadline::scope;
 use common::deadline::TimedReader;
 use common::device::Device;
 use common::device::SELF;
@@ -342,12 +343,13 @@ fn a_thread_that_outlived_the_module_is_bound_like_any_other() {
 fn hundreds_of_bindings_come_and_go() {
     const THREADS: u32 = 250;
     let (device, page) = shared_page();
-    thread::scope(|scope| {
+    scope(|scope| {
         for slot in 0..2 {
             let (device, page) = (&device, &page);
             scope.spawn(move || {
                 for round in 0..THREADS {
                     let prio = (round % 33) as u8;
+                    // In time, or the outer scope ends the process.
                     thread::scope(|scope| {
                         scope.spawn(move || {
                             // The last thread was joined before it was gone.

@@ -5,10 +5,10 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::thread;
 
 use common::attr::setpriority;
 use common::attr::Attr;
+use common::deadline::scope;
 use common::device::Device;
 use common::eventually;
 use common::hint::HintPage;
@@ -321,7 +321,7 @@ fn stores_and_requests_at_the_same_time_lose_no_base() {
     spinner.spin();
     let done = AtomicBool::new(false);
 
-    thread::scope(|scope| {
+    scope(|scope| {
         scope.spawn(|| {
             let _stop = StopOnDrop(&done);
             for round in 0..ROUNDS {

@@ -17,6 +17,7 @@ use common::child::in_child;
 use common::child::with_program;
 use common::child::Child;
 use common::deadline::join;
+use common::deadline::scope;
 use common::deadline::TimedReader;
 use common::device::Device;
 use common::device::SELF;
@@ -140,13 +141,14 @@ fn the_thread_that_calls_exec_brings_its_own_priority() {
 #[test]
 fn thousands_of_children_start_and_end_at_all_priorities() {
     const CHILDREN: u32 = 130;
-    thread::scope(|scope| {
+    scope(|scope| {
         for prio in SAMPLE {
             scope.spawn(move || {
                 let device = Device::open();
                 device.set_inherited(SELF, prio);
                 for _ in 0..CHILDREN {
                     in_child(|| assert_eq!(device.prio(SELF), Some(prio)));
+                    // In time, or the outer scope ends the process.
                     thread::scope(|scope| {
                         scope.spawn(|| assert_eq!(device.prio(SELF), Some(prio)));
                     });
@@ -165,7 +167,7 @@ fn a_child_of_a_thread_being_changed_starts_with_one_of_its_priorities() {
     let base = State::of(&device, tid);
     let done = AtomicBool::new(false);
 
-    thread::scope(|scope| {
+    scope(|scope| {
         scope.spawn(|| {
             for i in (0..).take_while(|_| !done.load(Ordering::Relaxed)) {
                 device.set_inherited(tid, i * 37 % 64);

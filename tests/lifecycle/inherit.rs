@@ -11,12 +11,12 @@ use std::process::Command;
 
 use common::attr::Attr;
 use common::child;
+use common::child::await_child;
 use common::child::become_user_with_ceiling;
 use common::child::in_child;
 use common::child::with_program;
 use common::child::Child;
 use common::child::SETUID_ROLE;
-use common::deadline::await_child;
 use common::device::Device;
 use common::device::SELF;
 use common::hint::HintPage;

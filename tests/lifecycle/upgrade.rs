@@ -10,7 +10,6 @@ use std::io::Write;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Instant;
 
 use common::attr::setpriority;
@@ -18,6 +17,7 @@ use common::attr::Attr;
 use common::child::become_user;
 use common::child::in_child;
 use common::child::Child;
+use common::deadline::scope;
 use common::device::Device;
 use common::device::SELF;
 use common::eventually;
@@ -84,7 +84,7 @@ fn assert_constant(threads: &[(i32, ProcSched)], job: impl FnOnce(&dyn Fn())) {
     let over = AtomicBool::new(false);
     let looks = AtomicUsize::new(0);
 
-    thread::scope(|scope| {
+    scope(|scope| {
         let watcher = scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 for (tid, expected) in threads {

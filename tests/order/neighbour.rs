@@ -236,6 +236,7 @@ fn a_long_system_call_leaves_the_neighbour_its_cpu() {
         ];
         take(prio, 0);
         loop {
+            // By libc, as rustix takes slices, which may not be of the same memory.
             // SAFETY: Each of the blocks is the one that lives across the call.
             unsafe { libc::readv(random.as_raw_fd(), blocks.as_ptr(), BLOCKS as i32) };
         }

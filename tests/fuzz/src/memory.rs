@@ -117,6 +117,8 @@ impl Memory {
             Place::ReadOnly => self.structure() + 2 * PAGE_SIZE,
             Place::Hints(area) => {
                 let start = self.area(area);
+                // By libc, as rustix takes a slice, which may not be of memory that is not
+                // writable.
                 // SAFETY: Nothing refers to the area. If it is not writable, the kernel
                 // returns an error.
                 unsafe {

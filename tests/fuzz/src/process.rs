@@ -11,6 +11,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use common::attr::Attr;
+use common::child::await_child;
 use common::device::Device;
 use common::hint::PAGE_SIZE;
 use common::state::State;
@@ -19,15 +20,15 @@ use common::worker::in_thread;
 use common::worker::Worker;
 use gosched::sched::SchedPolicy;
 use gosched::uapi;
+use nix::unistd::fork;
+use nix::unistd::ForkResult;
 use rustix::io::Errno;
 use rustix::process::getpid;
 use rustix::process::kill_process;
 use rustix::process::pidfd_open;
-use rustix::process::waitpid;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
 use rustix::process::Signal;
-use rustix::process::WaitOptions;
 use rustix::thread::sched_yield;
 
 use crate::coverage::Coverage;
@@ -264,12 +265,12 @@ impl Process<'_> {
     fn fork(&mut self, by: Thread, action: ChildAction) -> Result<usize, Errno> {
         let child = self.on_thread(by, move || {
             // SAFETY: The child makes system calls and nothing else.
-            match unsafe { libc::fork() } {
-                0 => run_child(action),
-                pid => result_of(pid.into()),
+            match unsafe { fork() }.map_err(|error| Errno::from_raw_os_error(error as i32))? {
+                ForkResult::Child => run_child(action),
+                ForkResult::Parent { child } => Ok(child.as_raw()),
             }
         })?;
-        self.children.push(child as i32);
+        self.children.push(child);
         Ok(0)
     }
 
@@ -348,7 +349,7 @@ impl Drop for Process<'_> {
         for child in self.children.drain(..).filter_map(Pid::from_raw) {
             // The child may have ended by itself.
             let _ = kill_process(child, Signal::KILL);
-            let _ = waitpid(Some(child), WaitOptions::empty());
+            await_child(child.as_raw_pid());
         }
     }
 }

@@ -9,6 +9,7 @@ use std::thread;
 use common::attr::setpriority;
 use common::attr::setscheduler;
 use common::attr::Attr;
+use common::deadline::join;
 use common::device::Record;
 use common::device::SELF;
 use common::hint;
@@ -384,7 +385,7 @@ impl ModeledThread {
         let session = Arc::clone(session);
         let found = self.worker.run(move || {
             let child = move || in_force::read_settled(&session.device, SELF);
-            thread::spawn(child).join().expect("it cannot fail")
+            join(thread::spawn(child))
         });
         let expected = in_force::expected(&found);
         assert_eq!(found.current, expected, "child of {self:?}");

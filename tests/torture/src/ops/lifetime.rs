@@ -10,6 +10,7 @@ use std::thread;
 use clap::ValueEnum;
 use common::child::in_child;
 use common::child::Child;
+use common::deadline::output_of;
 use common::device::Device;
 use common::device::SELF;
 use common::hint::HintPage;
@@ -78,8 +79,7 @@ pub(super) fn program(role: Role) -> Command {
 fn run_program(role: Role, prio: Option<u32>, seed: u64) {
     let mut program = program(role);
     program.arg(format!("--prio={}", prio.map_or(-1, |prio| prio as i32)));
-    let output = program.arg(format!("--seed={seed}")).output();
-    let output = output.expect("a process");
+    let output = output_of(program.arg(format!("--seed={seed}")));
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{role:?} at {prio:?}: {message}");
 }

@@ -9,6 +9,9 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
+use common::deadline::await_output_within;
+use common::deadline::await_program;
+use common::deadline::TEST_DEADLINE;
 use common::device::Device;
 use common::USER;
 use fastrand::Rng;
@@ -22,7 +25,7 @@ use crate::random;
 pub(super) static OPERATIONS: [Operation; 2] = [
     Operation::new("user", 1, |context, rng| {
         let _session = context.read_session();
-        let output = start(rng).wait_with_output().expect("the process is ours");
+        let output = await_output_within(TEST_DEADLINE, start(rng));
         let message = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success(),
@@ -36,7 +39,7 @@ pub(super) static OPERATIONS: [Operation; 2] = [
         thread::sleep(Duration::from_millis(rng.u64(..200)));
         // The process may have ended already.
         let _ = child.kill();
-        child.wait().expect("the process is ours");
+        await_program(&mut child);
     }),
 ];
 
