@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Each memory allocation that the kernel makes for a caller may fail: then the
-//! call fails with ENOMEM and has changed nothing, or does without.
+//! Failures of each memory allocation that the kernel makes for a caller: the call fails
+//! with ENOMEM and has changed nothing, or does without the memory.
 //!
 //! The allocations fail by fault injection, see
 //! Documentation/fault-injection/fault-injection.rst. Only the debug kernel has it.
@@ -50,9 +50,9 @@ use rustix::system::finit_module;
 /// The file that sets which allocation of the calling thread fails: 1 is the next one.
 const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
 
-/// The settings of the two kinds of faults. As they are by default, only
-/// allocations that cannot wait fail, and those of more than one page; and each
-/// leaves a stack trace in the log.
+/// The settings of the two kinds of faults. With the defaults, only allocations that
+/// cannot wait and allocations of more than one page fail, and each failure leaves a
+/// stack trace in the log.
 const SETTINGS: [(&str, &str); 5] = [
     ("/sys/kernel/debug/failslab/ignore-gfp-wait", "N"),
     ("/sys/kernel/debug/failslab/verbose", "0"),
@@ -305,8 +305,8 @@ fn a_first_touch_of_a_mapped_page() {
     assert_ne!(refused, 0, "there is a page to allocate");
 }
 
-/// A child that ends with 0 if all is well. It is waited for when this is dropped, which is
-/// after the allocations that fail: to wait takes some as well.
+/// A child that ends with 0 if all is well. A drop waits for the child, after the
+/// allocations that fail: to wait takes allocations as well.
 struct Forked(Pid);
 
 impl Drop for Forked {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The debt of CPU time that a thread takes to a new level is bounded, whatever changes
-//! its level. The debt counts by the weight of the old level, and is two slices of the
-//! new level at most.
+//! the thread's level. The debt counts by the weight of the old level, and is two slices
+//! of the new level at most.
 //!
 //! On a kernel with lockdep a debt is over before it can be read. Which kernel runs is known
 //! in the guest alone: hence a harness that decides there whether its tests are ignored.
@@ -62,7 +62,8 @@ const PAIRS: [(Level, Level); 7] = [
 /// A real-time level: the thread leaves the fair class.
 const URGENT: Level = Some(50);
 
-/// Below this level a thread weighs so little that one slice makes a debt worth a test.
+/// The level below which a thread weighs so little that one slice makes a debt worth a
+/// test.
 const LIGHT: u32 = 32;
 
 /// Real-time priorities of the helper threads, above all levels.
@@ -70,17 +71,17 @@ const WAITER: u32 = 80;
 const WATCHER: u32 = 90;
 const FREEZER: u32 = 91;
 
-/// How a thread moves itself.
+/// A way for a thread to move itself to another level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Request,
     SystemCall,
     Hint,
-    /// By `sched_setattr(2)`, without go_sched.
+    /// Calls of `sched_setattr(2)`, without go_sched.
     SetAttr,
 }
 
-/// What a thread needs in order to move itself.
+/// The files that a thread needs in order to move itself.
 struct Mover {
     way: Way,
     device: Device,
@@ -151,7 +152,7 @@ fn spin_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// CPU time of the calling thread, in nanoseconds.
+/// Returns the CPU time of the calling thread, in nanoseconds.
 fn own_time_ns() -> i64 {
     own_time().as_nanos() as i64
 }
@@ -184,9 +185,10 @@ fn be_boosted(waiter: &Worker) -> Arc<PiMutex> {
     mutex
 }
 
-/// One CPU, and the threads that share it with the thread under test.
+/// One CPU, and the threads that share the CPU with the thread under test.
 struct Contest {
-    /// A thread that spins all the time: an ordinary one, or one of the first level of a path.
+    /// A thread that spins all the time: an ordinary thread, or a thread of the first
+    /// level of a path.
     rival: Spinner,
     /// A real-time thread that keeps the CPU from both while it spins.
     freezer: Spinner,
@@ -289,7 +291,7 @@ impl Contest {
     }
 }
 
-/// Tries all paths by one way: straight, and by other levels.
+/// Tries all paths by `way`: straight, and by other levels.
 fn assert_all_bounded(way: Way, boosted: bool) {
     in_thread(move || {
         pin(WATCHER_CPU);
@@ -333,7 +335,8 @@ const TESTS: [(Way, &str, &str); 4] = [
     ),
 ];
 
-/// What slows the debug kernel down so much that a debt is over before it is read.
+/// The file of the lock checker, which slows the debug kernel down so much that a debt is
+/// over before it is read.
 const SLOW: &str = "/proc/lockdep";
 
 fn main() -> ExitCode {

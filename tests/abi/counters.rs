@@ -67,7 +67,7 @@ fn counters(device: &Device, tid: i32) -> go_sched_stats {
     stats
 }
 
-/// Asserts how often a thread's scheduling was changed, and why the last time.
+/// Checks the number of changes of a thread's scheduling, and the cause of the last one.
 #[track_caller]
 fn assert_applied(device: &Device, tid: i32, applies: u64, cause: u32) {
     let stats = counters(device, tid);

@@ -33,12 +33,12 @@ const PAGE: usize = 4096;
 /// long, and of the next byte.
 type Words = [u32; PAGE / 4 + 1];
 
-/// A request that takes a structure, and what is special to that.
+/// A request that takes a structure, and what is special to that request.
 struct Request {
     number: u32,
-    /// Size of its first version, in bytes.
+    /// Size of the structure's first version, in bytes.
     ver0: u32,
-    /// Size of its present version, in bytes.
+    /// Size of the structure's present version, in bytes.
     size: u32,
 }
 
@@ -84,7 +84,8 @@ impl Edge {
         Self(start)
     }
 
-    /// Writes `words` so that `mapped` bytes of them fit, and returns where.
+    /// Writes `words` so that the first `mapped` bytes are in memory. Returns their
+    /// address.
     fn put(&self, words: &[u32], mapped: usize) -> usize {
         let bytes = words.iter().flat_map(|word| word.to_ne_bytes());
         // SAFETY: `mapped` is at most a page.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! go_set_schedprio(2): what `GO_SCHED_SET` does, without the device.
+//! `go_set_schedprio(2)`, which does without the device the same as `GO_SCHED_SET`.
 
 use std::fs::File;
 use std::io::ErrorKind;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tracepoints: what they say, and which of them each change of a thread's
-//! scheduling passes.
+//! The tracepoints: the fields of each, and the tracepoints that each change of a
+//! thread's scheduling passes.
 
 use common::attr::setpriority;
 use common::attr::Attr;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The last writer wins: whoever changes a thread's scheduling by another call
-//! ends its priority, and the new parameters become its base.
+//! The last writer wins: another call that changes a thread's scheduling ends the
+//! thread's priority, and the new parameters become the thread's base.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;

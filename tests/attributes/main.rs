@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a priority puts in force, what other system calls see of that, and what they
-//! change.
+//! The parameters that a priority puts in force, what other system calls read of them,
+//! and what those calls change.
 
 mod last_writer;
 mod mapping;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a priority puts in force, and that nothing of it is left afterwards.
+//! The parameters that a priority puts in force, of which nothing is left afterwards.
 
 use common::attr::default_slice_ns;
 use common::attr::getparam;
@@ -25,7 +25,7 @@ use procfs::process::Process;
 use rustix::io::Errno;
 use rustix::thread::gettid;
 
-/// The bases a thread may have, as put in force and as the device reports them.
+/// Bases that a thread may have, as put in force and as the device reports them.
 fn bases() -> Vec<(Attr, Params)> {
     let base = |policy, nice, rt_priority, slice_ns| Params {
         policy,
@@ -56,7 +56,8 @@ fn bases() -> Vec<(Attr, Params)> {
     bases
 }
 
-/// Returns what must be in force at a priority, in a thread that had `base` before.
+/// Returns the attributes that must be in force at a priority, in a thread that had
+/// `base` before.
 fn mapped(base: Attr, prio: u32) -> Attr {
     base.mapped(&TABLE[prio as usize])
 }
@@ -104,13 +105,13 @@ fn what_get_tells_is_what_the_scheduler_goes_by_and_other_calls_tell_the_base() 
 /// The parameters of the calling thread, as all calls but those of go_sched return them.
 #[derive(Debug, PartialEq, Eq)]
 struct OtherCalls {
-    /// `sched_getattr(2)`.
+    /// The answer of `sched_getattr(2)`.
     attr: Attr,
     /// `sched_getscheduler(2)`.
     policy: i32,
-    /// `sched_getparam(2)`.
+    /// The answer of `sched_getparam(2)`.
     rt_priority: i32,
-    /// `getpriority(2)`.
+    /// The answer of `getpriority(2)`.
     nice: i32,
     /// Fields 19, 40 and 41 of `/proc/PID/stat`.
     stat: (i64, Option<u32>, Option<u32>),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Changes of a thread by other means than go_sched. One that does not set the thread's
-//! own parameters leaves its priority alone. Any other ends the priority, whether that
-//! came from a request, a hint or a parent.
+//! Changes of a thread by other means than go_sched. A change that does not set the
+//! thread's own parameters leaves the thread's priority alone. Any other change ends the
+//! priority, whether the priority came from a request, a hint or a parent.
 
 use std::fs;
 use std::mem;
@@ -51,7 +51,7 @@ fn scheduling_group() -> Cgroup {
     Cgroup::new("under-test", "+cpu +cpuset")
 }
 
-/// Returns the threads of a process: one that sleeps, and one that spins on the
+/// Returns the two threads of a process: the sleeping one, and the one that spins on the
 /// contested CPU.
 fn threads_of(process: &Child) -> [i32; 2] {
     let tids: Vec<i32> = fs::read_dir(format!("/proc/{}/task", process.pid()))
@@ -67,7 +67,7 @@ fn threads_of(process: &Child) -> [i32; 2] {
 }
 
 /// Runs `change` on processes whose threads have priorities, and checks that the
-/// priorities and what they put in force stay.
+/// priorities and the parameters in force stay.
 #[track_caller]
 fn assert_left_alone(change: impl Fn(&Child) + Send + 'static) {
     in_thread(move || {
@@ -183,7 +183,7 @@ fn the_quota_of_its_control_group_leaves_a_priority_alone() {
     });
 }
 
-/// `setpriority(2)` on a process group or on a user's processes.
+/// Calls `setpriority(2)` on a process group or on a user's processes.
 fn setpriority_of_many(which: libc::__priority_which_t, id: i32, nice: i32) -> Result<(), Errno> {
     // SAFETY: The call takes no pointer.
     result_of(unsafe { libc::setpriority(which, id as libc::id_t, nice) }.into()).map(drop)

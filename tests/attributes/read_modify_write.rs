@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Other system calls return the base of a thread with a priority. So a program that
-//! reads, changes a part and writes all of it back ends the priority, as the last
-//! writer, and leaves the rest of the base as it was.
+//! reads the base, changes a part and writes all of the base back ends the priority, as
+//! the last writer, and leaves the rest of the base as it was.
 
 use common::attr::getparam;
 use common::attr::getpriority;
@@ -41,19 +41,19 @@ struct Parameters {
 /// A name, and a function that reads.
 type Reader = (&'static str, fn(i32) -> Parameters);
 
-/// A name, and a function that writes what was read, if that suffices.
+/// A name, and a function that writes back the attributes read, if they suffice.
 type Writer = (
     &'static str,
     fn(i32, &Parameters) -> Option<Result<(), Errno>>,
 );
 
-/// `getpriority(2)` without the library, which returns 20 less the nice value.
+/// Calls `getpriority(2)` without the library. Returns 20 less the nice value.
 fn raw_getpriority(which: libc::__priority_which_t, id: i32) -> i32 {
     // SAFETY: The call takes no pointer.
     20 - unsafe { libc::syscall(libc::SYS_getpriority, which, id) } as i32
 }
 
-/// `/proc/PID/stat` of a thread of this process.
+/// Reads `/proc/PID/stat` of a thread of this process.
 fn stat(tid: i32) -> Stat {
     let task = Process::myself().and_then(|me| me.task_from_tid(tid));
     task.and_then(|task| task.stat()).expect("the thread lives")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ceiling of a thread: who may change it, and what a granted one allows.
+//! The ceiling of a thread: the callers that may change the ceiling, and the priorities
+//! that a granted ceiling allows.
 
 use std::fs::File;
 use std::ops::RangeInclusive;
@@ -41,7 +42,7 @@ use rustix::thread::UnshareFlags;
 /// A ceiling in each band above nice 0, their ends included.
 const GRANTED: [u32; 6] = [33, 40, 47, 48, 55, 63];
 
-/// Runs `job` as a user, in a process of its own. The device is root's: an open file
+/// Runs `job` as a user, in a process of its own, with root's open device: an open file
 /// carries no privilege.
 fn as_user(job: impl FnOnce(&Device)) {
     let device = Device::open();
@@ -51,7 +52,7 @@ fn as_user(job: impl FnOnce(&Device)) {
     });
 }
 
-/// Runs `job` as a user that has been granted a ceiling, in a process of its own.
+/// Runs `job` in a new process, as a user that has been granted a ceiling.
 fn with_ceiling(ceiling: u32, job: impl FnOnce(&Device)) {
     let device = Device::open();
     in_child(|| {
@@ -60,7 +61,7 @@ fn with_ceiling(ceiling: u32, job: impl FnOnce(&Device)) {
     });
 }
 
-/// Checks a thread's ceiling, and whether it was granted.
+/// Checks a thread's ceiling, and whether the ceiling was granted.
 #[track_caller]
 fn assert_ceiling(device: &Device, tid: i32, ceiling: u32, granted: bool) {
     let record = device.get(tid);
@@ -71,7 +72,8 @@ fn assert_ceiling(device: &Device, tid: i32, ceiling: u32, granted: bool) {
     );
 }
 
-/// Tries all priorities on a thread, and checks that just those of `allowed` are accepted.
+/// Tries all priorities on a thread, and checks that just the priorities of `allowed` are
+/// accepted.
 #[track_caller]
 fn assert_allowed(device: &Device, tid: i32, allowed: RangeInclusive<u32>) {
     for prio in 0..LEVELS {

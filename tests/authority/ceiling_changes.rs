@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What becomes of a priority when the ceiling above it falls, and of a ceiling
-//! when its thread creates others or the module goes.
+//! The fate of a priority when the ceiling above it falls, and of a ceiling when its
+//! thread creates others or the module goes.
 
 use common::attr::Attr;
 use common::child::become_user_with_ceiling;
@@ -40,7 +40,7 @@ fn with_grant(job: impl FnOnce(&Device)) {
     });
 }
 
-/// Checks that the calling thread has a priority, and that it is in force.
+/// Checks that the calling thread has a priority, and that the priority is in force.
 #[track_caller]
 fn assert_in_force(device: &Device, prio: u32) {
     let State { attr, record, .. } = State::of(device, SELF);

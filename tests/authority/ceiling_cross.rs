@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who may give a thread which priority, for all kinds of callers, threads, limits and
-//! bases. A caller may where `sched_setattr(2)` lets it give the same parameters to the
-//! thread without a priority. A caller with the user id of the thread may up to a granted
-//! ceiling too.
+//! The permission to give a thread a priority, for all kinds of callers, threads, limits
+//! and bases. A caller has the permission where `sched_setattr(2)` lets the caller give
+//! the same parameters to the thread without a priority. A caller with the user id of the
+//! thread has it up to a granted ceiling too.
 
 use std::fs;
 use std::io::Read;
@@ -41,7 +41,7 @@ use rustix::thread::UnshareFlags;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Caller {
     Root,
-    /// The user of the threads, which have limits of their own.
+    /// The user of the threads. The threads have limits of their own.
     Owner,
     OtherUser,
     /// Another user with `CAP_SYS_NICE` and no other capability.
@@ -56,7 +56,7 @@ const NICE_LIMITS: [u64; 4] = [0, 20, 25, 40];
 /// `RLIMIT_RTPRIO` of the threads.
 const RTPRIO_LIMITS: [u64; 4] = [0, 1, 5, 99];
 
-/// A caller, and the limits of the threads: all of them where they may decide.
+/// Returns callers with limits of the threads: all limits where the limits may decide.
 fn callers() -> Vec<(Caller, u64, u64)> {
     let mut callers = vec![
         (Caller::Root, 0, 0),
@@ -85,7 +85,7 @@ enum Target {
 
 const TARGETS: [Target; 3] = [Target::Own, Target::Thread, Target::Process];
 
-/// What the thread has before, and without, any priority.
+/// Returns the bases: what a thread has without a priority.
 fn bases() -> [Attr; 8] {
     [
         Attr::normal(0),
@@ -99,25 +99,26 @@ fn bases() -> [Attr; 8] {
     ]
 }
 
-/// The ceiling that root has granted the thread: none, one between priorities that it
-/// may own, and one above most of what it owns.
+/// The ceiling that root has granted the thread: none, a ceiling between priorities that
+/// the thread may own, and a ceiling above most of what the thread owns.
 const GRANTS: [Option<u32>; 3] = [None, Some(40), Some(62)];
 
-/// The priority that root has given the thread before: none, one in each band.
+/// The priority that root has given the thread before: none, and a priority of each band.
 const BEFORE: [Option<u32>; 4] = [None, Some(2), Some(20), Some(60)];
 
 /// The priority asked for: at and just above all that the bases, the limits and the
-/// grants allow, and the ends of the bands. It lowers, restores and raises.
+/// grants allow, and the ends of the bands. Such a priority lowers, restores or raises
+/// the thread.
 const WANTED: [u32; 20] = [
     3, 4, 15, 16, 27, 28, 32, 33, 37, 38, 40, 41, 47, 48, 49, 50, 51, 52, 53, 63,
 ];
 
 /// Combinations of device or system call with [`BEFORE`]. Each request comes once for a
 /// caller, a thread, a base and a grant, with the next combination. As the number of
-/// requests is odd, each of them has had all combinations when a caller is through.
+/// requests is odd, each request has had all combinations when a caller is through.
 const TURNS: usize = 2 * BEFORE.len();
 
-/// What a caller does to a thread.
+/// A request of a caller to change a thread.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Request {
     Set(u32),
@@ -265,14 +266,14 @@ fn serve(caller: Caller, requests: Vec<Request>, mut socket: UnixStream) {
     mem::forget((own, thread));
 }
 
-/// Gives a thread a base, the nice value that its policy does not use included.
+/// Gives a thread a base, including the nice value that the policy does not use.
 fn rebase(tid: i32, base: Attr) {
     Attr::normal(base.0.nice).apply(tid);
     base.apply(tid);
 }
 
-/// Returns whether `sched_setattr(2)` lets the caller change a thread. The thread has its
-/// base again afterwards.
+/// Returns whether `sched_setattr(2)` lets the caller change a thread. Afterwards, the
+/// thread has its base again.
 fn is_allowed_outside(
     process: &mut CallerProcess,
     device: &Device,
@@ -288,8 +289,8 @@ fn is_allowed_outside(
     result.is_ok()
 }
 
-/// Tries a request on a thread at the priority `before`. Returns what is wrong with the
-/// result, if anything. The thread has no priority afterwards.
+/// Tries a request on a thread at the priority `before`. Returns a description of a wrong
+/// result. Afterwards, the thread has no priority.
 fn try_cell(
     process: &mut CallerProcess,
     device: &Device,

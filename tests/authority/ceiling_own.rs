@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a thread owns: the priorities whose parameters `sched_setattr(2)` would let its
-//! user give it. The own ceiling of the thread is the highest priority that it owns. Below
-//! that may be priorities that the thread does not own, and a ceiling that is set without
-//! privilege lends none of these.
+//! Ownership of priorities. A thread owns a priority if `sched_setattr(2)` would let the
+//! thread's user give the thread the parameters of the priority. The own ceiling of a
+//! thread is the highest priority that the thread owns. Below the own ceiling may be
+//! priorities that the thread does not own. A ceiling that is set without privilege lends
+//! none of these.
 
 use common::attr::setpriority;
 use common::attr::Attr;
@@ -26,14 +27,15 @@ use rustix::process::Resource;
 /// The lowest priority of the rt band.
 const RT: u32 = 48;
 
-/// A base and limits of a thread, and the highest priorities that it owns by them: below
-/// the rt band, and in it. The thread owns all priorities up to there.
+/// A base and limits of a thread, and the highest priorities that the thread owns by its
+/// base and limits: below the rt band, and in the rt band. The thread owns all priorities
+/// up to there.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     base: Attr,
-    /// `RLIMIT_NICE`.
+    /// The value of `RLIMIT_NICE`.
     nice: u64,
-    /// `RLIMIT_RTPRIO`.
+    /// The value of `RLIMIT_RTPRIO`.
     rtprio: u64,
     below_rt: u32,
     rt: Option<u32>,
@@ -58,7 +60,7 @@ impl Case {
     }
 }
 
-/// Bases and limits, those alone that change what is owned, and together.
+/// Returns bases and limits that change what is owned, alone and together.
 fn cases() -> Vec<Case> {
     let idle = idle_ceiling();
     [
@@ -122,8 +124,8 @@ fn cases() -> Vec<Case> {
     .into()
 }
 
-/// The ceiling of `SCHED_IDLE`: the last level no heavier than that policy's one
-/// weight.
+/// Returns the own ceiling of a `SCHED_IDLE` thread: the last level that is no heavier
+/// than the one weight of the policy.
 fn idle_ceiling() -> u32 {
     let plain = 3 << 10;
     let lighter = TABLE[..16].partition_point(|level| level.weight <= plain) as u32;
@@ -137,7 +139,7 @@ fn limit(nice: u64, rtprio: u64) {
     set_limit(Resource::Rtprio, rtprio);
 }
 
-/// Checks a thread's ceiling, and whether somebody set it.
+/// Checks a thread's ceiling, and whether the ceiling was set.
 #[track_caller]
 fn assert_ceiling(device: &Device, tid: i32, ceiling: u32, set: bool) {
     let record = device.get(tid);
@@ -148,7 +150,8 @@ fn assert_ceiling(device: &Device, tid: i32, ceiling: u32, set: bool) {
     );
 }
 
-/// Tries all priorities on a thread, and checks that just those of `owned` are accepted.
+/// Tries all priorities on a thread, and checks that just the priorities of `owned` are
+/// accepted.
 #[track_caller]
 fn assert_allowed(device: &Device, tid: i32, owned: impl Fn(u32) -> bool) {
     for prio in 0..LEVELS {

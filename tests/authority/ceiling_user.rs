@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A granted ceiling is a grant to a user: it ends when its thread changes its real or
-//! effective user id and is then without `CAP_SYS_NICE`. Nothing else ends it.
+//! A granted ceiling is a grant to a user. The grant ends when the thread changes its
+//! real or effective user id and is then without `CAP_SYS_NICE`. Nothing else ends the
+//! grant.
 
 use std::env;
 use std::fs;
@@ -56,10 +57,11 @@ const GRANTED: u32 = 55;
 /// The user id that stays, in calls that set several.
 const KEEP: u32 = u32::MAX;
 
-/// A system call that changes the user ids of the calling thread, and its arguments.
+/// A system call that changes the user ids of the calling thread, with the call's
+/// arguments.
 type Change = (&'static str, libc::c_long, [u32; 3]);
 
-/// All ways from root to a user that leave no capability in effect.
+/// All changes from root to a user that leave no capability in effect.
 const CHANGES: [Change; 5] = [
     ("setuid", libc::SYS_setuid, [USER, 0, 0]),
     ("setreuid", libc::SYS_setreuid, [USER, USER, 0]),
@@ -83,7 +85,8 @@ fn change((name, number, [first, second, third]): Change) {
     assert_eq!(result_of(result), Ok(0), "{name}");
 }
 
-/// Checks whether a thread still has its granted ceiling, or its own ceiling.
+/// Checks that a thread still has its granted ceiling, or that the thread has its own
+/// ceiling.
 #[track_caller]
 fn assert_granted(device: &Device, tid: i32, granted: bool) {
     let record = device.get(tid);
@@ -95,7 +98,7 @@ fn assert_granted(device: &Device, tid: i32, granted: bool) {
     );
 }
 
-/// Checks the priority of the calling thread, and the one in force.
+/// Checks the priority of the calling thread, and the priority in force.
 #[track_caller]
 fn assert_in_force(device: &Device, prio: u32) {
     let State { attr, record, .. } = State::of(device, SELF);

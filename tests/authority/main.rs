@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who may give which thread which priority, and up to which ceiling.
+//! Permissions to give threads priorities, and the ceilings of these permissions.
 
 mod ceiling;
 mod ceiling_changes;

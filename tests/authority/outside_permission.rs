@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What other system calls let a user do to a thread with a priority: the same as
-//! without the priority. Or a user could keep for ever what root lent for a while.
+//! Permissions of other system calls for a thread with a priority, which are the same as
+//! without the priority. Otherwise a user could keep for ever what root lent for a while.
 
 use common::attr::setparam;
 use common::attr::setpriority;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who may give a thread which priority: whoever `sched_setattr(2)` would let do
-//! the same to the thread's base.
+//! The permission to give a thread a priority: a caller has it if `sched_setattr(2)`
+//! would let the caller do the same to the thread's base.
 
 use std::io::ErrorKind;
 use std::ops::RangeInclusive;
@@ -32,7 +32,7 @@ use rustix::process::Resource;
 use rustix::thread::gettid;
 use rustix::thread::UnshareFlags;
 
-/// Runs `job` as root and then `then` as a user, in one process.
+/// Runs `job` as root and then `then` as a user, both in the same process.
 fn as_user(job: impl FnOnce(), then: impl FnOnce(&Device)) {
     let _public = PublicDevice::new();
     in_child(|| {
@@ -43,7 +43,7 @@ fn as_user(job: impl FnOnce(), then: impl FnOnce(&Device)) {
 }
 
 /// Tries all priorities on the calling thread, from its base and from each priority of
-/// `allowed`, and checks that just those of `allowed` are accepted.
+/// `allowed`. Checks that just the priorities of `allowed` are accepted.
 #[track_caller]
 fn assert_allowed(device: &Device, allowed: &[RangeInclusive<u32>]) {
     let base = device.get(SELF).base;

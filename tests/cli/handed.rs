@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What gosched was handed at its start, and keeps or hands on: ignored signals, and
-//! streams that are closed. tools/cli/tests/handed.rs compares more of it with env(1).
+//! Ignored signals and closed streams that gosched gets at its start, and keeps or hands
+//! on. tools/cli/tests/handed.rs compares more of this with env(1).
 
 use std::fs;
 use std::process::Command;

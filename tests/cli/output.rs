@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the command prints of many threads, and what it does when that cannot be written:
+//! Output about many threads. When the output cannot be written, the command still does
 //! all its work.
 
 use std::fs;
@@ -22,7 +22,7 @@ use rustix::pipe::PipeFlags;
 /// Threads of the process of a test.
 const THREADS: usize = 9;
 
-/// The verbs that change threads, each with the state that it leaves.
+/// The verbs that change threads, each with the state that the verb leaves.
 const VERBS: [(&[&str], Option<u32>, u32); 3] = [
     (&["set", "-a", "8"], Some(8), 32),
     (&["ceiling", "-a", "40"], Some(8), 40),

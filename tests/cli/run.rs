@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched run`: what the command gets where its priority cannot be set.
+//! `gosched run`, where the priority of the command cannot be set.
 
 use std::os::unix::process::CommandExt;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched top` on a terminal: what it shows, and what keys do to real threads.
+//! `gosched top` on a terminal: the screen, and the effect of keys on real threads.
 
 use std::fs;
 use std::io::Read;
@@ -79,7 +79,7 @@ fn lines(screen: &vt100::Screen) -> String {
         .collect()
 }
 
-/// How long to wait for output before looking whether the program has ended.
+/// The time to wait for output before a look whether the program has ended.
 const MOMENT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 50_000_000,
@@ -134,7 +134,7 @@ impl OnTerminal {
         kill_process(Pid::from_child(&self.top.0), signal).expect("it runs");
     }
 
-    /// Waits until a signal has stopped it, as a shell does.
+    /// Waits until a signal has stopped the program, as a shell does.
     #[track_caller]
     fn await_stop(&self) {
         let top = Pid::from_child(&self.top.0);
@@ -146,7 +146,7 @@ impl OnTerminal {
         });
     }
 
-    /// Reads what is drawn until the screen is as `wanted`.
+    /// Reads output until the screen is as `wanted`.
     #[track_caller]
     fn await_screen(&mut self, wanted: impl Fn(&vt100::Screen) -> bool) {
         let mut chunk = [0; 4096];
@@ -164,7 +164,8 @@ impl OnTerminal {
         self.await_screen(|screen| lines(screen).contains(text));
     }
 
-    /// Waits for the end, after which the terminal is as it was. Returns what is left on it.
+    /// Waits for the program to end, and checks that the terminal is as it was before.
+    /// Returns the text that is left there.
     #[track_caller]
     fn await_end(&mut self, success: bool) -> String {
         let Self {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched` where a part of the system cannot be read, or is another one than that of the
-//! host: `/proc`, `/sys`, control groups and the node of the device.
+//! `gosched` where a part of the system cannot be read or is not the host's: `/proc`,
+//! `/sys`, control groups and the node of the device.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -46,7 +46,7 @@ fn with_mounts(script: &str) -> Command {
     command
 }
 
-/// Runs a script with its own mounts; returns what it writes to both streams.
+/// Runs a script with its own mounts. Returns the script's output and errors.
 fn said(script: &str) -> String {
     let output = output_of(&mut with_mounts(script));
     [output.stdout, output.stderr]
@@ -54,13 +54,13 @@ fn said(script: &str) -> String {
         .concat()
 }
 
-/// Returns what `gosched check --json` finds in a script with its own mounts.
+/// Returns the findings of `gosched check --json` in a script with its own mounts.
 fn findings(script: &str) -> Value {
     let output = output_of(&mut with_mounts(script));
     described("check", &String::from_utf8(output.stdout).expect("text"))
 }
 
-/// Returns one of the findings.
+/// Returns the finding of a check.
 #[track_caller]
 fn finding<'a>(findings: &'a Value, check: &str) -> &'a Value {
     let all = findings.as_array().expect("a list");
@@ -74,7 +74,7 @@ fn update(script: &str) -> Value {
     described("top", &stdout)
 }
 
-/// Returns what an update has of a thread.
+/// Returns the entry of a thread in an update.
 #[track_caller]
 fn thread(update: &Value, tid: i32) -> &Value {
     let threads = update["threads"].as_array().expect("a list");
@@ -325,8 +325,8 @@ fn instances() -> Vec<String> {
         .collect()
 }
 
-/// Starts `gosched trace` as process 1 of a namespace of its own, beside `others`. Returns
-/// once it has its trace buffer.
+/// Starts `gosched trace` as process 1 of a namespace of its own, beside `others`.
+/// Returns once the new tracer has its trace buffer.
 fn tracer_in_namespace(others: usize) -> Program {
     let program = Command::new("unshare")
         .args(["-p", "-f", "--mount-proc", "gosched", "trace"])
@@ -337,7 +337,7 @@ fn tracer_in_namespace(others: usize) -> Program {
     program
 }
 
-/// Kills a tracer without a chance to clean up. `unshare` waits for it.
+/// Kills a tracer without a chance to clean up. `unshare` waits for the tracer.
 fn kill_tracer(mut unshare: Program) {
     let parent = unshare.id() as i32;
     let mut stats = all_processes().expect("/proc").flatten();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `gosched top`: what it tells of real threads.
+//! `gosched top` about real threads.
 
 use std::io::BufRead;
 use std::io::BufReader;
@@ -31,7 +31,7 @@ use serde_json::Value;
 /// Seconds between updates: long enough to measure something.
 const INTERVAL: &str = "0.2";
 
-/// Returns one update about all threads of a process, in JSON.
+/// Returns an update about all threads of a process, in JSON.
 #[track_caller]
 fn update(pid: i32) -> Value {
     let said = succeeds(&[
@@ -49,7 +49,7 @@ fn update(pid: i32) -> Value {
     described("top", &said)
 }
 
-/// Returns what an update has of a thread of this process.
+/// Returns the entry of a thread of this process in an update.
 #[track_caller]
 fn shown(tid: i32) -> Value {
     thread_of(&update(process::id() as i32), tid).clone()
@@ -199,8 +199,8 @@ fn a_hint_above_the_ceiling_is_marked_and_counted() {
     assert_eq!(stats[0]["runaways"], 0);
 }
 
-/// A control group that allows a tenth of a CPU, with a program in it that wants
-/// all of one.
+/// A control group that allows a tenth of a CPU, and a program in the group that wants a
+/// whole CPU.
 struct Throttled {
     program: Program,
     group: Cgroup,

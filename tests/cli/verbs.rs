@@ -33,10 +33,10 @@ use gosched::thread::ThreadId;
 use procfs::process::Process;
 use serde_json::Value;
 
-/// Above the largest thread id the kernel gives out.
+/// A number above the largest thread id that the kernel gives out.
 const NO_TID: &str = "4194304";
 
-/// A process of some threads, and their ids.
+/// Starts a process of some threads. Returns the process and the ids of the threads.
 pub(crate) fn threaded_process(threads: usize) -> (Child, Vec<i32>) {
     let process = Child::sleeping(move || {
         for _ in 1..threads {

@@ -38,32 +38,32 @@ impl Attr {
         Self(SchedAttr::new(policy))
     }
 
-    /// `SCHED_OTHER` at a nice value.
+    /// Returns `SCHED_OTHER` at a nice value.
     pub fn normal(nice: i32) -> Self {
         Self::new(SchedPolicy::OTHER).nice(nice)
     }
 
-    /// `SCHED_BATCH` at a nice value.
+    /// Returns `SCHED_BATCH` at a nice value.
     pub fn batch(nice: i32) -> Self {
         Self::new(SchedPolicy::BATCH).nice(nice)
     }
 
-    /// `SCHED_IDLE`.
+    /// Returns `SCHED_IDLE`.
     pub fn idle() -> Self {
         Self::new(SchedPolicy::IDLE)
     }
 
-    /// `SCHED_FIFO` at a real-time priority.
+    /// Returns `SCHED_FIFO` at a real-time priority.
     pub fn fifo(priority: u32) -> Self {
         Self::new(SchedPolicy::FIFO).priority(priority)
     }
 
-    /// `SCHED_RR` at a real-time priority.
+    /// Returns `SCHED_RR` at a real-time priority.
     pub fn rr(priority: u32) -> Self {
         Self::new(SchedPolicy::RR).priority(priority)
     }
 
-    /// `SCHED_DEADLINE` with a bandwidth that fits beside others.
+    /// Returns `SCHED_DEADLINE` with a bandwidth that fits beside others.
     pub fn deadline() -> Self {
         let mut attr = Self::new(SchedPolicy::DEADLINE);
         attr.0.runtime_ns = 1_000_000;
@@ -72,7 +72,7 @@ impl Attr {
         attr
     }
 
-    /// A clamp of the utilization that leaves all else as it is.
+    /// Returns a clamp of the utilization that leaves all else as it is.
     pub fn utilization_only(min: u32, max: u32) -> Self {
         let mut attr = Self::new(SchedPolicy::OTHER)
             .flags(libc::SCHED_FLAG_KEEP_ALL | libc::SCHED_FLAG_UTIL_CLAMP);
@@ -81,9 +81,9 @@ impl Attr {
         attr
     }
 
-    /// What must be in force at a level of the mapping, in a thread whose
-    /// attributes without a priority are `self` and that has not asked for a clamp
-    /// of its utilization.
+    /// Returns the attributes that must be in force at a level of the mapping, in a
+    /// thread whose attributes without a priority are `self`. The thread has not asked
+    /// for a clamp of its utilization.
     pub fn mapped(self, level: &Level) -> Self {
         let mut attr = self;
         attr.0.policy = level.policy.into();
@@ -114,7 +114,7 @@ impl Attr {
         self.flags(libc::SCHED_FLAG_RESET_ON_FORK)
     }
 
-    /// The scheduling policy, as the kernel's calls take it.
+    /// Returns the scheduling policy as the kernel's calls take it.
     pub fn policy(&self) -> i32 {
         self.0.policy.number() as i32
     }
@@ -129,9 +129,9 @@ impl Attr {
         self
     }
 
-    /// Reads the attributes in force of a thread; 0 is the calling one. Flags and
-    /// clamps of the utilization are those of `sched_getattr(2)`, the rest is that of
-    /// `GO_SCHED_GET`. Without a device, all is that of [`base_of`](Self::base_of).
+    /// Reads the attributes in force of a thread; 0 is the calling thread. Flags and
+    /// clamps of the utilization come from `sched_getattr(2)`, the rest comes from
+    /// `GO_SCHED_GET`. Without a device, all comes from [`base_of`](Self::base_of).
     #[track_caller]
     pub fn of(tid: i32) -> Self {
         match Device::try_open() {
@@ -141,9 +141,10 @@ impl Attr {
         }
     }
 
-    /// Reads what a thread has in user mode. A lowered one that was preempted in the kernel,
-    /// the calling one in these very calls, is at its base until it returns from there, and
-    /// is not told that of itself.
+    /// Reads what a thread has in user mode. A lowered thread that was preempted in the
+    /// kernel is at its base until the thread returns to user mode. The calling thread
+    /// may be such a thread in these very calls, and `GO_SCHED_GET` does not tell a
+    /// thread that of itself.
     #[track_caller]
     pub(crate) fn in_user_mode(device: &Device, tid: i32) -> (Self, Record) {
         let read = || (Self::base_of(tid), device.get(tid));
@@ -161,7 +162,7 @@ impl Attr {
         (attr.with(&record.current), record)
     }
 
-    /// Puts in what the device tells.
+    /// Replaces the values that the device reports.
     pub fn with(mut self, params: &Params) -> Self {
         self.0.policy = params.policy;
         self.0.nice = params.nice;
@@ -173,14 +174,14 @@ impl Attr {
         self
     }
 
-    /// Reads what `sched_getattr(2)` tells of a thread; 0 is the calling one. But for
-    /// the clamps of the utilization, which are in force, it has that without a priority.
+    /// Reads the answer of `sched_getattr(2)` about a thread; 0 is the calling thread.
+    /// The clamps of the utilization are those in force, the rest is the base.
     #[track_caller]
     pub fn base_of(tid: i32) -> Self {
         Self(SchedAttr::of(tid).unwrap_or_else(|error| panic!("sched_getattr({tid}): {error}")))
     }
 
-    /// What `/proc/PID/sched` must show while these are in force.
+    /// Returns what `/proc/PID/sched` must show while these attributes are in force.
     pub fn proc_sched(&self) -> ProcSched {
         ProcSched::new(&self.params())
     }
@@ -221,7 +222,7 @@ pub fn default_slice_ns() -> u64 {
     *DEFAULT_SLICE_NS
 }
 
-/// `sched_setscheduler(2)`.
+/// Calls `sched_setscheduler(2)`.
 pub fn setscheduler(tid: i32, policy: libc::c_int, priority: i32) -> Result<(), Errno> {
     let param = libc::sched_param {
         sched_priority: priority,
@@ -230,7 +231,7 @@ pub fn setscheduler(tid: i32, policy: libc::c_int, priority: i32) -> Result<(), 
     result_of(unsafe { libc::sched_setscheduler(tid, policy, &raw const param) }.into()).map(drop)
 }
 
-/// `sched_setparam(2)`.
+/// Calls `sched_setparam(2)`.
 pub fn setparam(tid: i32, priority: i32) -> Result<(), Errno> {
     let param = libc::sched_param {
         sched_priority: priority,
@@ -239,12 +240,12 @@ pub fn setparam(tid: i32, priority: i32) -> Result<(), Errno> {
     result_of(unsafe { libc::sched_setparam(tid, &raw const param) }.into()).map(drop)
 }
 
-/// `setpriority(2)` on one thread.
+/// Calls `setpriority(2)` on one thread.
 pub fn setpriority(tid: i32, nice: i32) -> Result<(), Errno> {
     setpriority_process(Pid::from_raw(tid), nice)
 }
 
-/// `getpriority(2)` of one thread: the nice value.
+/// Returns the nice value of a thread by `getpriority(2)`.
 pub fn getpriority(tid: i32) -> i32 {
     getpriority_process(Pid::from_raw(tid)).expect("the thread lives")
 }
@@ -255,7 +256,7 @@ pub fn getscheduler(tid: i32) -> i32 {
     unsafe { libc::sched_getscheduler(tid) }
 }
 
-/// `sched_getparam(2)`: the real-time priority.
+/// Returns the real-time priority of a thread by `sched_getparam(2)`.
 pub fn getparam(tid: i32) -> i32 {
     let mut param = libc::sched_param { sched_priority: -1 };
     // SAFETY: `param` lives across the call, which only writes it.

@@ -24,17 +24,17 @@ use crate::USER;
 /// The most urgent priority, up to which the ceiling is granted.
 pub const URGENT: u32 = LEVELS - 1;
 
-/// Where a runaway is held: the highest priority that an ordinary thread owns.
+/// The priority that a runaway is held at: the highest that an ordinary thread owns.
 pub const HELD: u32 = 32;
 
 /// The default of the module parameter `budget_ms`.
 pub const BUDGET: Duration = Duration::from_millis(200);
 
-/// The default of the module parameter `share_percent`: the budget fills by this part of
-/// the time slept.
+/// The default of the module parameter `share_percent`: the part of the time slept by
+/// which the budget fills, in percent.
 pub const SHARE_PERCENT: u32 = 10;
 
-/// Sleep after which the budget is full again, whatever it was used for.
+/// Duration of a sleep after which the budget is full again, whatever used the budget up.
 pub const LONG_SLEEP: Duration = Duration::from_secs(5);
 
 /// CPU time far above the budget.
@@ -68,7 +68,8 @@ pub fn set_as_user(tid: i32, prio: u32) {
     });
 }
 
-/// Lets threads run away until all are held, none of them before its budget.
+/// Lets threads run away until all are held. Checks that no thread is held before its
+/// budget is used up.
 #[track_caller]
 pub fn run_away<const N: usize>(device: &Device, spinners: [&Spinner; N]) {
     let before = spinners.map(Spinner::cpu_time);
@@ -82,7 +83,7 @@ pub fn run_away<const N: usize>(device: &Device, spinners: [&Spinner; N]) {
     }
 }
 
-/// CPU time of the calling thread.
+/// Returns the CPU time of the calling thread.
 pub fn own_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.try_into().expect("CPU time is not negative")

@@ -27,7 +27,7 @@ pub fn pass_on(group: &Path, controllers: &str) -> io::Result<()> {
     fs::write(group.join("cgroup.subtree_control"), controllers)
 }
 
-/// A control group; removed when dropped, once its last process is gone.
+/// A control group. On drop, the group is removed once its last process is gone.
 #[derive(Debug)]
 pub struct Cgroup(PathBuf);
 
@@ -40,7 +40,7 @@ impl Cgroup {
             .unwrap_or_else(|error| panic!("cgroup v2 at {ROOT} with {controllers}: {error}"))
     }
 
-    /// Makes a group in another one, which passes controllers on to it.
+    /// Makes a group in `parent`, which passes controllers on to the group.
     pub fn try_new(parent: &Path, name: impl AsRef<Path>, controllers: &str) -> io::Result<Self> {
         if !controllers.is_empty() {
             pass_on(parent, controllers)?;

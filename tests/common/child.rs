@@ -54,7 +54,7 @@ use crate::deadline::TimedReader;
 use crate::device::Device;
 use crate::device::SELF;
 
-/// The variable that tells the test in a [`setuid_program`] its role.
+/// The variable that tells the test in a [`setuid_program`] the test's role.
 pub const SETUID_ROLE: &str = "GO_SCHED_SETUID_ROLE";
 
 /// The report of a child whose job is done. After a panic, the report is the panic's

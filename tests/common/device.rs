@@ -46,25 +46,26 @@ pub(crate) fn errno(error: io::Error) -> Errno {
 pub struct Record {
     /// The priority, 0 to 63, if the thread has one.
     pub prio: Option<u32>,
-    /// Whether the thread's children start at it.
+    /// True if the thread's children start at the priority.
     pub inherit: bool,
-    /// What the thread has without it. The slice is the one asked for, and 0 is the default.
+    /// The parameters that the thread has without the priority. The slice is the one
+    /// asked for, and 0 is the default.
     pub base: Params,
-    /// What is in force. The nice value is 0 where it has no effect.
+    /// The parameters in force. The nice value is 0 where a nice value has no effect.
     pub current: Params,
     /// The priority in force, if there is one.
     pub applied: Option<u32>,
-    /// Whether the base is in force for what the thread does in the kernel.
+    /// True if the base is in force for what the thread does in the kernel.
     pub kernel_work: bool,
     /// The priority up to which the thread may be moved without privilege.
     pub ceiling: u32,
-    /// Whether the ceiling was granted, and does not follow from the base.
+    /// True if the ceiling was granted, and does not follow from the base.
     pub ceiling_granted: bool,
     /// The slot of the hint page the thread is bound to.
     pub slot: Option<u32>,
 }
 
-/// Reads a number that an answer has in place of an absent one.
+/// Returns a number of an answer, or `None` for the number that stands for none.
 fn number_or_none(value: i32) -> Option<u32> {
     match value {
         uapi::GO_SCHED_PRIO_NONE => None,
@@ -91,7 +92,7 @@ impl Device {
         &self.0
     }
 
-    /// Issues a request on a structure of the present version; returns its answer.
+    /// Issues a request on a structure of the present version. Returns the answer.
     fn request_of<T: Argument>(&self, argument: T) -> Result<T, Errno> {
         self.0.request(argument).map_err(errno)
     }
@@ -116,7 +117,7 @@ impl Device {
         done.map_err(errno)
     }
 
-    /// `GO_SCHED_SET`.
+    /// Issues `GO_SCHED_SET`.
     pub fn try_set(&self, target: i32, prio: u32, flags: u32) -> Result<(), Errno> {
         let set = uapi::go_sched_set {
             flags,
@@ -127,7 +128,7 @@ impl Device {
         self.request_of(set).map(drop)
     }
 
-    /// `GO_SCHED_CLEAR`.
+    /// Issues `GO_SCHED_CLEAR`.
     pub fn try_clear(&self, target: i32, flags: u32) -> Result<(), Errno> {
         let clear = uapi::go_sched_clear {
             flags,
@@ -137,7 +138,7 @@ impl Device {
         self.request_of(clear).map(drop)
     }
 
-    /// `GO_SCHED_FOLLOW`.
+    /// Issues `GO_SCHED_FOLLOW`.
     pub fn try_follow(&self, target: i32, flags: u32) -> Result<(), Errno> {
         let follow = uapi::go_sched_follow {
             flags,
@@ -147,7 +148,7 @@ impl Device {
         self.request_of(follow).map(drop)
     }
 
-    /// `GO_SCHED_GET`.
+    /// Issues `GO_SCHED_GET`.
     pub fn try_get(&self, target: i32, flags: u32) -> Result<Record, Errno> {
         let get = self.request_of(uapi::go_sched_get {
             flags,
@@ -173,7 +174,7 @@ impl Device {
         })
     }
 
-    /// `GO_SCHED_CEILING`; `GO_SCHED_PRIO_NONE` is the thread's own ceiling.
+    /// Issues `GO_SCHED_CEILING`; `GO_SCHED_PRIO_NONE` is the thread's own ceiling.
     pub fn try_ceiling(&self, target: i32, ceiling: i32, flags: u32) -> Result<(), Errno> {
         let ceiling = uapi::go_sched_ceiling {
             flags,
@@ -184,7 +185,7 @@ impl Device {
         self.request_of(ceiling).map(drop)
     }
 
-    /// `GO_SCHED_BIND` of the calling thread.
+    /// Issues `GO_SCHED_BIND` of the calling thread.
     pub fn try_bind(&self, slot: u32) -> Result<(), Errno> {
         let bind = uapi::go_sched_bind {
             slot,
@@ -193,12 +194,12 @@ impl Device {
         self.request_of(bind).map(drop)
     }
 
-    /// `GO_SCHED_UNBIND` of the calling thread.
+    /// Issues `GO_SCHED_UNBIND` of the calling thread.
     pub fn try_unbind(&self) -> Result<(), Errno> {
         self.0.unbind().map_err(errno)
     }
 
-    /// `GO_SCHED_STATS`.
+    /// Issues `GO_SCHED_STATS`.
     pub fn try_stats(&self, target: i32, flags: u32) -> Result<uapi::go_sched_stats, Errno> {
         self.request_of(uapi::go_sched_stats {
             flags,
@@ -207,7 +208,7 @@ impl Device {
         })
     }
 
-    /// `GO_SCHED_CLASS_INFO`.
+    /// Issues `GO_SCHED_CLASS_INFO`.
     pub fn try_class_info(&self) -> Result<uapi::go_sched_class_info, Errno> {
         self.request_of(uapi::go_sched_class_info::default())
     }
@@ -219,7 +220,8 @@ impl Device {
             .unwrap_or_else(|error| panic!("SET of {tid} to {prio}: {error}"));
     }
 
-    /// The same for the thread and those it creates.
+    /// Gives a thread, and the threads that it creates, a priority where that must
+    /// succeed.
     #[track_caller]
     pub fn set_inherited(&self, tid: i32, prio: u32) {
         self.try_set(tid, prio, uapi::GO_SCHED_INHERIT)
@@ -288,7 +290,7 @@ impl AsFd for Device {
     }
 }
 
-/// Opens the device to everybody for as long as it lives.
+/// A guard that opens the device to everybody until the guard is dropped.
 #[derive(Debug)]
 pub struct PublicDevice(Permissions);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the fair scheduler knows of a thread, as `/proc/PID/sched` shows it.
+//! The fair scheduler's figures of a thread, as `/proc/PID/sched` shows them.
 
 use std::fs;
 
@@ -11,8 +11,8 @@ const NICE_ZERO_LOAD: i64 = 1 << 20;
 /// nanoseconds: `TICK_NSEC` of a kernel with `CONFIG_HZ_1000`.
 pub const TICK_NS: i64 = 1_000_000;
 
-/// The fair scheduler's figures of a thread. They do not change while the thread waits
-/// for the CPU.
+/// The fair scheduler's figures of a thread. The figures do not change while the thread
+/// waits for the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fair {
     /// Virtual time so far: nanoseconds that a thread at nice 0 would have run.
@@ -22,7 +22,7 @@ pub struct Fair {
     /// The load weight, in the unit of [`NICE_ZERO_LOAD`].
     pub weight: i64,
     /// The kernel's own priority: 120 at nice 0, below 100 for a real-time thread and for
-    /// one that is boosted by it.
+    /// a thread that a real-time thread boosts.
     pub prio: i64,
 }
 
@@ -48,8 +48,8 @@ impl Fair {
         }
     }
 
-    /// Returns the virtual time in nanoseconds by which this thread is ahead of another in
-    /// the same queue. While that is more than 0, the other one is next.
+    /// Returns the virtual time in nanoseconds by which this thread is ahead of another
+    /// in the same queue. While the result is more than 0, the other thread is next.
     pub fn ahead_of(&self, other: &Self) -> i64 {
         self.vruntime_ns - other.vruntime_ns
     }

@@ -9,9 +9,9 @@ use crate::eventually;
 use crate::spinner::Spinner;
 use crate::CONTESTED_CPU;
 
-/// A guard that switches off the fair server of the contested CPU. That would run fair
-/// threads before those of the rt band for 5 % of the time, after a second in which no
-/// fair thread could run.
+/// A guard that switches off the fair server of the contested CPU. The fair server would
+/// run fair threads before threads of the rt band for 5 % of the time, after a second in
+/// which no fair thread could run.
 #[derive(Debug)]
 pub struct NoFairServer(String);
 

@@ -38,10 +38,10 @@ pub const SLOT_SIZE: usize = gosched::hint::SLOT_SIZE;
 /// Slots in a page of memory.
 pub const SLOTS_PER_PAGE: u32 = (PAGE_SIZE / SLOT_SIZE) as u32;
 
-/// In the bytes of a slot: no priority.
+/// The value of a slot's bytes for no priority.
 pub const NONE: u8 = uapi::GO_SCHED_HINT_NONE as u8;
 
-/// A slot by its bytes, so that a test stores what is no priority as well.
+/// A slot by its bytes, so that a test can store a number that is no priority.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot<'page>(&'page gosched::hint::Slot);
 
@@ -80,7 +80,8 @@ impl<'page> Slot<'page> {
         bytes.map(|byte| byte.load(Ordering::Relaxed)).collect()
     }
 
-    /// Returns what is asked for, what is in force, and the rest.
+    /// Returns the byte of the priority asked for, the byte of the priority in force, and
+    /// the rest.
     fn fields(&self) -> (&'page AtomicU8, &'page AtomicU8, &'page [AtomicU8]) {
         let [wanted, applied, reserved @ ..] = self.0.bytes();
         (wanted, applied, reserved)
@@ -104,7 +105,7 @@ pub fn be_scheduled() {
     sched_yield();
 }
 
-/// Slots of one open device, mapped; unmapped when dropped.
+/// Slots of an open device, mapped. On drop, the slots are unmapped.
 #[derive(Debug)]
 pub struct HintPage(Mapping);
 
@@ -132,7 +133,7 @@ impl HintPage {
         Ok(Self(unsafe { Mapping::from_raw(start, slots) }))
     }
 
-    /// Returns one of the slots, counted from the first that is mapped here.
+    /// Returns a slot by its number, counted from the first slot of the mapping.
     #[track_caller]
     pub fn slot(&self, index: u32) -> Slot<'_> {
         match self.0.slot(index) {
@@ -141,8 +142,8 @@ impl HintPage {
         }
     }
 
-    /// Moves the mapping to another address and resizes it to `slots`, or leaves
-    /// it as it is.
+    /// Moves the mapping to another address and resizes the mapping to `slots`, or leaves
+    /// the mapping as it is.
     pub fn try_move(&mut self, slots: u32) -> Result<(), Errno> {
         let (from, length) = self.range();
         let new_length = slots as usize * SLOT_SIZE;
@@ -166,14 +167,15 @@ impl HintPage {
         unsafe { madvise(start, length, Advice::LinuxDontFork) }
     }
 
-    /// Returns where the mapping starts, and its length in bytes.
+    /// Returns the start of the mapping, and the length in bytes.
     pub fn range(&self) -> (*mut libc::c_void, usize) {
         let length = self.0.slots() as usize * SLOT_SIZE;
         (self.0.as_ptr().as_ptr().cast(), length)
     }
 }
 
-/// A worker that is bound to a slot; unbound when dropped, by its end.
+/// A worker that is bound to a slot. The thread, and with the thread the binding, ends on
+/// drop.
 #[derive(Debug)]
 pub struct HintedWorker {
     worker: Worker,
@@ -183,7 +185,7 @@ pub struct HintedWorker {
 }
 
 impl HintedWorker {
-    /// Starts a thread and binds it to a slot.
+    /// Starts a thread and binds the thread to a slot.
     #[track_caller]
     pub fn spawn(device: &Arc<Device>, page: &Arc<HintPage>, slot: u32) -> Self {
         let new = Self {
@@ -254,5 +256,5 @@ impl HintedWorker {
     }
 }
 
-/// Makes it most unlikely that the scheduler put off reading a slot each time.
+/// The number of calls of the scheduler that most unlikely all put off reading a slot.
 const SCHEDULED_OFTEN: u32 = 20;

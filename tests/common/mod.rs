@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the guest tests share: the device, the scheduling attributes, and
-//! threads and processes to try them on.
+//! The shared part of the guest tests: the device, the scheduling attributes, and threads
+//! and processes for both.
 //!
 //! The tests of one program run one after the other, which `.cargo/config.toml`
 //! sees to. After the last, the harness searches the kernel's log.
@@ -68,8 +68,8 @@ pub const NO_PRIO: [u32; 8] = [
     u32::MAX,
 ];
 
-/// A flag that tells helper threads to stop, set on drop. So it is set after a failure
-/// too, where `thread::scope` would wait for the helpers for ever.
+/// A flag that tells helper threads to stop, set on drop. So the flag is set after a
+/// failure too, where a scope would wait for the helpers.
 #[derive(Debug)]
 pub struct StopOnDrop<'a>(pub &'a AtomicBool);
 

@@ -49,7 +49,7 @@ pub fn hand_over() {
     unload();
 }
 
-/// Unloads the module. Fails with `EWOULDBLOCK` while something uses it.
+/// Unloads the module. Fails with `EWOULDBLOCK` while something uses the module.
 pub fn try_unload() -> Result<(), Errno> {
     delete_module(c"go_sched_class", OFlags::NONBLOCK.bits() as i32)
 }
@@ -72,7 +72,7 @@ pub fn is_loaded() -> bool {
     fs::read_to_string(STATE).is_ok_and(|state| state.trim_end() == "live")
 }
 
-/// A guard that loads the module on drop, if it is not loaded then.
+/// A guard that loads the module on drop, unless the module is loaded then.
 #[derive(Debug)]
 pub struct Reloaded;
 
@@ -98,7 +98,7 @@ impl Reconfigured {
     }
 
     /// Loads the module again, without a limit on the CPU time above what a thread owns:
-    /// in a guest that its host keeps waiting, any thread may seem to run away.
+    /// while the host keeps the guest waiting, any thread may seem to run away.
     #[track_caller]
     pub fn unlimited() -> Self {
         Self::with(c"budget_ms=0")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `/proc/PID/sched`, which shows what is in force whoever set it.
+//! `/proc/PID/sched`, which shows the parameters in force whoever set them.
 
 use std::fs;
 
@@ -10,18 +10,21 @@ use gosched::sched::SchedPolicy;
 use crate::device::SELF;
 use crate::eventually;
 
-/// What the scheduler goes by, as `/proc/PID/sched` shows it, with a device or without.
+/// The parameters that the scheduler goes by, as `/proc/PID/sched` shows them, with a
+/// device or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcSched {
     /// The scheduling policy.
     pub policy: SchedPolicy,
     /// The kernel's own priority, lower = more urgent: 0 to 98 for real-time policies,
-    /// 100 to 139 for fair ones. A lock lends its holder that of a more urgent waiter.
+    /// 100 to 139 for fair policies. A lock lends its holder the priority of a more
+    /// urgent waiter.
     pub prio: i32,
 }
 
 impl ProcSched {
-    /// Returns what `/proc` must show for a thread with these parameters and no boost.
+    /// Returns the values that `/proc` must show for a thread with these parameters and
+    /// no boost.
     pub fn new(params: &Params) -> Self {
         let prio = if params.policy.is_rt() {
             99 - params.rt_priority as i32
@@ -34,7 +37,7 @@ impl ProcSched {
         }
     }
 
-    /// Reads the values of a thread; 0 is the calling one.
+    /// Reads the values of a thread; 0 is the calling thread.
     #[track_caller]
     pub fn of(tid: i32) -> Self {
         let path = match tid {
@@ -55,8 +58,8 @@ impl ProcSched {
         }
     }
 
-    /// Checks that these values come to be those of a thread, which may be at its base on its
-    /// way through the kernel.
+    /// Checks that a thread comes to have these values. On its way through the kernel,
+    /// the thread may be at its base.
     #[track_caller]
     pub fn assert_of(self, tid: i32) {
         eventually(&format!("{self:?} is in force of thread {tid}"), || {

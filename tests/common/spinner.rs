@@ -23,10 +23,10 @@ const PAUSED: u8 = 0;
 const SPINNING: u8 = 1;
 const ENDING: u8 = 2;
 
-/// Above all priorities under test, and below the kernel's stop threads.
+/// A real-time priority above all under test, and below the kernel's stop threads.
 const RT_PRIORITY_ABOVE_ALL: u32 = 98;
 
-/// A thread that spins on one CPU or sleeps, as it is told. The thread ends on drop.
+/// A thread that spins on one CPU or sleeps, as the test says. The thread ends on drop.
 #[derive(Debug)]
 pub struct Spinner {
     tid: i32,
@@ -85,7 +85,8 @@ impl Spinner {
         self.enter(SPINNING);
     }
 
-    /// Lets the thread sleep. A thread that waits for the CPU sleeps once it gets that.
+    /// Lets the thread sleep. A thread that waits for the CPU sleeps once the thread gets
+    /// the CPU.
     pub fn pause(&self) {
         self.enter(PAUSED);
     }

@@ -11,7 +11,7 @@ use crate::attr::Attr;
 use crate::device::Device;
 use crate::device::Record;
 
-/// All that can be read of a thread's scheduling, in user mode.
+/// The scheduling of a thread in user mode, as far as it can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     /// The attributes in force.
@@ -23,7 +23,7 @@ pub struct State {
 }
 
 impl State {
-    /// Reads the state of a thread; 0 is the calling one.
+    /// Reads the state of a thread; 0 is the calling thread.
     #[track_caller]
     pub fn of(device: &Device, tid: i32) -> Self {
         let (attr, record) = Attr::in_user_mode(device, tid);

@@ -20,7 +20,7 @@ use rustix::mount::MountFlags;
 /// The folder of tracefs.
 pub const TRACEFS: &str = "/sys/kernel/tracing";
 
-/// Records all events of go_sched while it lives.
+/// A recording of all events of go_sched, which ends on drop.
 #[derive(Debug)]
 pub struct Trace(PathBuf);
 
@@ -44,7 +44,7 @@ impl Trace {
         self.write(&format!("events/{event}/enable"), "1");
     }
 
-    /// Returns the events so far, the first one first.
+    /// Returns the events so far, in the order of time.
     #[track_caller]
     fn events(&self) -> Vec<Event> {
         self.lines()

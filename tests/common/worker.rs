@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Threads that run the closures they are sent.
+//! Threads that run the closures sent to them.
 
 use std::panic::catch_unwind;
 use std::panic::resume_unwind;
@@ -46,7 +46,7 @@ impl Worker {
         self.tid
     }
 
-    /// Runs `job` in the thread and returns its result, or panics as it did.
+    /// Runs `job` in the thread and returns its result, or panics as `job` did.
     pub fn run<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> R {
         self.start(job).wait()
     }
@@ -71,7 +71,7 @@ impl Worker {
 pub struct Pending<R>(Receiver<thread::Result<R>>);
 
 impl<R> Pending<R> {
-    /// Waits for the job to end and returns its result, or panics as it did.
+    /// Waits for the job to end and returns its result, or panics as the job did.
     pub fn wait(self) -> R {
         match self.0.recv_timeout(DEADLINE) {
             Ok(Ok(result)) => result,
@@ -90,8 +90,8 @@ impl Drop for Worker {
     }
 }
 
-/// Runs `job` in a new thread, so that what it does to its own scheduling ends with it.
-/// Returns its result, or panics as it did.
+/// Runs `job` in a new thread, so that changes of the thread's scheduling end with the
+/// thread. Returns the result of `job`, or panics as `job` did.
 pub fn in_thread<R: Send + 'static>(job: impl FnOnce() -> R + Send + 'static) -> R {
     let (answer, result) = channel();
     let thread = thread::spawn(move || {

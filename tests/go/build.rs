@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What lists the packages that have tests.
+/// The template by which `go list` lists the packages that have tests.
 const WITH_TESTS: &str = "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}";
 
 fn main() {
@@ -37,7 +37,7 @@ fn main() {
     fs::write(Path::new(&out).join("programs.rs"), programs).expect("OUT_DIR has room");
 }
 
-/// Runs the go command in the module, and returns what it prints.
+/// Runs the go command in the module. Returns the command's output.
 fn go(arguments: &[&str]) -> String {
     let output = Command::new("go")
         .args(arguments)

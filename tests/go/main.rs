@@ -27,20 +27,20 @@ use libtest_mimic::Arguments;
 use libtest_mimic::Failed;
 use libtest_mimic::Trial;
 
-/// Who runs a test, and what there is.
+/// The user who runs a test, and the access to the device.
 #[derive(Clone, Copy, Debug)]
 enum Setting {
     /// Root.
     Root,
     /// A user who may open the device.
     User,
-    /// A user who may not.
+    /// A user who may not open the device.
     Denied,
     /// Root, and the module is not loaded.
     Absent,
 }
 
-/// In which settings the tests of which names run.
+/// The settings in which tests run, by the prefix of their names.
 const SETTINGS: [(&str, &[Setting]); 7] = [
     ("TestAny", &[Setting::Root, Setting::User]),
     ("TestKernel", &[Setting::Root, Setting::User]),

@@ -2,5 +2,6 @@
 
 //! The tests of the Go module as programs, which `build.rs` has built.
 
-/// The path of each package that has tests, and its program, to be written to a file.
+/// The path of each package that has tests, and the package's test program, to be written
+/// to a file.
 pub const PROGRAMS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/programs.rs"));

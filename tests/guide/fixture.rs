@@ -48,20 +48,20 @@ use crate::pages::GUEST;
 
 /// The working folder of the shells.
 const DIRECTORY: &str = "/tmp/guide";
-/// A file that a program in the background makes once it runs.
+/// A file that a program in the background makes once the program runs.
 const STARTED: &str = "/tmp/guide/.started";
-/// The variable that has the programs below end once they have started.
+/// The variable that makes the programs below end once they have started.
 pub(crate) const ENDS_AT_ONCE: &str = "GUIDE_ENDS_AT_ONCE";
 /// The name and number of the group whose members may set priorities, as the packages
 /// have it.
 const GROUP: (&str, u32) = ("gosched", 990);
-/// The programs. All have several threads and sleep; "spinner" has one that does not,
-/// "mapper" has mapped a page of the device and closed that, and "periodic" is
-/// `SCHED_DEADLINE`, which threads may not be that create others.
+/// The programs. All have several threads and sleep. "spinner" has a thread that does not
+/// sleep. "mapper" has mapped a page of the device and closed the device. "periodic" is
+/// `SCHED_DEADLINE`, and so has no other threads: such a thread may not create any.
 const PROGRAMS: [&str; 6] = ["batch", "server", "ticker", "spinner", "mapper", "periodic"];
 
-/// What each section starts with: the module as it is when loaded, the device as the
-/// packages leave it, and the programs that the pages speak of; of these "server" runs.
+/// The start of each section: the module with its defaults, the device as the packages
+/// leave it, and the programs that the pages speak of, of which "server" runs.
 #[derive(Debug)]
 pub(crate) struct Fixture {
     root: Shell,
@@ -118,7 +118,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// Runs a command that must succeed, whatever it prints.
+    /// Runs a command that must succeed, whatever its output.
     pub(crate) fn succeed_as_root(&mut self, command: &str) -> Result<(), Failed> {
         match self.root.run(command)? {
             (_, 0) => Ok(()),
@@ -140,7 +140,7 @@ pub(crate) fn add_group() {
     .expect("root adds a group");
 }
 
-/// Runs one of [`PROGRAMS`] to its end, if this program was started by such a name.
+/// Runs a program of [`PROGRAMS`] to its end, if this process was started by such a name.
 pub(crate) fn run_program_if_named_so() {
     let path = env::args_os().next().map(PathBuf::from).unwrap_or_default();
     let name = path.file_name().and_then(|name| name.to_str());
@@ -171,8 +171,8 @@ fn sleep() {
     }
 }
 
-/// A shell that is given one command at a time. On drop, it is killed with all that it
-/// has started.
+/// A shell that is given a command at a time. On drop, the shell is killed with all that
+/// it has started.
 #[derive(Debug)]
 struct Shell {
     process: Child,
@@ -181,7 +181,7 @@ struct Shell {
 }
 
 impl Shell {
-    /// What is printed after each command, with its status.
+    /// The text that is printed after each command, with the command's status.
     const END: &str = "--- end of the command:";
 
     fn start(program: &[&str]) -> Self {
@@ -211,8 +211,8 @@ impl Shell {
         }
     }
 
-    /// Returns what the command prints, and its status. A program that it starts in the
-    /// background runs by then.
+    /// Returns the output and the status of a command. A program that the command starts
+    /// in the background runs by then.
     fn run(&mut self, command: &str) -> Result<(String, i32), Failed> {
         // In braces it can set variables, and does not read the commands after it.
         let end = Self::END;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guide, docs/: each command that a page shows does in the guest what the page
-//! shows. tools/cli/src/documented.rs has the messages that no such command prints.
+//! The guide, docs/: each command of a page does in the guest what the page shows.
+//! tools/cli/src/documented.rs has the messages that no such command prints.
 //!
 //! The commands of a section run one after the other, those after "# " in a shell of
 //! root, those after "$ " in one of a user. What they print, to both streams, is

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The pages: what is in them, and what can be said of them without a command.
+//! The pages: their blocks, and the checks that need no command.
 
 use libtest_mimic::Failed;
 use pulldown_cmark::CodeBlockKind;
@@ -32,7 +32,7 @@ pub(crate) const PAGES: Files = files![
     "troubleshooting.md",
 ];
 
-/// What else the pages have links to.
+/// The other files that the pages link to.
 const LINKED: Files = files![
     "../README.md",
     "../go/doc.go",
@@ -46,7 +46,7 @@ const LINKED: Files = files![
 
 pub(crate) const README: &str = LINKED[0].1;
 
-/// What has the Go code of the pages, and is compiled with the Go packages.
+/// The files that have the Go code of the pages, and are compiled with the Go packages.
 const EXAMPLES: &str = concat!(
     include_str!("../../go/example_test.go"),
     include_str!("../../go/httprole/example_test.go"),
@@ -55,7 +55,8 @@ const EXAMPLES: &str = concat!(
 
 /// The kind of block whose commands run here.
 pub(crate) const GUEST: &str = "console";
-/// Those whose commands the test of the packages runs, which has them from docs/commands.
+/// The blocks whose commands the test of the packages runs, which has the commands from
+/// docs/commands.
 const PACKAGES: [&str; 5] = [
     "console deb",
     "console docker",
@@ -63,14 +64,14 @@ const PACKAGES: [&str; 5] = [
     "console purge",
     "console systemd",
 ];
-/// One whose commands take what neither has, and that nobody runs.
+/// A block whose commands need what no test has, and that no test runs.
 const ELSEWHERE: &str = "console elsewhere";
-/// One that is a part of an example of the Go package.
+/// A block that is a part of an example of the Go package.
 const GO: &str = "go";
-/// One with messages that no command here can be made to print. tools/cli/src/documented.rs
-/// compares them with those of the command.
+/// A block with messages that no command here can be made to print.
+/// tools/cli/src/documented.rs compares the messages with those of the command.
 const MESSAGE: &str = "message";
-/// One with messages of the Go package, which go/troubleshooting_test.go compares.
+/// A block with messages of the Go package, which go/troubleshooting_test.go compares.
 const GO_MESSAGE: &str = "message go";
 /// One with messages of make, which tools/cli/tests/make.rs compares.
 const MAKE_MESSAGE: &str = "message make";
@@ -130,7 +131,7 @@ pub(crate) fn sections(page: &str) -> Vec<Section> {
     sections
 }
 
-/// The block that a comment has, if it has one.
+/// Returns the block that a comment has, if any.
 fn hidden(comment: Block) -> Option<Block> {
     let inside = comment
         .text
@@ -144,7 +145,7 @@ fn hidden(comment: Block) -> Option<Block> {
     })
 }
 
-/// A command, and what it prints.
+/// A command, and its output.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) as_root: bool,
@@ -188,7 +189,7 @@ pub(crate) fn check_kinds() -> Result<(), Failed> {
     Ok(())
 }
 
-/// All blocks, with the page that they are from.
+/// Returns all blocks, each with its page.
 fn blocks() -> impl Iterator<Item = (&'static str, Block)> {
     let of = |(page, text): &(&'static str, &str)| {
         let page = *page;
@@ -245,7 +246,7 @@ pub(crate) fn check_links() -> Result<(), Failed> {
     Ok(())
 }
 
-/// What GitHub makes of a heading.
+/// Returns the anchor that GitHub makes of a heading.
 fn anchor_of(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
     heading

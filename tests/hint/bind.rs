@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Binding a thread to a slot and ending that.
+//! Binding a thread to a slot, and the end of the binding.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ fn words(size: u32, flags: u32) -> [u32; 1025] {
     words
 }
 
-/// Runs a test in a thread that ends with it, on a device with one mapped page.
+/// Runs a test in a thread of its own, on a device with one mapped page.
 fn with_page(test: impl FnOnce(&Device, &HintPage) + Send + 'static) {
     in_thread(|| {
         let device = Device::open();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The example in the library's documentation does what it says.
+//! The example in the library's documentation does what its comments say.
 
 use common::trace::Trace;
 use common::worker::Worker;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! `GO_SCHED_FOLLOW`, and the same by `go_set_schedprio(2)`: a thread that does not run
-//! has what its slot asks for, if that is more than it has.
+//! gets the priority that its slot asks for, if that is a higher one.
 
 use std::os::fd::AsRawFd;
 use std::sync::Arc;

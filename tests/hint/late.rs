@@ -30,15 +30,15 @@ use common::WATCHER_CPU;
 use rustix::process::Pid;
 use rustix::thread::sched_getaffinity;
 
-/// The hints of a thread, one after the other.
+/// The hints of a thread, in the order of time.
 const OLD: u8 = 16;
 const NEW: u8 = 50;
 
-/// Hints that the scheduler is to be kept from reading in time.
+/// Number of hints that the scheduler is to be kept from reading in time.
 const SKIPS: u64 = 3;
 
-/// A thread that follows a hint on the contested CPU, while a user's process on the
-/// other CPU calls `sched_getaffinity(2)` on it.
+/// A thread that follows a hint on the contested CPU, while a user's process on the other
+/// CPU calls `sched_getaffinity(2)` on the thread.
 struct Watched {
     hinted: HintedWorker,
     _looker: Child,
@@ -102,7 +102,8 @@ fn a_thread_wakes_up_at_the_hint_it_stored_before_it_slept() {
     });
 }
 
-/// Wakes a thread for each round. On drop, it tells the thread to end.
+/// A helper that wakes a thread for each round. On drop, the helper tells the thread to
+/// end.
 struct Alarm<'a> {
     sleeper: Thread,
     round: &'a AtomicU32,

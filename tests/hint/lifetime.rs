@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long a binding lasts: until the thread ends, runs another program, or the
-//! module goes; whatever becomes of the file and its mappings.
+//! The life of a binding: until the thread ends, runs another program, or the module
+//! goes, whatever becomes of the file and its mappings.
 
 use std::fs::File;
 use std::io;
@@ -147,7 +147,7 @@ fn the_last_hint_stays_in_force_after_munmap_and_close() {
 }
 
 /// Returns a command that binds itself to slot 0, takes hint 10, and then becomes `cat`.
-/// It may have been given a priority before.
+/// The command may be given a priority before.
 fn cat_with_hint(device: &Arc<Device>, page: &Arc<HintPage>, set: Option<u32>) -> Command {
     let (device, page) = (Arc::clone(device), Arc::clone(page));
     let mut command = Command::new("cat");
@@ -281,7 +281,8 @@ fn the_module_stays_while_a_page_is_mapped() {
     unload();
 }
 
-/// Lets a thread take a hint, and unloads and loads the module while it is in effect.
+/// Lets a thread take a hint, and unloads and loads the module while the hint is in
+/// effect.
 fn with_hint_from_before(set: Option<u32>, then: impl FnOnce(&Worker, &State)) {
     let _reloaded = Reloaded;
     let worker = Worker::spawn();

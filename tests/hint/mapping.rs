@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mapping the hint page, and what may be done to the mapping.
+//! Mapping the hint page, and changes of the mapping.
 
 use std::fs::File;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The memory of hint pages. A page is allocated when it is touched or bound, and counts
-//! as memory that its user has locked. It is freed when no file, mapping or bound thread
-//! needs it.
+//! as memory that its user has locked. The page is freed when no file, mapping or bound
+//! thread needs it.
 
 use std::process;
 
@@ -63,7 +63,8 @@ fn touch(mapping: &HintPage, pages: impl Iterator<Item = u32>) {
     }
 }
 
-/// Binds the calling thread to a slot of a page and unbinds it: that allocates the page.
+/// Allocates a page: binds the calling thread to a slot of the page and unbinds the
+/// thread.
 fn try_make(device: &Device, page: u32) -> Result<(), Errno> {
     device.try_bind(page * SLOTS_PER_PAGE)?;
     device.try_unbind()
@@ -215,7 +216,7 @@ fn a_page_lasts_as_long_as_its_file_its_mappings_and_who_is_bound_to_it() {
 
 #[test]
 fn a_page_lasts_as_long_as_the_thread_that_is_bound_to_it() {
-    /// How the binding of a thread ends.
+    /// A function that ends the binding of a thread.
     type End = fn(Worker);
     let ends: [End; 2] = [|worker| worker.run(|| Device::open().unbind()), drop];
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which thread runs after a store to the hint page: a thread that lowers itself makes
-//! way, and one that raises itself is not overtaken.
+//! The order of threads after a store to the hint page: a thread that lowers itself makes
+//! way, and a thread that raises itself is not overtaken.
 //!
 //! The hinted thread and its competitor share one CPU. The order of events decides a
 //! test: of messages between the threads, and of events that the kernel traces.
@@ -41,27 +41,28 @@ use rustix::time::Timespec;
 /// The level of an ordinary thread.
 const ORDINARY: u32 = 32;
 
-/// Above the ordinary level.
+/// A priority above the ordinary level.
 const HIGH: u8 = 50;
 
-/// Below the ordinary level.
+/// A priority below the ordinary level.
 const LOW: u8 = 10;
 
-/// Ticks that a lowered thread may run for before the other one gets the CPU, in half of
-/// the rounds: one until the store is seen, and one of a system call or a slice.
+/// Ticks that a lowered thread may run for before the other thread gets the CPU, in half
+/// of the rounds: one until the store is seen, and one of a system call or a slice.
 const TICKS_MEDIAN: u32 = 2;
 
 /// The most such ticks of any round: the host may take a CPU away for some.
 const TICKS_MAX: u32 = 30;
 
-/// What the hinted thread does while it keeps its CPU.
+/// The activity of the hinted thread while the thread keeps its CPU.
 #[derive(Clone, Copy, Debug)]
 enum Busy {
     InUserMode,
     InKernelMode,
 }
 
-/// Work of a busy thread. Making it may sleep, so it is made before a round starts.
+/// Work of a busy thread. To make the work may sleep, so the work is made before a round
+/// starts.
 struct Work {
     busy: Busy,
     zeroes: File,
@@ -91,7 +92,8 @@ impl Work {
 }
 
 fn repeat_until(condition: impl Fn() -> bool, mut work: impl FnMut()) {
-    /// Seldom enough to stay in user mode where `work` does.
+    /// The number of looks between two readings of the clock: large enough to stay in
+    /// user mode where `work` does.
     const LOOKS_PER_CLOCK: u32 = 10_000;
     let start = Instant::now();
     loop {
@@ -170,8 +172,8 @@ fn count_overtakes(rounds: u32, [woken, gone_on, done]: [&Round; 3], other: &Thr
     (1..=rounds).filter(|round| overtakes(*round)).count()
 }
 
-/// Has a thread raise itself and then wake an ordinary one, over and over. Checks that
-/// the ordinary one always runs after the first has gone on.
+/// Has a thread raise itself and then wake an ordinary thread, over and over. Checks that
+/// the ordinary thread always runs after the first thread has gone on.
 fn assert_raise_lets_nobody_through(busy: Busy) {
     const ROUNDS: u32 = 500;
     let (hinted, competitor) = (hinted(), competitor(ORDINARY));
@@ -215,9 +217,9 @@ fn a_thread_that_raises_itself_in_kernel_mode_is_not_overtaken() {
 }
 
 /// Has a third thread raise the hinted one and then wake the competitor, over and over.
-/// Checks that the competitor always runs after the hinted thread has gone on. Before it
-/// is raised, the hinted thread runs just while the competitor sleeps, because the kernel
-/// reads the slot of a running thread alone.
+/// Checks that the competitor always runs after the hinted thread has gone on. Before the
+/// raise, the hinted thread runs just while the competitor sleeps, because the kernel reads
+/// the slot of a running thread alone.
 fn assert_being_raised_lets_nobody_through(busy: Busy) {
     const ROUNDS: u32 = 200;
     let (hinted, competitor) = (hinted(), competitor(u32::from(HIGH) - 1));
@@ -268,7 +270,8 @@ fn a_thread_that_is_raised_in_kernel_mode_is_not_overtaken() {
     watch(|| assert_being_raised_lets_nobody_through(Busy::InKernelMode));
 }
 
-/// Starts to record who runs on the contested CPU, and its timer interrupts.
+/// Starts to record the threads that run on the contested CPU, and the timer interrupts
+/// of the CPU.
 fn trace() -> Trace {
     let trace = Trace::start();
     trace.add("sched/sched_wakeup");
@@ -288,11 +291,11 @@ enum CpuEvent {
     Applied,
     /// The competitor gets the CPU.
     Runs,
-    /// Another thread does.
+    /// Another thread gets the CPU.
     OtherRuns,
 }
 
-/// Returns the events on the contested CPU, the first one first.
+/// Returns the events on the contested CPU, in the order of time.
 fn cpu_events(trace: &Trace, hinted: i32, competitor: i32) -> Vec<CpuEvent> {
     let kind = |event: &AnyEvent| match event.name.as_str() {
         "local_timer_entry" => Some(CpuEvent::Tick),
@@ -310,7 +313,8 @@ fn cpu_events(trace: &Trace, hinted: i32, competitor: i32) -> Vec<CpuEvent> {
 #[test]
 fn a_competitor_that_wakes_need_not_wait_for_the_tick() {
     const ROUNDS: u32 = 200;
-    /// Long enough for the store, and mostly short enough for no tick in between.
+    /// The time from the store to the wakeup: long enough for the store, and mostly short
+    /// enough for no tick in between.
     const BEFORE_WAKEUP_NS: u64 = 200_000;
     const SLEEP_NS: u64 = 3_300_000;
 
@@ -364,8 +368,8 @@ fn a_competitor_that_wakes_need_not_wait_for_the_tick() {
     });
 }
 
-/// Has a thread lower itself below one that waits, over and over. Checks the number of
-/// ticks until the waiting one runs.
+/// Has a thread lower itself below a waiting thread, over and over. Checks the number of
+/// ticks until the waiting thread runs.
 fn assert_lowered_thread_makes_way(busy: Busy, low: u8, waiting: u32) {
     const ROUNDS: u32 = 50;
     let (hinted, competitor) = (hinted(), competitor(waiting));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a store to a thread's slot of the hint page means.
+//! The effect of a store to a thread's slot of the hint page.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What new threads and processes start with.
+//! The scheduling that new threads and processes start with.
 
 use std::fs::File;
 use std::io::Read;

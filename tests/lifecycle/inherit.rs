@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a new thread or process inherits, down to the ceiling, the timer slack and the
-//! utilization clamps, by each way to make one.
+//! Inheritance of a new thread or process by each way to make one, down to the ceiling,
+//! the timer slack and the utilization clamps.
 
 use std::env;
 use std::fs;
@@ -50,10 +50,10 @@ const SAMPLE: [u32; 4] = [7, 20, 40, 50];
 pub(crate) enum Creation {
     Thread,
     Fork,
-    /// By vfork(2): the child borrows its parent's memory.
+    /// A child by vfork(2), which borrows its parent's memory.
     Vfork,
     Exec,
-    /// By execve(2) of a setuid program of root, as a user.
+    /// An execve(2) of a setuid program of root, as a user.
     SetuidExec,
 }
 
@@ -84,14 +84,14 @@ fn bases() -> [Attr; 6] {
     ]
 }
 
-/// Gives the calling thread a base, and of all else what a child inherits.
+/// Gives the calling thread a base, and all else that a child inherits.
 fn prepare(base: Attr) {
     base.apply(SELF);
     Attr::utilization_only(100, 900).apply(SELF);
     set_current_timer_slack(NonZero::new(70_000)).expect("it always succeeds");
 }
 
-/// Returns the state of a new child, after giving it `prio` if there is one.
+/// Returns the state of a new child, which is first given `prio` if there is one.
 pub(crate) fn start_of(tid: i32, prio: Option<u32>) -> Start {
     let device = Device::open();
     if let Some(prio) = prio {
@@ -103,7 +103,8 @@ pub(crate) fn start_of(tid: i32, prio: Option<u32>) -> Start {
     (State::of(&device, tid), slack)
 }
 
-/// Starts a child of the calling thread. Returns its state, after giving it `prio` if there is one.
+/// Starts a child of the calling thread. Returns the state of the child, which is first
+/// given `prio` if there is one.
 pub(crate) fn child_of_caller(creation: Creation, prio: Option<u32>) -> Start {
     match creation {
         Creation::Thread => start_of(Worker::spawn().tid(), prio),
@@ -114,7 +115,7 @@ pub(crate) fn child_of_caller(creation: Creation, prio: Option<u32>) -> Start {
     }
 }
 
-/// Runs `job` in a process that shares the memory of this one.
+/// Runs `job` in a process that shares the memory of this process.
 fn in_vfork<R>(job: impl FnOnce() -> R) -> R {
     let mut job = Some(job);
     let mut result = None;
@@ -133,7 +134,7 @@ fn in_vfork<R>(job: impl FnOnce() -> R) -> R {
 }
 
 /// Returns a setuid program of root, to be started as a user. Unless the caller is that
-/// user, becoming it ends a granted ceiling.
+/// user, the change of the user ends a granted ceiling.
 fn setuid_program() -> Command {
     const TEST: &str = concat!(module_path!(), "::a_setuid_program_is_root");
     let mut program = child::setuid_program(TEST, "");

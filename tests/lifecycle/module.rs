@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Loading and unloading the module, which takes every thread's priority out of
-//! force and back in, but never away.
+//! Loading and unloading the module. Every thread's priority goes out of force and back
+//! in, and no thread loses its priority.
 
 use std::io::ErrorKind;
 use std::mem;

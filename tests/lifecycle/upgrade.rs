@@ -59,7 +59,7 @@ fn hint(worker: &Worker, prio: u8) {
 }
 
 /// Checks that the level of a priority is in force. The attributes are checked where the
-/// module is loaded, because nobody else has them.
+/// module is loaded, because they can be read from the module alone.
 #[track_caller]
 fn assert_in_force(tid: i32, base: Attr, prio: u32) {
     let expected = base.mapped(&TABLE[prio as usize]);
@@ -76,9 +76,9 @@ fn assert_at_base(tid: i32, base: Attr) {
     assert_eq!(Attr::of(tid), base, "thread {tid}");
 }
 
-/// Reads what is in force for `threads` over and over while `job` runs, and checks that
-/// it never changes. Each thread is read some times before and after `job`, and whenever
-/// `job` calls its argument.
+/// Reads the parameters in force for `threads` over and over while `job` runs, and checks
+/// that the parameters never change. Each thread is read some times before and after
+/// `job`, and whenever `job` calls its argument.
 fn assert_constant(threads: &[(i32, ProcSched)], job: impl FnOnce(&dyn Fn())) {
     const LOOKS: usize = 20;
     let over = AtomicBool::new(false);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `SCHED_IDLE`, the policy of the lowest priorities: a thread that has it gets what nobody
-//! else wants, and its small share in the long run.
+//! `SCHED_IDLE`, the policy of the lowest priorities: such a thread gets the CPU time
+//! that nobody else wants, and its small share in the long run.
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
@@ -24,8 +24,8 @@ use common::CONTESTED_CPU;
 use common::DEADLINE;
 use common::WATCHER_CPU;
 
-/// What a server works for, and then sleeps: two of them now and then leave the CPU free, and
-/// now and then one waits for the other.
+/// The time that a server works, and then sleeps. Two servers now and then leave the CPU
+/// free, and now and then one waits for the other.
 const SPELL: Duration = Duration::from_micros(500);
 
 /// A wait that is longer is no mere switch, in seconds. A slice of priority 8 is 700 µs.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A thread at an idle priority is at its base while others may wait for what it holds
-//! inside the kernel: from when it is switched out there until it is back in user mode.
+//! A thread at an idle priority is at its base while others may wait for what the thread
+//! holds inside the kernel: from a switch to another thread there until the return to
+//! user mode.
 
 use std::fs;
 use std::fs::File;
@@ -36,21 +37,22 @@ use gosched::sched::SchedPolicy;
 use gosched::trace::EventKind;
 use procfs::process::Process;
 
-/// What the tracepoint calls it.
+/// The name that the tracepoint has for the cause.
 const CAUSE: &str = "kernel-work";
 
 /// Priorities of the idle band.
 const IDLE: [u32; 3] = [0, 8, 15];
 
-/// Returns the letter that `/proc` has for what a thread of this process does.
+/// Returns the letter that `/proc` has for the state of a thread of this process.
 fn state(tid: i32) -> char {
     let task = Process::myself().and_then(|process| process.task_from_tid(tid));
     let stat = task.and_then(|task| task.stat());
     stat.expect("the thread lives").state
 }
 
-/// A thread that sleeps in the kernel until it has a lock, and no signal wakes it: it reads
-/// a file that another thread reads at the same time, which has to wait for a message.
+/// A thread that sleeps in the kernel until it has a lock, and that no signal wakes. The
+/// thread reads a file that another thread reads at the same time, and the other thread
+/// has to wait for a message.
 struct Waiting<'worker> {
     done: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
@@ -144,7 +146,7 @@ fn assert_at(record: &Record, prio: u32) {
     assert!(!record.kernel_work);
 }
 
-/// Checks the same of a thread that may be on its way through the kernel.
+/// Checks the same of a thread, while the thread may be on its way through the kernel.
 #[track_caller]
 fn assert_settles_at(device: &Device, tid: i32, prio: u32) {
     assert_at(&State::of(device, tid).record, prio);

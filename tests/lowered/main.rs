@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Threads under `SCHED_IDLE`: whom they wait for, and who does not wait for them.
+//! Threads under `SCHED_IDLE`, and the waiting between these and other threads.
 
 mod idle;
 mod kernel_work;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Priority inheritance: a thread that holds a lock which a more urgent one waits
-//! for runs as that one does, whatever becomes of its own priority meanwhile.
+//! Priority inheritance: a thread with a lock that a more urgent thread waits for runs as
+//! the waiter does, whatever becomes of the holder's own priority meanwhile.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use procfs::process::Process;
 /// The kernel's priority of an ordinary thread, as in `/proc/PID/stat`.
 const ORDINARY: i64 = 20;
 
-/// A thread that holds a lock, and one that waits for it.
+/// A thread that holds a lock, and a thread that waits for the lock.
 struct Contention {
     mutex: Arc<PiMutex>,
     holder: Worker,
@@ -64,8 +64,8 @@ impl Contention {
             .priority
     }
 
-    /// Lets the holder release the lock, and the waiter take it. Returns the holder and the
-    /// waiter.
+    /// Lets the holder release the lock, and the waiter take the lock. Returns the holder
+    /// and the waiter.
     fn end(self) -> (Worker, Worker) {
         let mutex = self.mutex;
         self.holder.run(move || mutex.unlock());
@@ -74,7 +74,7 @@ impl Contention {
     }
 }
 
-/// Has a worker run `before`, and then wait for a lock and release it again.
+/// Has a worker run `before`, wait for a lock, and release the lock again.
 fn wait_for(
     worker: &Worker,
     mutex: &Arc<PiMutex>,
@@ -88,7 +88,8 @@ fn wait_for(
     })
 }
 
-/// Returns a thread that runs above what it owns by a grant, and a lock that it holds.
+/// Returns a thread that runs above what the thread owns, by a grant, and a lock that the
+/// thread holds.
 fn granted_holder(device: &Device) -> (Worker, Arc<PiMutex>) {
     let worker = granted_worker(device);
     let mutex = PiMutex::new();
@@ -197,7 +198,7 @@ fn a_hint_stored_for_a_waiter_takes_effect_when_it_has_the_lock() {
 
 #[test]
 fn a_hint_stored_just_before_a_thread_waits_is_followed_while_it_waits() {
-    /// What the holder has without a boost, as in `/proc/PID/stat`: nice 0.
+    /// The priority of the holder without a boost, as in `/proc/PID/stat`: nice 0.
     const ORDINARY: i64 = 20;
 
     for (hint, boost) in [(60, as_rt(60)), (49, as_rt(49)), (10, ORDINARY)] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who gets the CPU before whom, and how much more of it.
+//! The order in which threads get the CPU, and their shares of it.
 
 mod boost;
 mod neighbour;

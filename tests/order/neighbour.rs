@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a granted ceiling costs others. An ordinary thread shares a CPU with a user's
-//! threads that try to evade the budget of their ceiling. It keeps nearly the share that
-//! it has beside the same threads without a granted ceiling, which ask for what they own.
-//! Threads that ask for nothing would be another load, because a call requeues its thread.
+//! The cost of a granted ceiling to others. An ordinary thread shares a CPU with a user's
+//! threads that try to evade the budget of their ceiling. The ordinary thread keeps
+//! nearly the share that it has beside the same threads without a granted ceiling, which
+//! ask for what they own. Threads that ask for nothing would be another load, because a
+//! call requeues its thread.
 
 use std::fs::File;
 use std::hint::spin_loop;
@@ -41,10 +42,10 @@ use gosched::uapi::GO_SCHED_INHERIT;
 /// The part of its share that the ordinary thread keeps at least, in percent.
 const KEPT: u32 = 85;
 
-/// After this, the first budget has been used up.
+/// The time after which the first budget has been used up.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// How long the CPU time is measured.
+/// The time for which the CPU time is measured.
 const LONG: Duration = Duration::from_secs(5);
 
 /// CPU time below the budget.
@@ -56,7 +57,7 @@ const BELOW_A_TICK: Duration = Duration::from_micros(600);
 /// A load on a CPU, which never ends. The argument is the highest priority to take.
 type Load = fn(u32);
 
-/// Has the calling thread take a priority that it owns or was granted.
+/// Has the calling thread take a priority that the thread owns or was granted.
 fn take(prio: u32, flags: u32) {
     set_schedprio(SELF, prio, flags).expect("it is not above the ceiling");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who runs before whom, and how much more.
+//! The order in which threads run, and the ratios of their CPU times.
 //!
 //! All competitors share one CPU, and the test runs on another. A test compares CPU
 //! times until their ratio is clear: on a slow machine it takes longer, and does not fail.
@@ -25,7 +25,8 @@ use common::CONTESTED_CPU;
 use common::DEADLINE;
 use common::WATCHER_CPU;
 
-/// Above all Go priorities, so that nobody else gets the contested CPU.
+/// A real-time priority above all Go priorities, so that nobody else gets the contested
+/// CPU.
 const RT_PRIORITY_ABOVE_ALL: u32 = 97;
 
 /// Time between two readings of the CPU times.
@@ -53,8 +54,8 @@ fn competitor(device: &Device, prio: u32) -> Spinner {
     spinner
 }
 
-/// Runs `start`, which wakes competitors, while none of them can run: none may
-/// get ahead while the others are still to be woken.
+/// Runs `start`, which wakes competitors, while no competitor can run: none may get ahead
+/// while the others are still to be woken.
 fn start_together(start: impl FnOnce()) {
     let blocker = Spinner::paused(CONTESTED_CPU);
     Attr::fifo(RT_PRIORITY_ABOVE_ALL).apply(blocker.tid());
@@ -129,7 +130,7 @@ fn one_thread_of_each_band_runs_before_those_of_the_bands_below() {
 
 #[test]
 fn rt_priorities_run_strictly_one_after_the_other() {
-    /// Far more than it takes to wake a thread.
+    /// A number of steps that take far longer than to wake a thread.
     const WORK: u32 = 300_000;
 
     watch(|device| {

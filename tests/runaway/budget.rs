@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The budget of a granted ceiling: which threads draw on it, what fills it, and that
-//! no trick gets a thread more CPU time.
+//! The budget of a granted ceiling: the threads that draw on the budget, and what fills
+//! the budget. No trick gets a thread more CPU time.
 
 use std::ffi::CString;
 use std::fs;
@@ -52,8 +52,8 @@ fn burn_urgently(time: Duration) {
     burn(time);
 }
 
-/// Has a granted worker run `spell` again and again for a while, and checks that it gets
-/// no more CPU time at its priority than its budget.
+/// Has a granted worker run `spell` again and again for a while, and checks that the
+/// worker gets no more CPU time at its priority than its budget.
 #[track_caller]
 fn assert_no_more(spell: impl Fn() + Send + 'static) {
     let device = Arc::new(Device::open());
@@ -82,7 +82,8 @@ fn a_nanosecond_of_sleep_buys_nothing() {
 
 #[test]
 fn to_sleep_just_before_each_tick_buys_nothing() {
-    /// Of the time between two ticks, what is left to sleep through the next one.
+    /// The part of the time between two ticks that a thread runs before it sleeps through
+    /// the next tick.
     const RUN: Duration = Duration::from_micros(700);
     const SLEEP: Duration = Duration::from_micros(400);
 
@@ -98,8 +99,8 @@ fn to_sleep_just_before_each_tick_buys_nothing() {
 
 #[test]
 fn a_thread_that_sleeps_enough_is_never_held() {
-    /// Little enough for a host that takes the CPU away meanwhile, and in sum far
-    /// more than the budget.
+    /// CPU time little enough for a host that takes the CPU away meanwhile, and in sum
+    /// far more than the budget.
     const SPELL: Duration = Duration::from_millis(20);
     const SPELLS: u32 = 100;
 
@@ -186,7 +187,7 @@ fn each_grant_has_a_budget_of_its_own() {
 
 #[test]
 fn many_sleepers_fill_a_budget_no_faster_than_one() {
-    /// More than it takes to fill it by all of a CPU.
+    /// The number of sleepers, more than fill the budget by all of a CPU.
     const SLEEPERS: u32 = 20;
 
     let device = Arc::new(Device::open());

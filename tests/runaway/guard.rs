@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The runaway guard: a thread that has used up the budget of the ceiling it was
-//! granted is held at what it owns, until it sleeps and there is a budget again.
-//! A thread that has its priority by privilege, or owns it, is not limited.
+//! The runaway guard: a thread that has used up the budget of its granted ceiling is held
+//! at what the thread owns, until the thread sleeps and there is a budget again. A thread
+//! that has its priority by privilege, or owns the priority, is not limited.
 
 use std::fs::File;
 use std::hint::spin_loop;
@@ -70,7 +70,7 @@ fn assert_untouched(device: &Device, spinner: &Spinner) {
     assert_eq!(device.stats(spinner.tid()).runaways, 0);
 }
 
-/// Has a worker of a user give itself a priority, and run until it is held.
+/// Has a worker of a user give itself a priority, and run until the worker is held.
 #[track_caller]
 fn run_away_at(device: &Device, worker: &Worker, prio: u32) {
     worker.run(move || {
@@ -81,9 +81,9 @@ fn run_away_at(device: &Device, worker: &Worker, prio: u32) {
     assert_eq!((record.prio, record.applied), (Some(prio), Some(HELD)));
 }
 
-/// Has a worker sleep until its budget is full, and run until it has its priority again.
-/// A host that keeps the virtual CPU from running takes ticks away, not CPU time: the
-/// budget may be far overdrawn then, and a run without a tick.
+/// Has a worker sleep until its budget is full, and run until the worker has its priority
+/// again. A host that keeps the virtual CPU from running takes ticks away, not CPU time:
+/// the budget may be far overdrawn then, and a run without a tick.
 #[track_caller]
 fn sleep_long_and_run(device: &Device, worker: &Worker, prio: u32) {
     eventually("the priority is in force again", || {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What holds a thread that uses up the budget of its granted ceiling.
+//! The guard that holds a thread which uses up the budget of its granted ceiling.
 
 mod budget;
 mod guard;

@@ -9,7 +9,7 @@ use common::command::output;
 use scx::Scheduler;
 use serde_json::Value;
 
-/// Runs `gosched check`, which must end with `status`, and returns one of its findings.
+/// Runs `gosched check`, which must end with `status`. Returns the finding of a check.
 #[track_caller]
 fn check(name: &str, status: i32) -> Value {
     let (findings, _) = output(&mut gosched(&["check", "--json"]), status);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! While a sched_ext scheduler runs all threads, no thread gets a priority and no thread
+//! A sched_ext scheduler that runs all threads: no thread gets a priority and no thread
 //! follows a hint. When the scheduler has ended, priorities and hints work as before.
 
 use std::thread;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The smallest sched_ext scheduler: one without callbacks. The kernel then runs all
+//! The smallest sched_ext scheduler, which has no callbacks. The kernel then runs all
 //! threads in the order in which they were queued.
 //!
 //! For the kernel, a scheduler is a map of type `BPF_MAP_TYPE_STRUCT_OPS` with one
@@ -110,7 +110,7 @@ static LAYOUT: LazyLock<Layout> = LazyLock::new(|| {
     }
 });
 
-/// A loaded scheduler. It is unloaded when this is dropped, or when the process ends.
+/// A loaded scheduler. The scheduler is unloaded on drop, or when the process ends.
 #[derive(Debug)]
 pub struct Scheduler {
     _link: OwnedFd,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The part of the address space that a program's operations use. What a program unmaps is
-//! reserved again at once, so that no other mapping gets there.
+//! The part of the address space that a program's operations use. A range that a program
+//! unmaps is reserved again at once, so that no other mapping gets there.
 
 use std::fs::File;
 use std::os::fd::AsFd;

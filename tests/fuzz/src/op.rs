@@ -21,7 +21,7 @@ pub(crate) const FILES: usize = 2;
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) role: Role,
-    /// Whether a page of the first file is mapped to the first area at the start.
+    /// True if a page of the first file is mapped to the first area at the start.
     pub(crate) mapped: bool,
     pub(crate) ops: Vec<Op>,
 }
@@ -136,7 +136,7 @@ pub(crate) struct Range {
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) struct Remap {
     pub(crate) from: Area,
-    /// Without it the mapping stays where it is.
+    /// The new place of the mapping, or `None` to leave the mapping in its place.
     pub(crate) to: Option<Area>,
     pub(crate) old_pages: Pages,
     pub(crate) new_pages: Pages,
@@ -153,7 +153,7 @@ pub(crate) struct Attributes {
     pub(crate) slice_ns: u32,
 }
 
-/// What a child does after fork.
+/// The action of a child after fork.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum ChildAction {
     Exit,
@@ -175,7 +175,7 @@ pub(crate) enum Place {
     Ordinary,
     Misaligned,
     EndOfPage,
-    /// At the end of a page, with only this many bytes mapped.
+    /// A place at the end of a page, with only this many bytes mapped.
     Cut(u8),
     ReadOnly,
     Hints(Area),
@@ -294,13 +294,14 @@ generated! {
         2 | 3 => Ok(u.int_in_range(0..=300)? << 12),
         _ => Ok(0),
     };
-    /// `PROT_*`.
+    /// A combination of `PROT_*`.
     Protection(i32) = |u| match u.int_in_range(0..=7)? {
         0 => Ok(u.arbitrary::<i32>()? & 0x0300_000f),
         1 | 2 => u.int_in_range(0..=7),
         _ => Ok(libc::PROT_READ | libc::PROT_WRITE),
     };
-    /// `MAP_*`, without `MAP_ANONYMOUS` and the flags that change the address.
+    /// A combination of `MAP_*`, without `MAP_ANONYMOUS` and the flags that change the
+    /// address.
     MapFlags(i32) = |u| match u.int_in_range(0..=7)? {
         0 => Ok(u.arbitrary::<i32>()? & 0x000f_efcf),
         1 => Ok(libc::MAP_PRIVATE),
@@ -308,7 +309,7 @@ generated! {
         3 => Ok(libc::MAP_SHARED | libc::MAP_POPULATE),
         _ => Ok(libc::MAP_SHARED),
     };
-    /// `SCHED_*`.
+    /// A policy `SCHED_*`, or another number.
     Policy(u32) = |u| match u.int_in_range(0..=7)? {
         0 => u.int_in_range(0..=9),
         1 => Ok(libc::SCHED_RR as u32),
@@ -316,7 +317,7 @@ generated! {
         3 => Ok(libc::SCHED_BATCH as u32),
         _ => Ok(libc::SCHED_OTHER as u32),
     };
-    /// `SCHED_FLAG_*`.
+    /// A combination of `SCHED_FLAG_*`.
     AttrFlags(u64) = |u| match u.int_in_range(0..=7)? {
         0 => u.int_in_range(0..=0x7f),
         1 => Ok(libc::SCHED_FLAG_RESET_ON_FORK as u64),
@@ -324,7 +325,7 @@ generated! {
         3 => Ok(libc::SCHED_FLAG_KEEP_PARAMS as u64),
         _ => Ok(0),
     };
-    /// `MADV_*`.
+    /// An advice `MADV_*`.
     Advice(i32) = |u| match u.int_in_range(0..=7)? {
         0 => u.arbitrary(),
         1 => u.int_in_range(100..=103),

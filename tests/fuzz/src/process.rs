@@ -80,8 +80,8 @@ pub(crate) struct Process<'a> {
     children: Vec<i32>,
 }
 
-/// Runs a program in the calling process, which cannot run another one. Panics if a check
-/// fails.
+/// Runs a program in the calling process, which cannot run a second program. Panics if a
+/// check fails.
 pub(crate) fn run(context: Context<'_>, program: &Program) {
     let max_prio = program.role.assume(context.user);
     let mut process = Process {
@@ -117,7 +117,8 @@ pub(crate) fn run(context: Context<'_>, program: &Program) {
 }
 
 impl Op {
-    /// Returns whether the operation may change a thread other than the one that performs it.
+    /// Returns whether the operation may change a thread other than the performing
+    /// thread.
     fn has_target(&self) -> bool {
         matches!(
             self,

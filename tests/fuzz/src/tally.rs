@@ -14,7 +14,7 @@ use rustix::mm::mmap_anonymous;
 use rustix::mm::MapFlags;
 use rustix::mm::ProtFlags;
 
-/// Above the largest error number of Linux, `EHWPOISON`.
+/// A number above the largest error number of Linux, `EHWPOISON`.
 const ERRNOS: usize = 134;
 
 /// Kind of a call.
@@ -30,9 +30,9 @@ pub(crate) enum Kind {
     Stats,
     ClassInfo,
     Follow,
-    /// A request with the device's type and a number it does not know.
+    /// A request with the device's type and a number that the device does not know.
     Unknown,
-    /// A request with another type; some of these the file system handles.
+    /// A request with another type. The file system handles some of these requests.
     Foreign,
     Syscall,
     Mmap,
@@ -40,7 +40,7 @@ pub(crate) enum Kind {
     Mprotect,
     Madvise,
     Mremap,
-    /// A store to a hint page or a load from one, by a system call.
+    /// A store to a hint page or a load from a hint page, by a system call.
     Access,
     SetAttr,
 }

@@ -31,11 +31,11 @@ const POISONED: &str = "a failure ends the program";
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) stop: AtomicBool,
-    /// Locked for reading while a victim is changed, for writing while nobody may change
-    /// one.
+    /// The lock of the victims: for reading while a victim is changed, for writing while
+    /// nobody may change a victim.
     changes: RwLock<()>,
-    /// Locked for reading while the device is used, for writing while the module is
-    /// unloaded. `None` only meanwhile.
+    /// The session, locked for reading while the device is used, for writing while the
+    /// module is unloaded. `None` only while the module is unloaded.
     session: RwLock<Option<Arc<Session>>>,
     modeled: Vec<Mutex<ModeledThread>>,
     /// Thread ids of the victims; 0 for one that does not exist at this moment.
@@ -69,17 +69,18 @@ impl Context {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Waits until the victims may be changed, and keeps the checker from reading them.
+    /// Waits until the victims may be changed, and keeps the checker from reading the
+    /// victims.
     pub(crate) fn change_victims(&self) -> RwLockReadGuard<'_, ()> {
         self.changes.read().expect(POISONED)
     }
 
-    /// Waits until nobody changes the victims, and keeps them unchanged.
+    /// Waits until nobody changes the victims, and keeps the victims unchanged.
     pub(crate) fn pause_victims(&self) -> impl Drop + '_ {
         self.changes.write().expect(POISONED)
     }
 
-    /// Waits until the module is loaded, and keeps it loaded.
+    /// Waits until the module is loaded, and keeps the module loaded.
     pub(crate) fn read_session(&self) -> SessionGuard<'_> {
         self.session.read().expect(POISONED)
     }
@@ -116,7 +117,7 @@ impl Context {
         self.modeled.len() as u32
     }
 
-    /// Locks a random modeled thread that nobody else has locked, if there is one.
+    /// Locks a random modeled thread that nobody else has locked, if any.
     pub(crate) fn pick_modeled(&self, rng: &mut Rng) -> Option<MutexGuard<'_, ModeledThread>> {
         let start = rng.usize(..self.modeled.len());
         let (before, after) = self.modeled.split_at(start);

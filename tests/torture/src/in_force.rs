@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Scheduling parameters in force for a thread: the expected and the observed ones.
+//! Scheduling parameters in force for a thread, expected and observed.
 
 use common::attr::default_slice_ns;
 use common::attr::Attr;
@@ -50,15 +50,15 @@ pub(crate) fn of_level(level: &Level) -> Params {
     }
 }
 
-/// Returns what `sched_getattr(2)` reports: a thread's base, in the form that would be in
-/// force.
+/// Returns a thread's base as `sched_getattr(2)` reports the base: in the form that would
+/// be in force.
 #[track_caller]
 pub(crate) fn reported_base(tid: i32) -> Params {
     Attr::base_of(tid).params()
 }
 
 /// Returns whether the scheduler uses one of these parameters for a thread. A lock with
-/// priority inheritance may raise the thread above them.
+/// priority inheritance may raise the thread above the parameters.
 #[track_caller]
 pub(crate) fn scheduler_uses(tid: i32, params: &[Params]) -> bool {
     let found = ProcSched::of(tid);

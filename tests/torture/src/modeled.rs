@@ -45,11 +45,12 @@ pub(crate) struct ModeledThread {
     /// Priority of the last SET.
     set: Option<u32>,
     inherit: bool,
-    /// Whether only a granted ceiling allowed `set`.
+    /// True if only a granted ceiling allowed `set`.
     set_by_ceiling: bool,
     /// Ceiling of the last CEILING.
     ceiling: Option<u32>,
-    /// Whether privilege set the ceiling: it then lends the priorities up to itself.
+    /// True if privilege set the ceiling: the ceiling then lends the priorities up to
+    /// itself.
     lends: bool,
     base: Params,
     reset_on_fork: bool,
@@ -57,7 +58,7 @@ pub(crate) struct ModeledThread {
 }
 
 impl ModeledThread {
-    /// Starts a thread. It has the ceiling that its creator was granted.
+    /// Starts a thread. The thread has the ceiling that its creator was granted.
     pub(crate) fn spawn(session: &Session, slot: u32) -> Self {
         let worker = Worker::spawn();
         let record = session.device.get(worker.tid());
@@ -111,8 +112,8 @@ impl ModeledThread {
     }
 
     /// Returns the priority that the kernel may hold the thread at: what the thread owns
-    /// below a priority that only the ceiling allows. The budget may have been almost used
-    /// up before, and on a busy host any thread may seem to have used it up.
+    /// below a priority that only the ceiling allows. The budget may have been almost
+    /// used up before, and on a busy host any thread may seem to have used its budget up.
     fn held_at(&self) -> Option<u32> {
         let granted = self.wanted.is_some() || self.set_by_ceiling;
         let prio = self.prio().filter(|_| granted)?;
@@ -265,7 +266,7 @@ impl ModeledThread {
         }
     }
 
-    /// Binds the thread to its slot, or unbinds it.
+    /// Binds the thread to its slot, or unbinds the thread.
     #[track_caller]
     pub(crate) fn bind(&mut self, session: &Arc<Session>, bind: bool) {
         let (slot, session) = (self.slot, Arc::clone(session));

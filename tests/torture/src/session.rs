@@ -14,7 +14,7 @@ pub(crate) const SLOTS: u32 = 128;
 pub(crate) struct Session {
     pub(crate) page: HintPage,
     pub(crate) device: Device,
-    /// Whether the process is root's.
+    /// True if the process is root's.
     pub(crate) privileged: bool,
     /// Makes the device accessible to all users, which only root can.
     _public: Option<PublicDevice>,

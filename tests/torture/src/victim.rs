@@ -52,8 +52,9 @@ pub(crate) fn respawn(context: &Context, index: usize, mut rng: Rng) {
     }
 }
 
-/// Performs a random number of operations. They allocate no memory: a victim is often the
-/// least urgent thread, and would block the others while it holds the allocator's lock.
+/// Performs a random number of operations. The operations allocate no memory: a victim is
+/// often the least urgent thread, and would block the others while it holds the
+/// allocator's lock.
 fn run(context: &Context, index: usize, mut rng: Rng) {
     let tid = &context.victims[index];
     tid.store(gettid().as_raw_pid(), Ordering::Relaxed);

@@ -16,7 +16,8 @@ use crate::operation::Operation;
 
 pub(super) static OPERATIONS: [Operation; 1] = [Operation::new("hotplug", 2, cycle).needs(missing)];
 
-/// Locked while a CPU is offline: one at a time, so that others stay online.
+/// The lock that is held while a CPU is offline. Only one CPU is offline at a time, so
+/// that others stay online.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// File that, with "0", keeps the default slice independent of the number of CPUs.

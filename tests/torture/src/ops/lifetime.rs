@@ -84,7 +84,7 @@ fn run_program(role: Role, prio: Option<u32>, seed: u64) {
     assert!(output.status.success(), "{role:?} at {prio:?}: {message}");
 }
 
-/// Binds a thread, the leader of the process or another one, and has it exec.
+/// Binds a thread, the leader of the process or another thread, and has the thread exec.
 pub(crate) fn exec_bound(args: &Args) -> String {
     let prio = args.prio;
     let mut rng = Rng::with_seed(args.seed);

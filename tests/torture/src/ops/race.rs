@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Changes of victims, which others change at the same time.
+//! Changes of victims that other threads change at the same time.
 
 use common::attr::setpriority;
 use common::device::Device;

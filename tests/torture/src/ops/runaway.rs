@@ -28,7 +28,7 @@ use crate::session::Session;
 pub(super) static OPERATIONS: [Operation; 1] =
     [Operation::new("runaway", 1, run_away).needs(missing)];
 
-/// Even priority above all that an ordinary thread owns.
+/// An even priority above all that an ordinary thread owns.
 const NOT_OWNED: u32 = HELD + 2;
 
 /// Time in which to use up the budget. On busy CPUs, a thread may not be able to.
