@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use go_sched_policy::LEVELS;
+use go_sched_policy::ORDINARY;
 use rustix::time::clock_gettime;
 use rustix::time::ClockId;
 
@@ -25,7 +26,7 @@ use crate::USER;
 pub const URGENT: u32 = LEVELS - 1;
 
 /// The priority that a runaway is held at: the highest that an ordinary thread owns.
-pub const HELD: u32 = 32;
+pub const HELD: u32 = ORDINARY;
 
 /// The default of the module parameter `budget_ms`.
 pub const BUDGET: Duration = Duration::from_millis(200);

@@ -33,13 +33,11 @@ use common::worker::Worker;
 use common::CONTESTED_CPU;
 use common::DEADLINE;
 use common::WATCHER_CPU;
+use go_sched_policy::ORDINARY;
 use rustix::thread::clock_nanosleep_absolute;
 use rustix::time::clock_gettime;
 use rustix::time::ClockId;
 use rustix::time::Timespec;
-
-/// The level of an ordinary thread.
-const ORDINARY: u32 = 32;
 
 /// A priority above the ordinary level.
 const HIGH: u8 = 50;

@@ -7,13 +7,11 @@ use common::child::become_user_with_ceiling;
 use common::child::set_limit;
 use common::child::unshare;
 use common::device::Device;
+use gosched::policy::ORDINARY;
 use rustix::process::Resource;
 use rustix::thread::UnshareFlags;
 
 use crate::op::Role;
-
-/// Priority of a thread at nice 0.
-const ORDINARY: u32 = 32;
 
 /// Ceiling of [`Role::Granted`].
 const GRANTED: u32 = 56;
