@@ -83,6 +83,7 @@ fn errors() -> Vec<Error> {
             place: "on this system".to_owned(),
         },
         ServiceError::Root("/srv/none".into(), missing()),
+        ServiceError::Unreadable("/etc/systemd/system/db.service".into(), missing()),
         ServiceError::Masked {
             service: service(),
             path: "/etc/systemd/system/db.service".into(),

@@ -129,6 +129,8 @@ pub(crate) enum ServiceError {
     Analyze(String),
     #[error("cannot open the folder {path}: {1}", path = .0.display())]
     Root(PathBuf, io::Error),
+    #[error("cannot read {path}: {1}; run as root", path = .0.display())]
+    Unreadable(PathBuf, io::Error),
     #[error("there is no unit file of {service} {place}: see \"systemctl list-unit-files\"")]
     NoUnit { service: String, place: String },
     #[error("{path} masks {service}: run \"systemctl unmask {service}\" first", path = .path.display())]

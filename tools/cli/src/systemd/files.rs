@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::io::ErrorKind;
 use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
@@ -126,24 +127,40 @@ impl System {
         real().unwrap_or_else(|_| path.to_owned())
     }
 
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+    /// Returns the text of a file, "" of one that is not there.
+    fn read(&self, path: &Path) -> Result<Vec<u8>, ServiceError> {
         let mut text = Vec::new();
-        // A link to /dev/null masks what it stands for, and below a root there may be none.
-        File::from(self.at(path, OFlags::RDONLY)?).read_to_end(&mut text)?;
-        Ok(text)
+        let read = self
+            .at(path, OFlags::RDONLY)
+            .and_then(|fd| File::from(fd).read_to_end(&mut text));
+        match read {
+            // A link to /dev/null masks what it stands for, and below a root there may be none.
+            // systemd takes no folder for a file.
+            Err(error)
+                if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) =>
+            {
+                Err(ServiceError::Unreadable(path.to_owned(), error))
+            }
+            _ => Ok(text),
+        }
     }
 
     /// Returns the names in a folder, each with the text of the link that it is.
-    fn list(&self, folder: &Path) -> Vec<(String, Option<PathBuf>)> {
+    fn list(&self, folder: &Path) -> Result<Vec<(String, Option<PathBuf>)>, ServiceError> {
+        let unreadable = |error| ServiceError::Unreadable(folder.to_owned(), error);
         let mut names = Vec::new();
-        // Few folders exist. systemd goes on without one that it cannot read, too.
-        let Ok(fd) = self.at(folder, OFlags::RDONLY | OFlags::DIRECTORY) else {
-            return names;
+        let fd = match self.at(folder, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(fd) => fd,
+            // Few folders exist.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(names);
+            }
+            Err(error) => return Err(unreadable(error)),
         };
-        let Ok(entries) = Dir::read_from(&fd) else {
-            return names;
-        };
-        for entry in entries.flatten() {
+        for entry in Dir::read_from(&fd).map_err(|errno| unreadable(errno.into()))? {
+            let entry = entry.map_err(|errno| unreadable(errno.into()))?;
             let Ok(name) = entry.file_name().to_str() else {
                 continue;
             };
@@ -153,14 +170,14 @@ impl System {
                 .map(PathBuf::from);
             names.push((name.to_owned(), link));
         }
-        names
+        Ok(names)
     }
 
     /// Returns what all names of services stand for.
-    fn entries(&self) -> BTreeMap<String, Entry> {
+    fn entries(&self) -> Result<BTreeMap<String, Entry>, ServiceError> {
         let mut entries = BTreeMap::new();
         for folder in &self.folders {
-            for (name, link) in self.list(folder) {
+            for (name, link) in self.list(folder)? {
                 if !name.ends_with(SUFFIX) || entries.contains_key(&name) {
                     continue;
                 }
@@ -177,7 +194,7 @@ impl System {
                 entries.insert(name, entry);
             }
         }
-        entries
+        Ok(entries)
     }
 
     /// Returns the files of `service`, such as `foo.service`, without the drop-ins whose
@@ -187,7 +204,7 @@ impl System {
         service: &str,
         leave_out: &[&str],
     ) -> Result<Sources, ServiceError> {
-        let entries = self.entries();
+        let entries = self.entries()?;
         let of_name = |name: &str| fragment(&entries, name);
         let found = of_name(service).or_else(|| of_name(&template(service)?));
         let no_unit = || ServiceError::NoUnit {
@@ -198,7 +215,7 @@ impl System {
             },
         };
         let path = found.ok_or_else(no_unit)?;
-        let text = self.read(path).unwrap_or_default();
+        let text = self.read(path)?;
         if text.is_empty() {
             return Err(ServiceError::Masked {
                 service: service.to_owned(),
@@ -231,7 +248,7 @@ impl System {
         // Of several with the same name, systemd takes the first. It sorts them by name.
         let mut drop_ins = BTreeMap::new();
         for folder in folders {
-            for (name, _) in self.list(&folder) {
+            for (name, _) in self.list(&folder)? {
                 let is_drop_in = name.ends_with(".conf") && !name.starts_with('.');
                 if is_drop_in && !leave_out.contains(&&*name) {
                     let path = folder.join(&name);
@@ -245,7 +262,7 @@ impl System {
         }];
         for path in drop_ins.into_values() {
             files.push(Source {
-                settings: settings(&self.read(&path).unwrap_or_default()),
+                settings: settings(&self.read(&path)?),
                 path,
             });
         }
@@ -481,5 +498,24 @@ mod tests {
             let error = system.sources(name, &[]).expect_err("there is none");
             assert!(matches!(error, ServiceError::NoUnit { .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_and_not_taken_for_empty() {
+        // Links in a circle, which root cannot read either.
+        const UNIT: &str = "/etc/systemd/system/a.service";
+        for circle in [
+            &["/etc/systemd/system/a.service -> /opt/a", "/opt/a -> a"][..],
+            &[UNIT, "/etc/systemd/system/a.service.d/x.conf -> x.conf"],
+            &[UNIT, "/etc/systemd/system/a.service.d -> a.service.d"],
+            &[UNIT, "/usr/lib/systemd/system -> system"],
+        ] {
+            let root = system(circle);
+            let system = System::open(root.path()).expect("a system");
+            let error = system.sources("a.service", &[]).expect_err("unreadable");
+            assert!(matches!(error, ServiceError::Unreadable(..)), "{error}");
+        }
+        let root = system(&[UNIT, "/etc/systemd/system/a.service.d/x.conf -> /opt/none"]);
+        assert_eq!(read(root.path(), "a.service").len(), 2);
     }
 }
