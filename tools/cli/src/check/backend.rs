@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Checks which interface of the kernel a program would get, such as one that lets the Go
-//! package choose.
+//! package choose. As that package does, the check tries no system call under a filter of
+//! system calls: a filter may end a program for a call that the filter does not know.
 
 use std::io;
 
@@ -9,7 +10,9 @@ use gosched::policy::GoPrio;
 use gosched::raw::set_schedprio;
 use gosched::sched::SchedAttr;
 use gosched::sched::SchedPolicy;
+use gosched::thread::check_proc;
 use gosched::Device;
+use procfs::process::Process;
 use rustix::process::getrlimit;
 use rustix::process::Resource;
 
@@ -24,6 +27,11 @@ enum Backend {
     SystemCall,
     /// `sched_setattr(2)`.
     SetAttr(Return),
+    /// None was tried, because of a filter of system calls.
+    Untried,
+    /// None works, as `/proc` is missing or that of another pid namespace: without the device,
+    /// a program reads it to tell threads apart.
+    NoProc,
     None(io::Error),
 }
 
@@ -39,15 +47,29 @@ struct Return {
 }
 
 pub(super) fn backend(device_opens: bool) -> Finding {
-    finding(&Backend::find(device_opens))
+    let backend = match check_proc() {
+        _ if device_opens => Backend::Device,
+        Err(_) => Backend::NoProc,
+        Ok(()) => Backend::find(is_filtered()),
+    };
+    finding(&backend)
+}
+
+/// Whether a filter of system calls is in force, or it is unknown.
+fn is_filtered() -> bool {
+    /// `SECCOMP_MODE_FILTER`, see proc_pid_status(5).
+    const FILTER: u32 = 2;
+
+    let status = Process::myself().and_then(|process| process.status());
+    status.map_or(true, |status| status.seccomp == Some(FILTER))
 }
 
 impl Backend {
     /// Tries the interfaces on this thread, which has its attributes again afterwards unless
     /// `sched_setattr(2)` cannot bring it back.
-    fn find(device_opens: bool) -> Self {
-        if device_opens {
-            return Self::Device;
+    fn find(is_filtered: bool) -> Self {
+        if is_filtered {
+            return Self::Untried;
         }
         let base = match SchedAttr::of(0) {
             Ok(base) => base,
@@ -104,6 +126,17 @@ fn finding(backend: &Backend) -> Finding {
                 ),
             )
         }
+        Backend::Untried => Finding::unknown(
+            CHECK,
+            "unknown whether programs get a system call: none is tried under a filter of system calls, \
+             which might end the program that tries",
+            format!("let this user open {}, or check without the filter", Device::PATH),
+        ),
+        Backend::NoProc => Finding::fail(
+            CHECK,
+            "programs get none: there is no /proc of this pid namespace to tell threads apart by",
+            "run \"mount -t proc proc /proc\" as root in a mount namespace of this one, see unshare(1)",
+        ),
         Backend::None(error) => Finding::fail(
             CHECK,
             format!("programs get none: sched_setattr(2) is refused too: {error}"),
@@ -149,8 +182,15 @@ mod tests {
     #[test]
     fn each_interface_has_a_verdict() {
         let none = Backend::None(io::ErrorKind::PermissionDenied.into());
-        let labels = [Backend::Device, Backend::SystemCall, none]
+        let labels = [Backend::Device, Backend::SystemCall, none, Backend::NoProc]
             .map(|backend| finding(&backend).verdict.label());
-        assert_eq!(labels, ["ok", "warn", "FAIL"]);
+        assert_eq!(labels, ["ok", "warn", "FAIL", "FAIL"]);
+    }
+
+    #[test]
+    fn under_a_filter_no_system_call_is_tried_and_the_interface_is_unknown() {
+        let backend = Backend::find(true);
+        assert!(matches!(backend, Backend::Untried), "{backend:?}");
+        assert_eq!(finding(&backend).verdict.label(), "?");
     }
 }
