@@ -6,10 +6,9 @@
 //! Before `main()`, the runtime of Rust ignores SIGPIPE, and opens /dev/null for each
 //! standard stream that is closed. What was there before cannot be told later. So [`look`]
 //! notes it, which the C library calls before that, as it calls constructors of C++.
-//! [`std::process::Command`] cannot hand it on: it gives SIGPIPE its default action, and
+//! [`std::process::Command`] does not hand it on: it gives SIGPIPE its default action, and
 //! unblocks all signals.
 
-use std::env;
 use std::ffi::c_int;
 use std::ffi::CString;
 use std::ffi::OsString;
@@ -17,7 +16,9 @@ use std::io;
 use std::mem;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::CommandExt;
+use std::process;
+use std::process::Command;
 use std::process::ExitStatus;
 use std::ptr;
 use std::sync::atomic::AtomicBool;
@@ -25,16 +26,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use nix::spawn::posix_spawnp;
-use nix::spawn::PosixSpawnAttr;
-use nix::spawn::PosixSpawnFileActions;
+use nix::sys::signal::SigSet;
 use nix::unistd::execvp;
 use rustix::io::fcntl_getfd;
 use rustix::io::fcntl_setfd;
 use rustix::io::FdFlags;
-use rustix::process::waitpid;
 use rustix::process::Pid;
-use rustix::process::WaitOptions;
+use signal_hook::consts::SIGCHLD;
 use signal_hook::consts::SIGPIPE;
 use signal_hook::consts::SIGXFSZ;
 
@@ -87,6 +85,15 @@ pub(crate) fn outlive_file_size_limit() -> io::Result<()> {
     Ok(())
 }
 
+/// Has the kernel keep how a child ends until it is asked for, which it does not do while
+/// SIGCHLD is ignored.
+pub(crate) fn keep_ended_children() -> io::Result<()> {
+    if is_ignored(SIGCHLD) {
+        signal_hook::flag::register(SIGCHLD, Arc::default())?;
+    }
+    Ok(())
+}
+
 /// Undoes what the runtime of Rust has done, as far as `execve(2)` would keep it.
 fn hand_on() -> io::Result<()> {
     let [input, output, error] = CLOSED.each_ref().map(|was| was.load(Ordering::Relaxed));
@@ -123,42 +130,39 @@ pub(crate) fn exec(command: &[OsString]) -> io::Error {
 }
 
 /// A command that was started.
-pub(crate) struct Child {
-    pid: Pid,
-    /// The status that the command has ended with, once that is known.
-    status: Option<ExitStatus>,
-}
+pub(crate) struct Child(process::Child);
 
 impl Child {
     /// Starts a command.
-    pub(crate) fn spawn(command: &[OsString]) -> io::Result<Self> {
+    pub(crate) fn spawn(words: &[OsString]) -> io::Result<Self> {
         hand_on()?;
-        let words = c_strings(command.iter().cloned())?;
-        let program = words.first().ok_or(io::ErrorKind::InvalidInput)?;
-        let environment = c_strings(env::vars_os().map(|(mut variable, value)| {
-            variable.push("=");
-            variable.push(value);
-            variable
-        }))?;
-        let (actions, attributes) = (PosixSpawnFileActions::init()?, PosixSpawnAttr::init()?);
-        let pid = posix_spawnp(program, &actions, &attributes, &words, &environment)?;
-        Ok(Self {
-            pid: Pid::from_raw(pid.as_raw()).ok_or(io::ErrorKind::InvalidData)?,
-            status: None,
-        })
+        keep_ended_children()?;
+        let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let blocked = SigSet::thread_get_mask()?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        // SAFETY: The closure only reads atomics and makes system calls, which signal-safety(7)
+        // allows in the child of a process with several threads.
+        unsafe {
+            command.pre_exec(move || {
+                for signal in [SIGCHLD, SIGPIPE] {
+                    if is_ignored(signal) {
+                        libc::signal(signal, libc::SIG_IGN);
+                    }
+                }
+                Ok(blocked.thread_set_mask()?)
+            });
+        }
+        Ok(Self(command.spawn()?))
     }
 
     pub(crate) fn pid(&self) -> Pid {
-        self.pid
+        Pid::from_child(&self.0)
     }
 
     /// Returns how the command has ended, or `None` while it runs.
     pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        if self.status.is_none() {
-            let ended = waitpid(Some(self.pid), WaitOptions::NOHANG)?;
-            self.status = ended.map(|(_, status)| ExitStatus::from_raw(status.as_raw()));
-        }
-        Ok(self.status)
+        self.0.try_wait()
     }
 }
 
@@ -166,4 +170,56 @@ fn c_strings(words: impl Iterator<Item = OsString>) -> io::Result<Vec<CString>> 
     words
         .map(|word| Ok(CString::new(word.into_vec())?))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::fs;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn how_a_child_ends_is_known_and_what_was_ignored_is_ignored_in_it() {
+        const NAME: &str =
+            "handed::tests::how_a_child_ends_is_known_and_what_was_ignored_is_ignored_in_it";
+        const AGAIN: &str = "GOSCHED_TEST_AGAIN";
+        if env::var_os(AGAIN).is_none() {
+            // Shells do not ignore SIGCHLD.
+            let done = Command::new("env")
+                .arg("--ignore-signal=CHLD,PIPE,USR1")
+                .arg(env::current_exe().expect("this test"))
+                .args(["--exact", NAME])
+                .env(AGAIN, "1")
+                .output()
+                .expect("env(1)");
+            let said = String::from_utf8_lossy(&done.stdout);
+            assert!(done.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
+        assert!([SIGCHLD, SIGPIPE].into_iter().all(is_ignored));
+        let seen = tempfile::NamedTempFile::new().expect("a file");
+        let command = ["cp", "/proc/self/status"].map(OsString::from);
+        let command = [&command[..], &[seen.path().into()]].concat();
+        let mut child = Child::spawn(&command).expect("cp(1)");
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("it is waited for") {
+                break status;
+            }
+            thread::sleep(Duration::from_millis(10));
+        };
+        assert!(status.success(), "{status}");
+        let seen = fs::read_to_string(&seen).expect("what it saw");
+        let bits = seen.lines().find_map(|line| line.strip_prefix("SigIgn:\t"));
+        let bits = u64::from_str_radix(bits.expect("a line"), 16).expect("bits");
+        // The C library keeps signals 32 and 33 to itself, and tells of neither.
+        let of_the_c_library = 0b11 << 31;
+        assert_eq!(
+            bits & !of_the_c_library,
+            IGNORED.load(Ordering::Relaxed),
+            "{seen}"
+        );
+    }
 }

@@ -14,12 +14,14 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// Starting states: what a shell does first, and a program that it then starts the others
 /// by.
-const STATES: [(&str, &str); 13] = [
+const STATES: [(&str, &str); 14] = [
     (":", ""),
     ("trap '' PIPE", ""),
     ("trap '' HUP INT QUIT TERM", ""),
     ("trap '' USR1 CHLD TSTP", ""),
     ("trap '' XFSZ", ""),
+    // Shells do not ignore it.
+    (":", "env --ignore-signal=CHLD"),
     ("umask 027", ""),
     ("exec <&-", ""),
     ("exec >&-", ""),
@@ -82,4 +84,22 @@ fn the_states_are_different_ones() {
     for state in &STATES[1..] {
         assert_ne!(seen_by_command_of("env", *state), first, "{state:?}");
     }
+}
+
+#[test]
+fn what_gosched_itself_runs_is_waited_for_where_the_end_of_children_is_ignored() {
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let units = root.path().join("etc/systemd/system");
+    fs::create_dir_all(&units).expect("folders");
+    // It takes systemd-analyze to tell the groups of system calls.
+    let unit = "[Service]\nExecStart=/bin/true\nSystemCallFilter=@system-service\n";
+    fs::write(units.join("db.service"), unit).expect("a unit");
+    let done = Command::new("env")
+        .args(["--ignore-signal=CHLD", env!("CARGO_BIN_EXE_gosched")])
+        .args(["systemd", "db", "--prio", "8", "--ceiling", "9", "--root"])
+        .arg(root.path())
+        .output()
+        .expect("env(1)");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
 }

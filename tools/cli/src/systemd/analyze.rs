@@ -5,13 +5,17 @@
 use std::process::Command;
 
 use crate::error::ServiceError;
+use crate::handed;
 
 /// Returns what systemd-analyze prints.
 pub(super) fn ask(arguments: &[&str]) -> Result<String, ServiceError> {
-    let output = Command::new("systemd-analyze")
-        .arg("--no-pager")
-        .args(arguments)
-        .output()
+    let output = handed::keep_ended_children()
+        .and_then(|()| {
+            Command::new("systemd-analyze")
+                .arg("--no-pager")
+                .args(arguments)
+                .output()
+        })
         .map_err(ServiceError::NoAnalyze)?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
