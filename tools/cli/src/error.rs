@@ -208,6 +208,16 @@ pub(crate) enum ServiceError {
     },
 }
 
+impl ServiceError {
+    /// Returns whether the service could not be looked at, so that nothing is known of it.
+    pub(crate) fn is_blind(&self) -> bool {
+        matches!(
+            self,
+            Self::NoAnalyze(_) | Self::Analyze(_) | Self::Root(..) | Self::Unreadable(..)
+        )
+    }
+}
+
 /// The reason that `gosched trace` cannot record, or is not complete.
 #[derive(Debug, thiserror::Error)]
 #[cfg_attr(test, derive(strum::EnumCount))]

@@ -70,8 +70,9 @@ pub(crate) fn systemd(args: &Systemd) -> Result<ExitCode, Error> {
     let system = System::open(&args.root)?;
     let sources = system.sources(service, &[DROP_IN, LATE_DROP_IN])?;
     let unit = Unit::new(&sources.files);
-    let text = drop_in(args, &sources.id, &unit, &env::current_exe()?)?;
-    may_run(&system, &sources.id, &unit)?;
+    let gosched = env::current_exe()?;
+    let text = drop_in(args, &sources.id, &unit, &gosched)?;
+    may_run(&system, &sources.id, &unit, &gosched)?;
     let name = drop_in_name(&sources.id, &sources.files, &text)?;
     let folder = format!("{}.d", sources.id);
     match &args.output {
@@ -111,11 +112,18 @@ fn drop_in_name(service: &str, files: &[Source], text: &str) -> Result<&'static 
     }
 }
 
-/// Refuses a service whose sandbox keeps it from what the drop-in has it run.
-fn may_run(system: &System, service: &str, unit: &Unit) -> Result<(), ServiceError> {
+/// Refuses a service whose sandbox keeps it from what a drop-in with the program `gosched` has
+/// it run.
+fn may_run(
+    system: &System,
+    service: &str,
+    unit: &Unit,
+    gosched: &Path,
+) -> Result<(), ServiceError> {
     let real = |path: &Path| system.real_path(path);
     let service = || service.to_owned();
-    let mut programs = programs();
+    let mut programs = vec![real(gosched)];
+    programs.extend(libraries());
     let mut calls = vec!["ioctl"];
     if lends_nice(unit) {
         programs.push(real(Path::new(SETPRIV)));
@@ -150,20 +158,21 @@ fn may_run(system: &System, service: &str, unit: &Unit) -> Result<(), ServiceErr
     }
 }
 
-/// Returns this program, and the libraries that it takes.
-fn programs() -> Vec<PathBuf> {
+/// Returns the libraries of this program.
+fn libraries() -> Vec<PathBuf> {
     let maps = Process::myself().and_then(|process| process.maps());
-    let mut programs: Vec<_> = maps
+    let own = env::current_exe().unwrap_or_default();
+    let mut libraries: Vec<_> = maps
         .into_iter()
         .flatten()
         .filter(|map| map.perms.contains(MMPermissions::EXECUTE))
         .filter_map(|map| match map.pathname {
-            MMapPath::Path(path) => Some(path),
+            MMapPath::Path(path) => Some(path).filter(|path| *path != own),
             _ => None,
         })
         .collect();
-    programs.dedup();
-    programs
+    libraries.dedup();
+    libraries
 }
 
 /// Returns whether the wrapper has a capability that the service itself shall not have.

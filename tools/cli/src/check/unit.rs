@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use super::finding::Finding;
+use crate::error::ServiceError;
 use crate::systemd::DropInState;
 
 /// Checks the drop-in of `service` on the system with the root directory `root`.
@@ -25,9 +26,23 @@ pub(super) fn unit(service: &str, root: &Path) -> Finding {
             );
             Finding::fail(CHECK, detail, ANEW)
         }
-        Ok(DropInState::Outdated { drop_in }) => {
+        Ok(DropInState::NoWrapper { drop_in, wrapper }) => {
+            let (drop_in, wrapper) = (drop_in.display(), wrapper.display());
+            let detail = format!(
+                "{service} cannot start: there is no {wrapper}, which {drop_in} starts it by"
+            );
+            Finding::fail(CHECK, detail, ANEW)
+        }
+        Ok(DropInState::Lacking { drop_in, key }) => {
+            let detail = format!(
+                "{service} has lost its priority: its unit has changed, and {} lacks {key}=",
+                drop_in.display()
+            );
+            Finding::fail(CHECK, detail, ANEW)
+        }
+        Ok(DropInState::Outdated { drop_in, key }) => {
             let drop_in = drop_in.display();
-            let detail = format!("{service} has another ExecStart= now than {drop_in} starts");
+            let detail = format!("{service} has another {key}= now than {drop_in} was written for");
             Finding::warn(CHECK, detail, ANEW)
         }
         Ok(DropInState::Missing) => Finding::fail(
@@ -35,10 +50,20 @@ pub(super) fn unit(service: &str, root: &Path) -> Finding {
             format!("{service} has no drop-in of gosched"),
             "write one with \"gosched systemd\", and restart the service",
         ),
-        Err(error) => Finding::fail(
+        Err(error @ (ServiceError::NoUnit { .. } | ServiceError::Masked { .. })) => Finding::fail(
             CHECK,
             error.to_string(),
             "see \"systemctl status\" of the service",
+        ),
+        Err(error) if error.is_blind() => Finding::unknown(
+            CHECK,
+            format!("unknown whether {service} has its priority: {error}"),
+            "put that right, and check again",
+        ),
+        Err(error) => Finding::fail(
+            CHECK,
+            format!("{service} has lost its priority, or cannot start: {error}"),
+            ANEW,
         ),
     }
 }
@@ -46,11 +71,48 @@ pub(super) fn unit(service: &str, root: &Path) -> Finding {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
+
+    use tempfile::TempDir;
 
     use super::*;
 
-    const WRAPPED: &str = "[Service]\nAmbientCapabilities=CAP_SYS_NICE\nExecStart=\n\
-                           ExecStart=-/usr/bin/gosched run --try 32 --ceiling 50 -- /bin/a b\n";
+    const UNIT: &str = "[Service]\nUser=db\nExecStart=-/bin/a b";
+    const WRAPPED: &str = "\
+[Service]
+AllowedCPUs=2-5
+CPUQuota=200%
+Environment=GOMAXPROCS=2
+SupplementaryGroups=gosched
+AmbientCapabilities=CAP_SYS_NICE
+LimitNICE=+0
+ExecStart=
+ExecStart=-/usr/bin/gosched run --try 32 --ceiling 50 -- \
+/usr/bin/setpriv --ambient-caps -sys_nice --inh-caps -sys_nice -- /bin/a b
+";
+
+    /// A system with the service `a`, its drop-ins, and the command where `WRAPPED` has it.
+    fn system(drop_ins: &[(&str, &str)]) -> (TempDir, PathBuf) {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let units = root.path().join("etc/systemd/system");
+        let folder = units.join("a.service.d");
+        fs::create_dir_all(&folder).expect("folders");
+        fs::write(units.join("a.service"), UNIT).expect("a unit");
+        for (name, text) in drop_ins {
+            fs::write(folder.join(name), text).expect("a drop-in");
+        }
+        let bin = root.path().join("usr/bin");
+        fs::create_dir_all(&bin).expect("folders");
+        fs::write(bin.join("gosched"), "").expect("a program");
+        (root, folder)
+    }
+
+    #[track_caller]
+    fn assert_finding(root: &TempDir, verdict: &str, detail: &str) {
+        let finding = unit("a.service", root.path());
+        assert_eq!(finding.verdict.label(), verdict, "{}", finding.detail);
+        assert!(finding.detail.contains(detail), "{}", finding.detail);
+    }
 
     #[test]
     fn a_priority_that_a_later_drop_in_takes_back_is_told() {
@@ -90,22 +152,71 @@ mod tests {
                 "starts as",
             ),
         ] {
-            let root = tempfile::tempdir().expect("a temporary directory");
-            let units = root.path().join("etc/systemd/system");
-            let drop_ins = units.join("a.service.d");
-            fs::create_dir_all(&drop_ins).expect("folders");
-            fs::write(units.join("a.service"), "[Service]\nExecStart=-/bin/a b").expect("a unit");
-            for (name, text) in files {
-                fs::write(drop_ins.join(name), text).expect("a drop-in");
-            }
-            let finding = unit("a.service", root.path());
-            assert_eq!(
-                finding.verdict.label(),
-                verdict,
-                "{files:?}: {}",
-                finding.detail
-            );
-            assert!(finding.detail.contains(detail), "{}", finding.detail);
+            assert_finding(&system(files).0, verdict, detail);
         }
+    }
+
+    #[test]
+    fn a_service_that_changed_and_takes_more_than_its_drop_in_has_is_told() {
+        for (settings, verdict, detail) in [
+            (
+                "SystemCallFilter=~ioctl",
+                "FAIL",
+                "add \"SystemCallFilter=ioctl\"",
+            ),
+            (
+                "NoExecPaths=/",
+                "FAIL",
+                "add \"ExecPaths=/usr/bin/gosched\"",
+            ),
+            (
+                "InaccessiblePaths=/usr/bin",
+                "FAIL",
+                "InaccessiblePaths= of a.service hides",
+            ),
+            ("RootDirectory=/srv/a", "FAIL", "RootDirectory= or"),
+            (
+                "CapabilityBoundingSet=CAP_CHOWN",
+                "FAIL",
+                "lacks CAP_SYS_NICE",
+            ),
+            ("PrivateUsers=yes", "FAIL", "set PrivateUsers=no"),
+            (
+                "PrivateDevices=yes",
+                "FAIL",
+                "50-gosched.conf lacks BindPaths=",
+            ),
+            (
+                "DeviceAllow=/dev/null rw",
+                "FAIL",
+                "50-gosched.conf lacks DeviceAllow=",
+            ),
+            ("User=root", "warn", "another ExecStart="),
+            ("LimitNICE=+5", "warn", "another LimitNICE="),
+            ("AllowedCPUs=1", "ok", "starts as"),
+        ] {
+            let later = format!("[Service]\n{settings}");
+            let drop_ins = [("50-gosched.conf", WRAPPED), ("60-hard.conf", &*later)];
+            assert_finding(&system(&drop_ins).0, verdict, detail);
+        }
+    }
+
+    #[test]
+    fn a_service_without_its_wrapper_cannot_start() {
+        let (root, _) = system(&[("50-gosched.conf", WRAPPED)]);
+        fs::remove_file(root.path().join("usr/bin/gosched")).expect("it is there");
+        assert_finding(&root, "FAIL", "there is no /usr/bin/gosched");
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_unknown_and_what_is_not_there_is_a_failure() {
+        let (root, folder) = system(&[("50-gosched.conf", WRAPPED)]);
+        // A link to itself, which root cannot read either.
+        std::os::unix::fs::symlink("x.conf", folder.join("x.conf")).expect("a link");
+        assert_finding(&root, "?", "x.conf");
+        let none = unit("none.service", root.path());
+        assert_eq!(none.verdict.label(), "FAIL", "{}", none.detail);
+        let nowhere = unit("a.service", &root.path().join("nowhere"));
+        assert_eq!(nowhere.verdict.label(), "?", "{}", nowhere.detail);
     }
 }

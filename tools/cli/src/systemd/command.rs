@@ -33,6 +33,16 @@ impl Command {
         })
     }
 
+    /// Returns the path or name of the program, with specifiers, without quotes.
+    pub(super) fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// Returns the arguments as the unit has them.
+    pub(super) fn arguments(&self) -> &str {
+        &self.arguments
+    }
+
     /// Returns the command without its prefixes, as arguments of another one with the
     /// same prefixes.
     pub(super) fn as_arguments(&self) -> String {

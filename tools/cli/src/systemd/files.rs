@@ -127,6 +127,15 @@ impl System {
         real().unwrap_or_else(|_| path.to_owned())
     }
 
+    /// Whether there is a file at `path`.
+    pub(super) fn has(&self, path: &Path) -> Result<bool, ServiceError> {
+        match self.at(path, OFlags::PATH) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(ServiceError::Unreadable(path.to_owned(), error)),
+        }
+    }
+
     /// Returns the text of a file, "" of one that is not there.
     fn read(&self, path: &Path) -> Result<Vec<u8>, ServiceError> {
         let mut text = Vec::new();

@@ -8,7 +8,12 @@ use std::path::PathBuf;
 use super::command::Command;
 use super::files::Source;
 use super::files::System;
+use super::may_run;
+use super::syntax::settings;
+use super::syntax::words;
 use super::unit::Unit;
+use crate::args::Service;
+use crate::args::Systemd;
 use crate::error::ServiceError;
 
 /// Name of the drop-in: it sorts after lower numbers of administrators, whose higher
@@ -32,16 +37,32 @@ pub(crate) enum DropInState {
         by: PathBuf,
         key: String,
     },
-    /// The unit has another command than the drop-in.
+    /// The program that the drop-in has the service started by is not there.
+    NoWrapper {
+        drop_in: PathBuf,
+        wrapper: PathBuf,
+    },
+    /// The unit has changed, and takes the setting `key` now, which the drop-in lacks.
+    Lacking {
+        drop_in: PathBuf,
+        key: String,
+    },
+    /// The unit has changed, and another `key` would be in the drop-in now. Without it, the
+    /// service has its priority all the same.
     Outdated {
         drop_in: PathBuf,
+        key: String,
     },
 }
 
 impl DropInState {
     /// Reads the state of `service` on the system with the root directory `root`.
+    ///
+    /// Fails also where no drop-in could be written now.
     pub(crate) fn read(service: &str, root: &Path) -> Result<Self, ServiceError> {
-        let files = System::open(root)?.sources(service, &[])?.files;
+        let system = System::open(root)?;
+        let sources = system.sources(service, &[])?;
+        let (id, files) = (sources.id, sources.files);
         let is_ours = |file: &Source| {
             let name = file.path.file_name();
             [DROP_IN, LATE_DROP_IN]
@@ -51,20 +72,38 @@ impl DropInState {
         let Some(last) = files.iter().rposition(is_ours) else {
             return Ok(Self::Missing);
         };
+        let ours = &files[last].settings;
         let drop_in = files[last].path.clone();
-        if let Some((by, key)) = takes_back(&files[last + 1..], &files[last].settings) {
+        if let Some((by, key)) = takes_back(&files[last + 1..], ours) {
             return Ok(Self::TakenBack { drop_in, by, key });
         }
-        let wrapped = Unit::new(&files).exec_start;
-        let commands = Unit::new(files.iter().filter(|file| !is_ours(file))).exec_start;
-        let is_wrapped = |(wrapped, command): (&String, &String)| {
-            let command = Command::read(command).map(|command| command.as_arguments());
-            command.is_some_and(|command| wrapped.ends_with(&format!(" -- {command}")))
+        let outdated = |key: &str| Self::Outdated {
+            drop_in: drop_in.clone(),
+            key: key.to_owned(),
         };
-        let all = wrapped.iter().zip(&commands).all(is_wrapped);
-        Ok(match all && wrapped.len() == commands.len() {
-            true => Self::InForce { drop_in },
-            false => Self::Outdated { drop_in },
+        let Some((wrapper, args)) = written_by(ours, service, root) else {
+            return Ok(outdated("ExecStart"));
+        };
+        if !system.has(&wrapper)? {
+            return Ok(Self::NoWrapper { drop_in, wrapper });
+        }
+        let unit = Unit::new(files.iter().filter(|file| !is_ours(file)));
+        let now = settings(super::drop_in(&args, &id, &unit, &wrapper)?.as_bytes());
+        may_run(&system, &id, &unit, &wrapper)?;
+
+        let differs = |(key, _): &&(String, String)| values(&now, key).ne(values(ours, key));
+        // A service with another command, or that comes back less far, has its priority.
+        let is_harmless = |key: &str| ["ExecStart", "LimitNICE"].contains(&key);
+        let lacking = now
+            .iter()
+            .find(|(key, value)| !is_harmless(key) && values(ours, key).all(|ours| ours != value));
+        if let Some((key, _)) = lacking {
+            let key = key.clone();
+            return Ok(Self::Lacking { drop_in, key });
+        }
+        Ok(match now.iter().chain(ours).find(differs) {
+            Some((key, _)) => outdated(key),
+            None => Self::InForce { drop_in },
         })
     }
 }
@@ -83,4 +122,42 @@ pub(super) fn takes_back<'a>(
         let (key, _) = keys.find(|(key, _)| ours.iter().any(|(ours, _)| ours == key))?;
         Some((file.path.clone(), key.clone()))
     })
+}
+
+/// Returns the values that a setting is given.
+fn values<'a>(settings: &'a [(String, String)], key: &'a str) -> impl Iterator<Item = &'a String> {
+    let of_key = settings.iter().filter(move |(other, _)| other == key);
+    of_key.map(|(_, value)| value)
+}
+
+/// Returns the program that a drop-in with these settings starts the service by, and the
+/// arguments of `gosched systemd` that it was written with; `None` if somebody else wrote it.
+fn written_by(ours: &[(String, String)], service: &str, root: &Path) -> Option<(PathBuf, Systemd)> {
+    let command = values(ours, "ExecStart").find(|value| !value.is_empty())?;
+    let command = Command::read(command)?;
+    let words = words(command.arguments());
+    let mut words = words.iter().map(|word| &**word).peekable();
+    words.next().filter(|verb| *verb == "run")?;
+    let strict = words.next_if(|word| *word == "--try").is_none();
+    let prio = words.next()?.parse().ok()?;
+    words.next().filter(|option| *option == "--ceiling")?;
+    let ceiling = words.next()?.parse().ok()?;
+    let only = |key| values(ours, key).last();
+    let args = Systemd {
+        service: Service(service.to_owned()),
+        prio,
+        ceiling,
+        cpus: only("AllowedCPUs")
+            .map(|cpus| cpus.parse())
+            .transpose()
+            .ok()?,
+        quota: only("CPUQuota")
+            .map(|quota| quota.parse())
+            .transpose()
+            .ok()?,
+        strict,
+        root: root.to_owned(),
+        output: None,
+    };
+    Some((command.program().replace("%%", "%").into(), args))
 }
