@@ -17,6 +17,7 @@ use clap::FromArgMatches;
 
 use crate::args::Args;
 use crate::exit;
+use crate::handed;
 use crate::output::complain;
 use crate::output::complain_in_json;
 use crate::output::OutputError;
@@ -85,6 +86,7 @@ impl Misuse {
     pub(crate) fn report(self) -> Result<ExitCode, OutputError> {
         const PREFIX: &str = "error: ";
         if !self.error.use_stderr() {
+            handed::check_stdout()?;
             self.error.print()?;
             io::stdout().flush()?;
             return Ok(ExitCode::SUCCESS);

@@ -75,6 +75,15 @@ pub(crate) fn is_ignored(signal: c_int) -> bool {
     IGNORED.load(Ordering::Relaxed) >> (signal - 1) & 1 != 0
 }
 
+/// Fails if standard output was closed: Rust has opened /dev/null in its place, where a write
+/// does not fail.
+pub(crate) fn check_stdout() -> io::Result<()> {
+    match CLOSED[1].load(Ordering::Relaxed) {
+        true => Err(io::Error::from_raw_os_error(libc::EBADF)),
+        false => Ok(()),
+    }
+}
+
 /// Has a write beyond the limit of the size of files fail, as one to a full disk does. By
 /// default such a write ends the process, in the middle of its work.
 pub(crate) fn outlive_file_size_limit() -> io::Result<()> {

@@ -12,6 +12,8 @@ use std::sync::atomic::Ordering;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::handed;
+
 /// True if messages are JSON.
 static JSON: AtomicBool = AtomicBool::new(false);
 
@@ -71,6 +73,10 @@ fn is_shown(c: char) -> bool {
 pub(crate) fn print(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<(), OutputError> {
     let mut text = Vec::new();
     write(&mut text)?;
+    if text.is_empty() {
+        return Ok(());
+    }
+    handed::check_stdout()?;
     let mut out = io::stdout().lock();
     out.write_all(&text)?;
     Ok(out.flush()?)

@@ -140,5 +140,18 @@ fn what_cannot_be_written_is_a_failure_unless_nobody_reads_it() {
         let done = output_of(command.stderr(Stdio::piped()));
         assert_eq!(done.stderr, b"", "{arguments:?}");
         assert_eq!(done.status.code(), Some(0), "{arguments:?}");
+
+        let done = Command::new("sh")
+            .args([
+                "-c",
+                "exec \"$0\" \"$@\" >&-",
+                env!("CARGO_BIN_EXE_gosched"),
+            ])
+            .args(arguments)
+            .output()
+            .expect("a shell");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("Bad file descriptor"), "{said}");
     }
 }
