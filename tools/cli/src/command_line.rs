@@ -86,10 +86,18 @@ impl Misuse {
     pub(crate) fn report(self) -> Result<ExitCode, OutputError> {
         const PREFIX: &str = "error: ";
         if !self.error.use_stderr() {
-            handed::check_stdout()?;
-            self.error.print()?;
-            io::stdout().flush()?;
-            return Ok(ExitCode::SUCCESS);
+            let printed = handed::check_stdout()
+                .and_then(|()| self.error.print())
+                .and_then(|()| io::stdout().flush())
+                .map_err(OutputError);
+            return match printed {
+                // Status 1 would be that of a command.
+                Err(error) if self.exit == exit::RUN_FAILURE && !error.is_broken_pipe() => {
+                    complain(&error);
+                    Ok(ExitCode::from(self.exit))
+                }
+                printed => printed.map(|()| ExitCode::SUCCESS),
+            };
         }
         let whole = self.error.render().to_string();
         match (self.error.source(), whole.strip_prefix(PREFIX)) {
@@ -99,7 +107,7 @@ impl Misuse {
             }
             (_, Some(sentences)) => complain(&sentences.trim_end()),
             // The help, for want of a verb. Nobody is left to tell when this fails.
-            (_, None) => drop(self.error.print()),
+            (_, None) => drop(io::stderr().write_all(whole.as_bytes())),
         }
         Ok(ExitCode::from(self.exit))
     }

@@ -68,6 +68,14 @@ fn a_message_is_one_write_and_begins_with_the_name_of_the_command() {
 }
 
 #[test]
+fn the_help_for_want_of_a_verb_is_one_write() {
+    let [help] = &messages(&[])[..] else {
+        panic!("{:?}", messages(&[]));
+    };
+    assert!(help.contains("Usage: gosched"), "{help}");
+}
+
+#[test]
 fn with_json_an_error_is_json_as_the_schema_says() {
     // Where nothing is read: it takes an absolute name to compile what has been added.
     const NAME: &str = "file:///schema.json";
@@ -104,22 +112,23 @@ fn with_json_an_error_is_json_as_the_schema_says() {
 
 #[test]
 fn what_cannot_be_written_is_a_failure_unless_nobody_reads_it() {
-    for arguments in [
-        &["--help"][..],
-        &["--version"],
-        &["run", "--help"],
-        &["map"],
-        &["map", "--json"],
-        &["check"],
-        &["schema"],
-        &["completions", "bash"],
+    for (arguments, status) in [
+        (&["--help"][..], 1),
+        (&["--version"], 1),
+        // Status 1 would be that of a command.
+        (&["run", "--help"], 125),
+        (&["map"], 1),
+        (&["map", "--json"], 1),
+        (&["check"], 1),
+        (&["schema"], 1),
+        (&["completions", "bash"], 1),
     ] {
         let full = File::options().write(true).open("/dev/full");
         let mut command = gosched(arguments);
         command.stdout(full.expect("a device of Linux"));
         let done = output_of(command.stderr(Stdio::piped()));
         let said = String::from_utf8_lossy(&done.stderr);
-        assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
+        assert_eq!(done.status.code(), Some(status), "{arguments:?}: {said}");
         assert!(said.contains("No space left on device"), "{said}");
 
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -130,7 +139,7 @@ fn what_cannot_be_written_is_a_failure_unless_nobody_reads_it() {
             .args(arguments);
         let done = output_of(shell.stderr(Stdio::piped()));
         let said = String::from_utf8_lossy(&done.stderr);
-        assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
+        assert_eq!(done.status.code(), Some(status), "{arguments:?}: {said}");
         assert!(said.contains("File too large"), "{said}");
 
         let (reader, writer) = UnixStream::pair().expect("sockets");
@@ -151,7 +160,7 @@ fn what_cannot_be_written_is_a_failure_unless_nobody_reads_it() {
             .output()
             .expect("a shell");
         let said = String::from_utf8_lossy(&done.stderr);
-        assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
+        assert_eq!(done.status.code(), Some(status), "{arguments:?}: {said}");
         assert!(said.contains("Bad file descriptor"), "{said}");
     }
 }
