@@ -97,6 +97,9 @@ fn a_proc_of_another_pid_namespace_is_refused_where_it_is_needed() {
     let script = "unshare -p -f sh -c 'gosched set 20 1; gosched get 1'";
     assert!(said(script).contains("pid 1's new Go priority: 20"));
     assert_eq!(device.prio(1), None, "that of this namespace");
+    let threads = described("get", &said("unshare -p -f gosched get --json 1"));
+    let name = &threads[0]["name"];
+    assert!(name.is_null(), "that of another process: {name}");
     let script = "unshare -p -f --mount-proc sh -c 'gosched set -a 20 1; true'";
     assert!(said(script).contains("pid 1's new Go priority: 20"));
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::io::Write;
 use std::process::ExitCode;
 
+use gosched::thread::check_proc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -101,6 +102,8 @@ pub(super) struct Sink<A: Answer> {
     form: Form,
     /// The answers that are printed at the end, with the names of the threads.
     answers: Vec<Outcome<A>>,
+    /// Whether `/proc` has the names of the threads, and not those of others with the same ids.
+    has_names: bool,
     failed: bool,
     /// The number of lines that could not be written, and why.
     unwritten: Option<(usize, OutputError)>,
@@ -111,6 +114,7 @@ impl<A: Answer> Sink<A> {
         Self {
             form,
             answers: Vec::new(),
+            has_names: form != Form::Lines && check_proc().is_ok(),
             failed: false,
             unwritten: None,
         }
@@ -120,7 +124,7 @@ impl<A: Answer> Sink<A> {
         match self.form {
             Form::Lines => self.write(|out| answer.write(out)),
             Form::Table | Form::Json => self.answers.push(Outcome::Thread {
-                name: name_of(answer.tid()),
+                name: name_of(answer.tid()).filter(|_| self.has_names),
                 thread: answer,
             }),
         }
@@ -197,4 +201,46 @@ fn write_table<A: Answer>(out: &mut dyn Write, answers: &[Outcome<A>]) -> io::Re
     let columns = [("TID", true), ("COMMAND", false)];
     let columns = columns.iter().chain(A::COLUMNS).copied();
     writeln!(out, "{}", table(columns, rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Tid(i32);
+
+    impl Answer for Tid {
+        type Json = i32;
+
+        const COLUMNS: &'static [(&'static str, bool)] = &[];
+
+        fn tid(&self) -> i32 {
+            self.0
+        }
+
+        fn json(&self) -> i32 {
+            self.0
+        }
+
+        fn cells(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn write(&self, _out: &mut dyn Write) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_thread_has_a_name_where_proc_has_that_of_no_other() {
+        for has_names in [true, false] {
+            let mut sink = Sink {
+                has_names,
+                ..Sink::new(Form::Json)
+            };
+            sink.show(Tid(1));
+            let named = matches!(&sink.answers[..], [Outcome::Thread { name: Some(_), .. }]);
+            assert_eq!(named, has_names);
+        }
+    }
 }
