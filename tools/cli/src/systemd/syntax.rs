@@ -14,7 +14,7 @@ const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 pub(super) fn settings(file: &[u8]) -> Vec<(String, String)> {
     let mut settings = Vec::new();
     let mut in_service = false;
-    for line in logical_lines(&String::from_utf8_lossy(file)) {
+    for line in logical_lines(file) {
         let line = line.trim_matches(WHITESPACE);
         if line.starts_with('[') {
             in_service = line == "[Service]";
@@ -37,29 +37,39 @@ pub(super) fn boolean(value: &str) -> Option<bool> {
 }
 
 /// Joins the lines that a backslash continues, and leaves out comments.
-fn logical_lines(text: &str) -> Vec<String> {
-    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+fn logical_lines(file: &[u8]) -> Vec<String> {
+    let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
     let mut lines = Vec::new();
-    let mut line = String::new();
-    for part in text.split(['\n', '\r', '\0']) {
-        // A comment does not end a continued line.
-        if trim_start(part).starts_with(['#', ';']) {
+    let mut line = Vec::new();
+    let mut last = 0;
+    for part in file.split_inclusive(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+        let (end, text) = match part.split_last() {
+            Some((end @ (b'\n' | b'\r' | 0), text)) => (*end, text),
+            _ => (b'\n', part),
+        };
+        // Both ends are one.
+        if (mem::replace(&mut last, end), part) == (b'\r', b"\n") {
             continue;
         }
-        line.push_str(part);
+        // A comment does not end a continued line.
+        let first = text.iter().find(|byte| !b" \t".contains(byte));
+        if matches!(first, Some(b'#' | b';')) {
+            continue;
+        }
+        line.extend_from_slice(text);
         // A backslash that another one escapes continues nothing.
-        let backslashes = line.len() - line.trim_end_matches('\\').len();
-        if backslashes % 2 == 1 {
+        let backslashes = line.iter().rev().take_while(|byte| **byte == b'\\');
+        if backslashes.count() % 2 == 1 {
             line.pop();
-            line.push(' ');
+            line.push(b' ');
         } else {
             lines.push(mem::take(&mut line));
         }
     }
     lines.push(line);
     // systemd ignores lines that are not UTF-8.
-    lines.retain(|line| !line.contains(char::REPLACEMENT_CHARACTER));
-    lines
+    let texts = lines.into_iter().map(String::from_utf8);
+    texts.filter_map(Result::ok).collect()
 }
 
 /// Returns the text from its first character on that is no white space.
@@ -198,8 +208,11 @@ mod tests {
 
     #[test]
     fn a_line_that_is_not_utf_8_is_ignored() {
-        let settings = settings(b"[Service]\nA=\xff\nB=c");
-        assert_eq!(settings, [("B".to_owned(), "c".to_owned())]);
+        let of_file = settings(b"[Service]\nA=\xff\nB=c");
+        assert_eq!(of_file, [("B".to_owned(), "c".to_owned())]);
+        let continued = settings(b"[Service]\nA=b \\\n\xff\nB=c");
+        assert_eq!(continued, of_file);
+        assert_eq!(values("A=\u{fffd}"), ["\u{fffd}"]);
     }
 
     #[test]
