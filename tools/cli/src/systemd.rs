@@ -58,6 +58,8 @@ use crate::output::print;
 const GROUP: &str = "gosched";
 /// Program that takes the capability away again.
 const SETPRIV: &str = "/usr/bin/setpriv";
+/// Library of setpriv(1) that this program does not take.
+const SETPRIV_LIBRARY: &str = "libcap-ng.so.0";
 
 /// Prints or writes the drop-in of a service.
 pub(crate) fn systemd(args: &Systemd) -> Result<ExitCode, Error> {
@@ -127,6 +129,13 @@ fn may_run(
     let mut calls = vec!["ioctl"];
     if lends_nice(unit) {
         programs.push(real(Path::new(SETPRIV)));
+        for library in libraries() {
+            // It is beside them.
+            let library = library.with_file_name(SETPRIV_LIBRARY);
+            if system.has(&library)? {
+                programs.push(real(&library));
+            }
+        }
         calls.extend(["capget", "capset", "prctl"]);
     }
     let device = PathBuf::from(Device::PATH);

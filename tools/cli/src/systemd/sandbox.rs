@@ -16,18 +16,43 @@ use crate::error::ServiceError;
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 /// Folders that `PrivateTmp=` hides.
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+/// Specifiers that stand for the same in each service, see "Specifiers" in systemd.unit(5).
+const SPECIFIERS: [(char, &str); 9] = [
+    ('%', "%"),
+    ('C', "/var/cache"),
+    ('E', "/etc"),
+    ('L', "/var/log"),
+    ('S', "/var/lib"),
+    ('T', "/tmp"),
+    ('V', "/var/tmp"),
+    ('h', "/root"),
+    ('t', "/run"),
+];
 
 /// The sandbox of a service.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sandbox {
     /// Paths of the settings that have lists of them.
     paths: BTreeMap<&'static str, Vec<PathBuf>>,
+    binds: Vec<Bind>,
     /// True if homes are hidden for good, false if `BindPaths=` may show them.
     hides_homes: bool,
     covers_homes: bool,
     private_tmp: bool,
+    /// Whether `DynamicUser=` is set, which implies `PrivateTmp=`.
+    pub(super) dynamic_user: bool,
     /// Assignments of `SystemCallFilter=`.
     filters: Vec<String>,
+}
+
+/// A path of `BindPaths=`.
+#[derive(Debug, PartialEq, Eq)]
+struct Bind {
+    source: PathBuf,
+    /// Path in the service.
+    path: PathBuf,
+    /// Whether all specifiers of both are known.
+    known: bool,
 }
 
 impl Sandbox {
@@ -44,6 +69,7 @@ impl Sandbox {
                 let disconnected = (value == "disconnected").then_some(true);
                 self.private_tmp = boolean(value).or(disconnected).unwrap_or(self.private_tmp);
             }
+            "DynamicUser" => self.dynamic_user = boolean(value).unwrap_or(self.dynamic_user),
             "SystemCallFilter" if value.is_empty() => self.filters.clear(),
             "SystemCallFilter" => self.filters.push(value.to_owned()),
             "InaccessiblePaths" | "InaccessibleDirectories" => {
@@ -52,8 +78,10 @@ impl Sandbox {
             "NoExecPaths" => self.assign_paths("NoExecPaths", value, 0),
             "ExecPaths" => self.assign_paths("ExecPaths", value, 0),
             "TemporaryFileSystem" => self.assign_paths("TemporaryFileSystem", value, 0),
+            "MountImages" => self.assign_paths("MountImages", value, 1),
             // Both have one list.
-            "BindPaths" | "BindReadOnlyPaths" => self.assign_paths("BindPaths", value, 1),
+            "BindPaths" | "BindReadOnlyPaths" if value.is_empty() => self.binds.clear(),
+            "BindPaths" | "BindReadOnlyPaths" => self.binds.extend(binds(value)),
             _ => (),
         }
     }
@@ -72,8 +100,28 @@ impl Sandbox {
                 .nth(index.wrapping_sub(1))
                 .filter(|_| index > 0)
                 .unwrap_or(first);
-            paths.push(PathBuf::from(path));
+            let (path, known) = expanded(path);
+            // What is unknown allows nothing.
+            if known || key != "ExecPaths" {
+                paths.push(path);
+            }
         }
+    }
+
+    /// Returns the number of components of the longest path that `path` is at or below, and that
+    /// a bind covers with something else, or shows as it is if `shows`.
+    fn bind_depth(
+        &self,
+        shows: bool,
+        path: &Path,
+        real: &dyn Fn(&Path) -> PathBuf,
+    ) -> Option<usize> {
+        let binds = self.binds.iter().filter_map(|bind| {
+            let (source, path) = (real(&bind.source), real(&bind.path));
+            let is_shown = bind.known && source == path;
+            (is_shown == shows).then_some(path)
+        });
+        depth(path, binds)
     }
 
     /// Returns the number of components of the longest path in the list of `key` that
@@ -99,10 +147,13 @@ impl Sandbox {
         if below(&HOMES, self.hides_homes).is_some() {
             return Some("ProtectHome=");
         }
-        let shown = self.depth("BindPaths", path, real);
+        let shown = self.bind_depth(true, path, real);
         [
             ("ProtectHome=", below(&HOMES, self.covers_homes)),
             ("PrivateTmp=", below(&TEMPORARY, self.private_tmp)),
+            ("DynamicUser=", below(&TEMPORARY, self.dynamic_user)),
+            ("BindPaths=", self.bind_depth(false, path, real)),
+            ("MountImages=", self.depth("MountImages", path, real)),
             (
                 "TemporaryFileSystem=",
                 self.depth("TemporaryFileSystem", path, real),
@@ -132,6 +183,44 @@ impl Sandbox {
             .find(|call| refuses(&self.filters, call, &groups));
         Ok(refused.copied())
     }
+}
+
+/// Reads the words of `BindPaths=`: a source, and a path in the service if that is another one.
+fn binds(value: &str) -> Vec<Bind> {
+    let bind = |word: &String| {
+        let mut fields = word.trim_start_matches(['-', '+']).split(':');
+        let source = fields.next().unwrap_or_default();
+        let path = fields.next().filter(|path| !path.is_empty());
+        let (path, source) = (expanded(path.unwrap_or(source)), expanded(source));
+        Bind {
+            source: source.0,
+            path: path.0,
+            known: source.1 && path.1,
+        }
+    };
+    words(value).iter().map(bind).collect()
+}
+
+/// Returns a path with what its specifiers stand for, and `true`. Of one with a specifier that
+/// stands for another text in each service, returns the folder that the path is below.
+fn expanded(text: &str) -> (PathBuf, bool) {
+    let mut path = String::new();
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        if c != '%' {
+            path.push(c);
+            continue;
+        }
+        let specifier = characters.next();
+        match SPECIFIERS.iter().find(|(name, _)| Some(*name) == specifier) {
+            Some((_, stands_for)) => path.push_str(stands_for),
+            None => {
+                let folder = path.rfind('/').map_or("/", |slash| &path[..=slash]);
+                return (folder.into(), false);
+            }
+        }
+    }
+    (path.into(), true)
 }
 
 /// Returns the number of components of the longest of `paths` that `path` is at or below.
@@ -271,9 +360,44 @@ mod tests {
                 Some("TemporaryFileSystem="),
             ),
             (
-                "TemporaryFileSystem=/:ro\nBindPaths=/opt/bin:/usr/bin:norbind",
+                "TemporaryFileSystem=/:ro\nBindPaths=/bin:/usr/bin:norbind",
                 "/usr/bin/gosched",
                 None,
+            ),
+            (
+                "BindPaths=/srv/empty:/tmp/x",
+                "/tmp/x/gosched",
+                Some("BindPaths="),
+            ),
+            (
+                "BindPaths=/srv/empty:/tmp/x\nBindReadOnlyPaths=",
+                "/tmp/x/gosched",
+                None,
+            ),
+            ("BindPaths=/srv/empty:/tmp /tmp/x", "/tmp/x/gosched", None),
+            (
+                "MountImages=-/srv/a.img:/tmp:root",
+                "/tmp/x/gosched",
+                Some("MountImages="),
+            ),
+            ("DynamicUser=yes", "/tmp/x/gosched", Some("DynamicUser=")),
+            ("DynamicUser=yes\nDynamicUser=no", "/tmp/x/gosched", None),
+            (
+                "InaccessiblePaths=%T",
+                "/tmp/x/gosched",
+                Some("InaccessiblePaths="),
+            ),
+            (
+                "InaccessiblePaths=/tmp/a%i",
+                "/tmp/x/gosched",
+                Some("InaccessiblePaths="),
+            ),
+            ("InaccessiblePaths=/srv/%i", "/tmp/x/gosched", None),
+            ("InaccessiblePaths=/tmp/100%%", "/tmp/x/gosched", None),
+            (
+                "PrivateTmp=yes\nBindPaths=/tmp/%i",
+                "/tmp/x/gosched",
+                Some("PrivateTmp="),
             ),
             (
                 "BindPaths=/usr\nTemporaryFileSystem=/usr/bin",
@@ -297,6 +421,7 @@ mod tests {
             ("NoExecPaths=/ /usr/bin\nExecPaths=/usr", true),
             ("NoExecPaths=/\nNoExecPaths=", false),
             ("NoExecPaths=/var", false),
+            ("NoExecPaths=/\nExecPaths=/usr/%i", true),
         ] {
             let found = sandbox(settings).forbids_running(Path::new("/usr/bin/gosched"), &real);
             assert_eq!(found, forbidden, "{settings}");

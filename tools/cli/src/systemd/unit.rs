@@ -19,7 +19,6 @@ pub(crate) struct Unit {
     /// Commands as the unit has them, with prefixes, quotes and variables.
     pub(crate) exec_start: Vec<String>,
     user: String,
-    dynamic_user: bool,
     pub(crate) private_devices: bool,
     pub(crate) private_users: bool,
     root_directory: bool,
@@ -62,7 +61,6 @@ impl Unit {
             "ExecStart" if value.is_empty() => self.exec_start.clear(),
             "ExecStart" => self.exec_start.push(value.to_owned()),
             "User" => value.clone_into(&mut self.user),
-            "DynamicUser" => set(&mut self.dynamic_user),
             "PrivateDevices" => set(&mut self.private_devices),
             // Newer versions know words for several kinds of them.
             "PrivateUsers" if !value.is_empty() => {
@@ -104,7 +102,7 @@ impl Unit {
 
     /// Returns whether the service starts as another user than root.
     pub(crate) fn drops_root(&self) -> bool {
-        self.dynamic_user || !matches!(&*self.user, "" | "root" | "0")
+        self.sandbox.dynamic_user || !matches!(&*self.user, "" | "root" | "0")
     }
 
     /// Returns whether a process of the service may have `CAP_SYS_NICE`.

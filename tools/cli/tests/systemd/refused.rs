@@ -2,6 +2,9 @@
 
 //! Services that get no drop-in, and settings of all services that count for that.
 
+use std::fs;
+use std::path::Path;
+
 use super::add;
 use super::gosched;
 use super::lines_of;
@@ -166,5 +169,25 @@ fn what_cannot_be_is_one_sentence_and_writes_nothing() {
         );
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(!root.path().join("etc").exists(), "{arguments:?} wrote");
+    }
+}
+
+#[test]
+fn the_library_of_setpriv_counts_where_a_service_has_a_user() {
+    let maps = fs::read_to_string("/proc/self/maps").expect("/proc");
+    let paths = maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().last());
+    let libc = paths.into_iter().find(|path| path.contains("/libc.so"));
+    let library = Path::new(libc.expect("a C library")).with_file_name("libcap-ng.so.0");
+    let library = library.display();
+    for (user, refused) in [("root", false), ("db", true)] {
+        let service = format!("User={user}\nExecStart=/bin/true\nNoExecPaths={library}");
+        let root = root("db.service", &service);
+        add(root.path(), &format!(".{library}"), "");
+        let done = gosched(root.path(), &["db", "--prio", "32", "--ceiling", "50"]);
+        let said = String::from_utf8_lossy(&done.stderr);
+        let named = said.contains(&format!("add \"ExecPaths={library}\""));
+        assert_eq!(named, refused, "{said}");
     }
 }
