@@ -16,6 +16,8 @@ use clap_complete::Shell;
 use gosched::thread::ThreadId;
 
 pub(crate) use self::cpus::Cpus;
+#[cfg(test)]
+pub(crate) use self::cpus::CpusError;
 pub(crate) use self::value::ArgumentError;
 pub(crate) use self::value::CeilingPrio;
 pub(crate) use self::value::Interval;

@@ -16,6 +16,7 @@ use clap::CommandFactory;
 use clap::FromArgMatches;
 
 use crate::args::Args;
+use crate::args::ArgumentError;
 use crate::exit;
 use crate::handed;
 use crate::output::complain;
@@ -75,7 +76,7 @@ fn parse_from(words: impl Iterator<Item = OsString>) -> Result<Args, clap::Error
     match matches.subcommand_name() {
         Some(verb) if args.json && WITHOUT_JSON.contains(&verb) => Err(command.error(
             ErrorKind::ArgumentConflict,
-            format!("{verb} writes no JSON: leave out --json"),
+            ArgumentError::NoJson(verb.to_owned()).to_string(),
         )),
         _ => Ok(args),
     }

@@ -21,9 +21,12 @@ use pulldown_cmark::TagEnd;
 use snapbox::IntoData;
 use strum::EnumCount;
 
+use crate::args::ArgumentError;
+use crate::args::CpusError;
 use crate::error::Error;
 use crate::error::ServiceError;
 use crate::error::TraceError;
+use crate::error::TraceWarning;
 
 /// Kind of a block with messages that are not printed by a command of the page.
 const MESSAGE: &str = "message";
@@ -69,8 +72,8 @@ fn matches(line: &str, message: &str) -> bool {
         .is_ok()
 }
 
-/// Returns an error of each kind, but for those whose text is the kernel's.
-fn errors() -> Vec<Error> {
+/// Returns a message of each kind, but for those whose text is the kernel's.
+fn messages() -> Vec<String> {
     let missing = || io::Error::from_raw_os_error(libc::ENOENT);
     let service = || "db.service".to_owned();
     let prio = |number| GoPrio::new(number).expect("a priority");
@@ -169,6 +172,48 @@ fn errors() -> Vec<Error> {
         FindError::NoFiles,
     ];
     let full = || io::Error::from_raw_os_error(libc::ENOSPC).into();
+    let arguments = [
+        ArgumentError::PrioOutOfRange(64),
+        ArgumentError::NotAPrio("high".to_owned()),
+        ArgumentError::AboveCeiling {
+            prio: prio(50),
+            ceiling: prio(32),
+        },
+        ArgumentError::NotAnInterval("soon".to_owned()),
+        ArgumentError::NotACount("0".to_owned()),
+        ArgumentError::NotASize("4M".to_owned()),
+        ArgumentError::NotAProcess("server".to_owned()),
+        ArgumentError::NotAName("/etc/db".to_owned()),
+        ArgumentError::NotAService("db.socket".to_owned()),
+        ArgumentError::NotAQuota("2".to_owned()),
+        ArgumentError::NoSuchCpus {
+            wanted: "8000".to_owned(),
+            present: "0-3".to_owned(),
+        },
+        ArgumentError::QuotaTooHigh {
+            percent: 900_000,
+            most: 400,
+        },
+        ArgumentError::NoJson("run".to_owned()),
+    ];
+    assert_eq!(arguments.len(), ArgumentError::COUNT, "one of each kind");
+    let cpus = [
+        CpusError::Malformed("two".to_owned()),
+        CpusError::Reversed { first: 5, last: 2 },
+        CpusError::TooHigh(8192),
+    ];
+    assert_eq!(cpus.len(), CpusError::COUNT, "one of each kind");
+    let warnings = [
+        TraceWarning::Lost(12),
+        TraceWarning::LostSome,
+        TraceWarning::Untraced(Box::new(Error::Output(full()))),
+        TraceWarning::Signal(missing()),
+        TraceWarning::NotRemoved {
+            path: "/sys/kernel/tracing/instances/gosched-1".into(),
+            error: missing(),
+        },
+    ];
+    assert_eq!(warnings.len(), TraceWarning::COUNT, "one of each kind");
     let mut errors = vec![
         Error::NoTerminal,
         Error::NoGoSched,
@@ -179,20 +224,31 @@ fn errors() -> Vec<Error> {
         },
         Error::DumbTerminal,
         Error::of_thread("4711:12", FindError::NoPidfs),
+        Error::Write {
+            path: "/etc/systemd/system/db.service.d/50-gosched.conf".into(),
+            error: missing(),
+        },
     ];
+    // Those of six other types, of which one of each kind is here, and of two with the kernel's
+    // text.
+    assert_eq!(errors.len() + 6 + 2, Error::COUNT, "one of each kind");
+    errors.extend(arguments.map(Error::from));
     errors.extend(services.map(Error::from));
     errors.extend(traces.map(Error::from));
     errors.extend(opens.map(Error::from));
     errors.extend(requests.map(|error| Error::of_thread(4711, error)));
     errors.extend(finds.map(|error| Error::of_thread(4711, error)));
-    errors
+    let errors = errors.iter().map(Error::to_string);
+    let others = cpus.iter().map(CpusError::to_string);
+    let warnings = warnings.iter().map(TraceWarning::to_string);
+    errors.chain(others).chain(warnings).collect()
 }
 
 #[test]
 fn the_guide_explains_each_message() {
     let lines = explained(&[MESSAGE, CONSOLE]);
-    for error in errors() {
-        let message = format!("gosched: {error}");
+    for message in messages() {
+        let message = format!("gosched: {message}");
         // The numbers of what a console shows are others.
         let general = message.replace("pid 4711:", "pid [..]:");
         let found = lines
@@ -204,11 +260,11 @@ fn the_guide_explains_each_message() {
 
 #[test]
 fn the_guide_explains_no_message_that_is_never_printed() {
-    let errors = errors();
+    let messages = messages();
     for line in explained(&[MESSAGE]) {
-        let printed = errors
+        let printed = messages
             .iter()
-            .any(|error| matches(&line, &format!("gosched: {error}")));
+            .any(|message| matches(&line, &format!("gosched: {message}")));
         assert!(printed, "a page explains what is never printed: {line}");
     }
 }

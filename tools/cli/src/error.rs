@@ -21,6 +21,7 @@ use crate::output::OutputError;
 
 /// The reason that a verb could not do its work.
 #[derive(Debug, thiserror::Error)]
+#[cfg_attr(test, derive(strum::EnumCount))]
 pub(crate) enum Error {
     #[error(transparent)]
     Argument(#[from] ArgumentError),
@@ -242,4 +243,20 @@ pub(crate) enum TraceError {
     Lost,
     #[error("{path}: {error}", path = .path.display())]
     Os { path: PathBuf, error: io::Error },
+}
+
+/// What `gosched trace` says, and goes on.
+#[derive(Debug, thiserror::Error)]
+#[cfg_attr(test, derive(strum::EnumCount))]
+pub(crate) enum TraceWarning {
+    #[error("LOST {0} EVENTS here")]
+    Lost(u64),
+    #[error("LOST EVENTS here")]
+    LostSome,
+    #[error("{0}; COMMAND goes on, and is not traced")]
+    Untraced(Box<Error>),
+    #[error("cannot pass a signal on to COMMAND: {0}")]
+    Signal(io::Error),
+    #[error("cannot remove {path}: {error}; run \"rmdir {path}\" as root", path = .path.display())]
+    NotRemoved { path: PathBuf, error: io::Error },
 }

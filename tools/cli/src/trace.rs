@@ -35,6 +35,7 @@ use self::instance::Instance;
 use crate::args::Trace;
 use crate::error::Error;
 use crate::error::TraceError;
+use crate::error::TraceWarning;
 use crate::exit;
 use crate::handed::Child;
 use crate::interrupt::Interrupt;
@@ -97,7 +98,7 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Error> {
         // Whoever read the output has seen enough.
         Err(error) if error.is_broken_pipe() => false,
         Err(error) => {
-            complain(&format_args!("{error}; COMMAND goes on, and is not traced"));
+            complain(&TraceWarning::Untraced(error.into()));
             true
         }
     };
@@ -181,7 +182,7 @@ fn pass_on(signal: c_int, child: &Child) {
         return;
     };
     if let Err(error) = kill_process(child.pid(), signal) {
-        complain(&format_args!("cannot pass a signal on to COMMAND: {error}"));
+        complain(&TraceWarning::Signal(error.into()));
     }
 }
 
@@ -289,8 +290,8 @@ impl Printer {
     fn print_lost(&mut self, lost: Option<u64>) -> Result<(), Error> {
         self.lost = true;
         match lost {
-            Some(lost) => complain(&format_args!("LOST {lost} EVENTS here")),
-            None => complain(&"LOST EVENTS here"),
+            Some(lost) => complain(&TraceWarning::Lost(lost)),
+            None => complain(&TraceWarning::LostSome),
         }
         if self.json {
             print_json_line(&TraceJson::Lost { lost })?;

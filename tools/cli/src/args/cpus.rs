@@ -15,6 +15,7 @@ pub(crate) struct Cpus {
 
 /// The reason that a text is not a list of CPUs.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(test, derive(strum::EnumCount))]
 pub(crate) enum CpusError {
     #[error("'{0}' is not a list of CPUs such as 2-5 or 0,2,4-7")]
     Malformed(String),

@@ -12,6 +12,7 @@ use gosched::thread::ThreadId;
 
 /// The reason that a text is not a value of its argument.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(test, derive(strum::EnumCount))]
 pub(crate) enum ArgumentError {
     #[error("priority {0} is outside 0..{max} (higher = more urgent)", max = GoPrio::MAX.get())]
     PrioOutOfRange(i64),
@@ -45,6 +46,8 @@ pub(crate) enum ArgumentError {
          out --quota"
     )]
     QuotaTooHigh { percent: u32, most: usize },
+    #[error("{0} writes no JSON: leave out --json")]
+    NoJson(String),
 }
 
 /// A priority.

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::process;
 
 use crate::error::TraceError;
+use crate::error::TraceWarning;
 use crate::output::complain;
 
 const TRACEFS: &str = "/sys/kernel/tracing";
@@ -172,10 +173,10 @@ impl Drop for Dir {
         self.held = None;
         match fs::remove_dir(&self.path) {
             // Another tracer may have been first.
-            Err(error) if error.kind() != ErrorKind::NotFound => complain(&format_args!(
-                "cannot remove {}: {error}; run \"rmdir {0}\" as root",
-                self.path.display()
-            )),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let path = self.path.clone();
+                complain(&TraceWarning::NotRemoved { path, error });
+            }
             _ => (),
         }
     }
