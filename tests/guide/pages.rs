@@ -75,6 +75,8 @@ const MESSAGE: &str = "message";
 const GO_MESSAGE: &str = "message go";
 /// One with messages of make, which tools/cli/tests/make.rs compares.
 const MAKE_MESSAGE: &str = "message make";
+/// One with lines of `gosched check`, which the tests of tools/cli/src/check compare.
+const CHECK_MESSAGE: &str = "message check";
 
 /// A part of a page, up to the next heading.
 #[derive(Debug, Default)]
@@ -179,7 +181,15 @@ pub(crate) fn steps(block: &str) -> Result<Vec<Step>, Failed> {
 pub(crate) fn check_kinds() -> Result<(), Failed> {
     for (page, block) in blocks() {
         let Block { kind, text } = block;
-        let known = [GUEST, ELSEWHERE, GO, MESSAGE, GO_MESSAGE, MAKE_MESSAGE];
+        let known = [
+            GUEST,
+            ELSEWHERE,
+            GO,
+            MESSAGE,
+            GO_MESSAGE,
+            MAKE_MESSAGE,
+            CHECK_MESSAGE,
+        ];
         if !known.iter().chain(&PACKAGES).any(|known| *known == kind) {
             return Err(
                 format!("{page}: nothing checks a block of kind \"{kind}\":\n{text}").into(),

@@ -270,6 +270,17 @@ mod tests {
     use gosched::uapi::go_sched_class_info;
 
     use super::*;
+    use crate::documented::explains_finding;
+
+    /// Checks that the guide explains a finding.
+    #[track_caller]
+    pub(super) fn assert_explained(finding: &Finding) {
+        let mut out = Vec::new();
+        print(&mut out, std::slice::from_ref(finding)).expect("a vector takes all");
+        let text = String::from_utf8(out).expect("text");
+        let line = text.lines().next().expect("a line");
+        assert!(explains_finding(line), "no page explains: {line}");
+    }
 
     #[test]
     fn a_failure_is_printed_with_what_to_do() {

@@ -30,6 +30,8 @@ use crate::error::TraceWarning;
 
 /// Kind of a block with messages that are not printed by a command of the page.
 const MESSAGE: &str = "message";
+/// Kind of a block with lines of `gosched check`.
+const FINDING: &str = "message check";
 /// Kind of a block with commands and their output.
 const CONSOLE: &str = "console";
 
@@ -53,7 +55,7 @@ fn explained(kinds: &[&str]) -> Vec<String> {
                 Event::End(TagEnd::CodeBlock) => wanted = false,
                 Event::Text(text) if wanted => messages.extend(
                     text.lines()
-                        .filter(|line| line.starts_with("gosched: "))
+                        .filter(|line| line.starts_with("gosched: ") || kinds == [FINDING])
                         .map(str::to_owned),
                 ),
                 _ => (),
@@ -70,6 +72,13 @@ fn matches(line: &str, message: &str) -> bool {
     assert
         .try_eq(None::<&dyn Display>, actual.raw(), expected)
         .is_ok()
+}
+
+/// Whether the guide has a line of `gosched check`.
+pub(crate) fn explains_finding(line: &str) -> bool {
+    explained(&[FINDING])
+        .iter()
+        .any(|finding| matches(finding, line))
 }
 
 /// Returns a message of each kind, but for those whose text is the kernel's.

@@ -147,6 +147,7 @@ fn finding(backend: &Backend) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::assert_explained;
     use super::*;
 
     fn come_back(works: bool, nice: i32, limit: Option<u64>) -> Finding {
@@ -157,6 +158,7 @@ mod tests {
     fn a_limit_that_keeps_threads_down_is_named_with_the_one_it_takes() {
         let kept = come_back(false, 0, Some(0));
         assert_eq!(kept.verdict.label(), "warn");
+        assert_explained(&kept);
         assert!(
             kept.detail.contains("RLIMIT_NICE is 0, and it takes 20"),
             "{}",
@@ -170,6 +172,7 @@ mod tests {
 
     #[test]
     fn the_way_back_is_named_by_what_allows_it() {
+        assert_explained(&come_back(true, 0, Some(20)));
         let limit = come_back(true, 0, Some(20)).detail;
         assert!(limit.ends_with("RLIMIT_NICE is 20"), "{limit}");
         let capability = come_back(true, 0, Some(0)).detail;
@@ -182,8 +185,10 @@ mod tests {
     #[test]
     fn each_interface_has_a_verdict() {
         let none = Backend::None(io::ErrorKind::PermissionDenied.into());
-        let labels = [Backend::Device, Backend::SystemCall, none, Backend::NoProc]
-            .map(|backend| finding(&backend).verdict.label());
+        let findings = [Backend::Device, Backend::SystemCall, none, Backend::NoProc]
+            .map(|backend| finding(&backend));
+        findings[1..].iter().for_each(assert_explained);
+        let labels = findings.map(|finding| finding.verdict.label());
         assert_eq!(labels, ["ok", "warn", "FAIL", "FAIL"]);
     }
 
@@ -191,6 +196,8 @@ mod tests {
     fn under_a_filter_no_system_call_is_tried_and_the_interface_is_unknown() {
         let backend = Backend::find(true);
         assert!(matches!(backend, Backend::Untried), "{backend:?}");
-        assert_eq!(finding(&backend).verdict.label(), "?");
+        let finding = finding(&backend);
+        assert_eq!(finding.verdict.label(), "?");
+        assert_explained(&finding);
     }
 }

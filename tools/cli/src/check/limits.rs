@@ -92,22 +92,25 @@ fn read_or_absent(file: &Path, feature: &Path) -> io::Result<Option<String>> {
 /// Checks that the fair server keeps some CPU time for fair threads beside a spinning rt
 /// thread. Since Linux 6.12 it does what `sched_rt_runtime_us` did.
 pub(super) fn fair_server() -> Finding {
-    const CHECK: &str = "rt";
-    const DIR: &str = "/sys/kernel/debug/sched/fair_server";
+    fair_server_at(Path::new("/sys/kernel/debug/sched/fair_server"))
+}
 
-    match fair_server_shares(Path::new(DIR)) {
+fn fair_server_at(dir: &Path) -> Finding {
+    const CHECK: &str = "rt";
+
+    match fair_server_shares(dir) {
         Ok(shares) if shares.is_empty() => unknown(CHECK, "no CPU in debugfs", "mount debugfs"),
         Ok(shares) => match shares.iter().find(|share| share.runtime_ns == 0) {
             Some(share) => Finding::warn(
                 CHECK,
                 format!("the fair server is off on {}: a thread at 48..63 that spins there stops all others", share.cpu),
-                format!("write 50000000 to {DIR}/{}/runtime", share.cpu),
+                format!("write 50000000 to {}/{}/runtime", dir.display(), share.cpu),
             ),
             None => Finding::ok(CHECK, "fair threads keep a share of each CPU beside rt threads that spin"),
         },
         Err(error) => unknown(
             CHECK,
-            &format!("cannot read {DIR}: {error}"),
+            &format!("cannot read {}: {error}", dir.display()),
             "run as root with debugfs mounted on /sys/kernel/debug",
         ),
     }
@@ -205,6 +208,7 @@ pub(crate) fn autogroup_enabled() -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::assert_explained;
     use super::*;
 
     #[test]
@@ -252,5 +256,16 @@ mod tests {
         assert_eq!(shares.len(), 1);
         assert_eq!(shares[0].cpu, "cpu3");
         assert_eq!(shares[0].runtime_ns, 50_000_000);
+    }
+
+    #[test]
+    fn a_fair_server_that_is_off_is_told_by_its_cpu() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        fs::create_dir(dir.path().join("cpu3")).expect("directory");
+        fs::write(dir.path().join("cpu3/runtime"), "0\n").expect("file");
+        let finding = fair_server_at(dir.path());
+        assert_eq!(finding.verdict.label(), "warn");
+        assert!(finding.detail.contains("off on cpu3"), "{}", finding.detail);
+        assert_explained(&finding);
     }
 }

@@ -75,6 +75,7 @@ mod tests {
 
     use tempfile::TempDir;
 
+    use super::super::tests::assert_explained;
     use super::*;
 
     const UNIT: &str = "[Service]\nUser=db\nExecStart=-/bin/a b";
@@ -112,6 +113,9 @@ ExecStart=-/usr/bin/gosched run --try 32 --ceiling 50 -- \
         let finding = unit("a.service", root.path());
         assert_eq!(finding.verdict.label(), verdict, "{}", finding.detail);
         assert!(finding.detail.contains(detail), "{}", finding.detail);
+        if verdict != "ok" {
+            assert_explained(&finding);
+        }
     }
 
     #[test]
