@@ -74,7 +74,7 @@ fn matches(line: &str, message: &str) -> bool {
         .is_ok()
 }
 
-/// Whether the guide has a line of `gosched check`.
+/// Returns whether the guide has a line of `gosched check`.
 pub(crate) fn explains_finding(line: &str) -> bool {
     explained(&[FINDING])
         .iter()

@@ -245,7 +245,7 @@ pub(crate) enum TraceError {
     Os { path: PathBuf, error: io::Error },
 }
 
-/// What `gosched trace` says, and goes on.
+/// A message of `gosched trace`, which goes on after it.
 #[derive(Debug, thiserror::Error)]
 #[cfg_attr(test, derive(strum::EnumCount))]
 pub(crate) enum TraceWarning {

@@ -94,8 +94,8 @@ pub(crate) fn outlive_file_size_limit() -> io::Result<()> {
     Ok(())
 }
 
-/// Has the kernel keep how a child ends until it is asked for, which it does not do while
-/// SIGCHLD is ignored.
+/// Makes the kernel keep the status that a child ends with, until gosched asks for the status.
+/// While SIGCHLD is ignored, the kernel keeps none.
 pub(crate) fn keep_ended_children() -> io::Result<()> {
     if is_ignored(SIGCHLD) {
         signal_hook::flag::register(SIGCHLD, Arc::default())?;

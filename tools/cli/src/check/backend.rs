@@ -55,7 +55,7 @@ pub(super) fn backend(device_opens: bool) -> Finding {
     finding(&backend)
 }
 
-/// Whether a filter of system calls is in force, or it is unknown.
+/// Returns whether a filter of system calls is in force, or may be.
 fn is_filtered() -> bool {
     /// `SECCOMP_MODE_FILTER`, see proc_pid_status(5).
     const FILTER: u32 = 2;

@@ -127,7 +127,7 @@ impl System {
         real().unwrap_or_else(|_| path.to_owned())
     }
 
-    /// Whether there is a file at `path`.
+    /// Returns whether there is a file at `path`.
     pub(super) fn has(&self, path: &Path) -> Result<bool, ServiceError> {
         match self.at(path, OFlags::PATH) {
             Ok(_) => Ok(true),

@@ -39,7 +39,7 @@ pub(crate) struct Sandbox {
     hides_homes: bool,
     covers_homes: bool,
     private_tmp: bool,
-    /// Whether `DynamicUser=` is set, which implies `PrivateTmp=`.
+    /// True if `DynamicUser=` is set, which implies `PrivateTmp=`.
     pub(super) dynamic_user: bool,
     /// Assignments of `SystemCallFilter=`.
     filters: Vec<String>,
@@ -51,7 +51,7 @@ struct Bind {
     source: PathBuf,
     /// Path in the service.
     path: PathBuf,
-    /// Whether all specifiers of both are known.
+    /// True if all specifiers of both paths are known.
     known: bool,
 }
 

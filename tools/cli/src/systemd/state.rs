@@ -6,9 +6,9 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::command::Command;
+use super::drop_in;
 use super::files::Source;
 use super::files::System;
-use super::may_run;
 use super::syntax::settings;
 use super::syntax::words;
 use super::unit::Unit;
@@ -88,8 +88,8 @@ impl DropInState {
             return Ok(Self::NoWrapper { drop_in, wrapper });
         }
         let unit = Unit::new(files.iter().filter(|file| !is_ours(file)));
-        let now = settings(super::drop_in(&args, &id, &unit, &wrapper)?.as_bytes());
-        may_run(&system, &id, &unit, &wrapper)?;
+        let now = settings(drop_in::text(&args, &id, &unit, &wrapper)?.as_bytes());
+        drop_in::may_run(&system, &id, &unit, &wrapper)?;
 
         let differs = |(key, _): &&(String, String)| values(&now, key).ne(values(ours, key));
         // A service with another command, or that comes back less far, has its priority.

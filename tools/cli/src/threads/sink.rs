@@ -102,7 +102,7 @@ pub(super) struct Sink<A: Answer> {
     form: Form,
     /// The answers that are printed at the end, with the names of the threads.
     answers: Vec<Outcome<A>>,
-    /// Whether `/proc` has the names of the threads, and not those of others with the same ids.
+    /// True if `/proc` has the names of the threads, and not those of others with the same ids.
     has_names: bool,
     failed: bool,
     /// The number of lines that could not be written, and why.
