@@ -21,6 +21,7 @@ mod files;
 mod sandbox;
 mod state;
 mod syntax;
+mod system;
 mod unit;
 
 use std::env;
@@ -31,11 +32,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use self::files::Source;
-use self::files::System;
 use self::state::takes_back;
 pub(crate) use self::state::DropInState;
 use self::state::DROP_IN;
 use self::state::LATE_DROP_IN;
+use self::system::System;
 use self::unit::Unit;
 use crate::args::Cpus;
 use crate::args::Service;

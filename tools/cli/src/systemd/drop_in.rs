@@ -14,7 +14,7 @@ use procfs::process::MMapPath;
 use procfs::process::Process;
 
 use super::command::Command;
-use super::files::System;
+use super::system::System;
 use super::unit::Unit;
 use crate::args::Cpus;
 use crate::args::Prio;
