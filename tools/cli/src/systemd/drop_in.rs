@@ -3,6 +3,7 @@
 //! The text of a drop-in, and what keeps a service from running what the text says.
 
 use std::env;
+use std::env::consts::ARCH;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -26,8 +27,16 @@ use crate::error::ServiceError;
 const GROUP: &str = "gosched";
 /// Program that takes the capability away again.
 const SETPRIV: &str = "/usr/bin/setpriv";
-/// Library of setpriv(1) that this program does not take.
-const SETPRIV_LIBRARY: &str = "libcap-ng.so.0";
+/// Libraries of setpriv(1), and the program that loads them.
+const SETPRIV_LIBRARIES: [&str; 3] = [
+    if cfg!(target_arch = "aarch64") {
+        "ld-linux-aarch64.so.1"
+    } else {
+        "ld-linux-x86-64.so.2"
+    },
+    "libc.so.6",
+    "libcap-ng.so.0",
+];
 
 /// Refuses a service whose sandbox keeps it from what a drop-in with the program `gosched` has
 /// it run.
@@ -44,11 +53,12 @@ pub(super) fn may_run(
     let mut calls = vec!["ioctl"];
     if lends_nice(unit) {
         programs.push(real(Path::new(SETPRIV)));
-        for library in libraries() {
-            // It is beside them.
-            let library = library.with_file_name(SETPRIV_LIBRARY);
-            if system.has(&library)? {
-                programs.push(real(&library));
+        for name in SETPRIV_LIBRARIES {
+            for folder in library_folders() {
+                let library = folder.join(name);
+                if system.has(&library)? {
+                    programs.push(real(&library));
+                }
             }
         }
         calls.extend(["capget", "capset", "prctl"]);
@@ -82,7 +92,17 @@ pub(super) fn may_run(
     }
 }
 
-/// Returns the libraries of this program.
+/// Returns the folders that distributions have libraries of this architecture in.
+fn library_folders() -> [PathBuf; 4] {
+    [
+        "/lib64".into(),
+        "/lib".into(),
+        "/usr/lib64".into(),
+        format!("/usr/lib/{ARCH}-linux-gnu").into(),
+    ]
+}
+
+/// Returns the libraries of this program, which has none where it is linked to none.
 fn libraries() -> Vec<PathBuf> {
     let maps = Process::myself().and_then(|process| process.maps());
     let own = env::current_exe().unwrap_or_default();
