@@ -206,6 +206,13 @@ ExecStart=-/usr/bin/gosched run --try 32 --ceiling 50 -- \
     }
 
     #[test]
+    fn a_setting_that_gosched_does_not_write_is_told_by_its_name() {
+        let quota = WRAPPED.replace("CPUQuota=200%", "CPUQuota=150.5%");
+        let system = system(&[("50-gosched.conf", &quota)]);
+        assert_finding(&system.0, "warn", "another CPUQuota=");
+    }
+
+    #[test]
     fn a_service_without_its_wrapper_cannot_start() {
         let (root, _) = system(&[("50-gosched.conf", WRAPPED)]);
         fs::remove_file(root.path().join("usr/bin/gosched")).expect("it is there");

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::command::Command;
 use super::drop_in;
@@ -81,8 +82,9 @@ impl DropInState {
             drop_in: drop_in.clone(),
             key: key.to_owned(),
         };
-        let Some((wrapper, args)) = written_by(ours, service, root) else {
-            return Ok(outdated("ExecStart"));
+        let (wrapper, args) = match written_by(ours, service, root) {
+            Ok(written) => written,
+            Err(key) => return Ok(outdated(key)),
         };
         if !system.has(&wrapper)? {
             return Ok(Self::NoWrapper { drop_in, wrapper });
@@ -131,33 +133,49 @@ fn values<'a>(settings: &'a [(String, String)], key: &'a str) -> impl Iterator<I
 }
 
 /// Returns the program that a drop-in with these settings starts the service by, and the
-/// arguments of `gosched systemd` that it was written with; `None` if somebody else wrote it.
-fn written_by(ours: &[(String, String)], service: &str, root: &Path) -> Option<(PathBuf, Systemd)> {
-    let command = values(ours, "ExecStart").find(|value| !value.is_empty())?;
-    let command = Command::read(command)?;
-    let words = words(command.arguments());
-    let mut words = words.iter().map(|word| &**word).peekable();
-    words.next().filter(|verb| *verb == "run")?;
-    let strict = words.next_if(|word| *word == "--try").is_none();
-    let prio = words.next()?.parse().ok()?;
-    words.next().filter(|option| *option == "--ceiling")?;
-    let ceiling = words.next()?.parse().ok()?;
-    let only = |key| values(ours, key).last();
+/// arguments of `gosched systemd` that the drop-in was written with.
+///
+/// Fails with the name of a setting that gosched does not write so.
+fn written_by(
+    ours: &[(String, String)],
+    service: &str,
+    root: &Path,
+) -> Result<(PathBuf, Systemd), &'static str> {
+    let command = values(ours, "ExecStart").find(|value| !value.is_empty());
+    let command = command.and_then(|command| Command::read(command));
+    let (program, prio, ceiling, strict) = command
+        .and_then(|command| {
+            let words = words(command.arguments());
+            let mut words = words.iter().map(|word| &**word).peekable();
+            words.next().filter(|verb| *verb == "run")?;
+            let strict = words.next_if(|word| *word == "--try").is_none();
+            let prio = words.next()?.parse().ok()?;
+            words.next().filter(|option| *option == "--ceiling")?;
+            let ceiling = words.next()?.parse().ok()?;
+            Some((command.program().replace("%%", "%"), prio, ceiling, strict))
+        })
+        .ok_or("ExecStart")?;
     let args = Systemd {
         service: Service(service.to_owned()),
         prio,
         ceiling,
-        cpus: only("AllowedCPUs")
-            .map(|cpus| cpus.parse())
-            .transpose()
-            .ok()?,
-        quota: only("CPUQuota")
-            .map(|quota| quota.parse())
-            .transpose()
-            .ok()?,
+        cpus: last(ours, "AllowedCPUs")?,
+        quota: last(ours, "CPUQuota")?,
         strict,
         root: root.to_owned(),
         output: None,
     };
-    Some((command.program().replace("%%", "%").into(), args))
+    Ok((program.into(), args))
+}
+
+/// Returns the last value of a setting, if it has one. Fails with the name of the setting.
+fn last<T: FromStr>(
+    settings: &[(String, String)],
+    key: &'static str,
+) -> Result<Option<T>, &'static str> {
+    let value = values(settings, key).last();
+    value
+        .map(|value| value.parse())
+        .transpose()
+        .map_err(|_| key)
 }
