@@ -38,7 +38,7 @@ use signal_hook::consts::SIGXFSZ;
 
 /// The signals that were ignored, as in `/proc/PID/status`: the lowest bit is signal 1.
 static IGNORED: AtomicU64 = AtomicU64::new(0);
-/// True if standard input, output and error were closed.
+/// For each of standard input, output and error: true if it was closed.
 static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 #[used]
@@ -185,6 +185,7 @@ fn c_strings(words: impl Iterator<Item = OsString>) -> io::Result<Vec<CString>> 
 mod tests {
     use std::env;
     use std::fs;
+    use std::iter;
     use std::thread;
     use std::time::Duration;
 
@@ -213,13 +214,13 @@ mod tests {
         let command = ["cp", "/proc/self/status"].map(OsString::from);
         let command = [&command[..], &[seen.path().into()]].concat();
         let mut child = Child::spawn(&command).expect("cp(1)");
-        let status = loop {
-            if let Some(status) = child.try_wait().expect("it is waited for") {
-                break status;
-            }
+        let looks = iter::repeat_with(|| {
             thread::sleep(Duration::from_millis(10));
-        };
-        assert!(status.success(), "{status}");
+            child.try_wait().expect("it is waited for")
+        });
+        // Five minutes at most.
+        let status = looks.take(30_000).flatten().next();
+        assert!(status.expect("its end").success());
         let seen = fs::read_to_string(&seen).expect("what it saw");
         let bits = seen.lines().find_map(|line| line.strip_prefix("SigIgn:\t"));
         let bits = u64::from_str_radix(bits.expect("a line"), 16).expect("bits");

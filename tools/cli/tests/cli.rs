@@ -2,17 +2,16 @@
 
 //! Tests of what the command prints where no kernel is asked.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
 
 use boon::Compiler;
 use boon::Schemas;
+use common::LIMIT;
 use serde_json::Value;
 use snapbox::cmd::Command;
-
-/// The time that a program may take before the test ends it, and fails.
-const LIMIT: Duration = Duration::from_secs(300);
 
 #[test]
 fn the_command_prints_what_is_written_down() {

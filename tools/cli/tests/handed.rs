@@ -3,14 +3,13 @@
 //! Tests of what `gosched run` hands a command: the same as env(1), which hands on all that
 //! it was handed. Where this system has no go_sched, `--try` goes on without.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
 
+use common::LIMIT;
 use snapbox::cmd::Command;
-
-/// The time that a program may take before the test ends it, and fails.
-const LIMIT: Duration = Duration::from_secs(300);
 
 /// Starting states: what a shell does first, and a program that it then starts the others
 /// by.
@@ -98,6 +97,7 @@ fn what_gosched_itself_runs_is_waited_for_where_the_end_of_children_is_ignored()
         .args(["--ignore-signal=CHLD", env!("CARGO_BIN_EXE_gosched")])
         .args(["systemd", "db", "--prio", "8", "--ceiling", "9", "--root"])
         .arg(root.path())
+        .timeout(LIMIT)
         .output()
         .expect("env(1)");
     let said = String::from_utf8_lossy(&done.stderr);

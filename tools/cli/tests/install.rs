@@ -2,20 +2,19 @@
 
 //! Tests of what `make install` puts into a system, and `make uninstall` takes out of it.
 
+mod common;
+
 use std::env;
 use std::fs;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
+use common::LIMIT;
 use snapbox::cmd::Command;
 
 const SCRIPT: &str = "../../scripts/install";
 const COMMAND: &str = env!("CARGO_BIN_EXE_gosched");
-
-/// The time that a program may take before the test ends it, and fails.
-const LIMIT: Duration = Duration::from_secs(300);
 
 /// Calls the script; `root` is the root directory that it fills.
 fn run(root: &Path, arguments: &[&str]) -> bool {

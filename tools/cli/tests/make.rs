@@ -3,6 +3,8 @@
 //! What `make` refuses, removes and reports. Nothing is built: a folder of programs that say
 //! what this machine has, and note that they were called, comes before all others.
 
+mod common;
+
 use std::env;
 use std::fmt::Display;
 use std::fs;
@@ -12,15 +14,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Output;
-use std::time::Duration;
 
+use common::LIMIT;
 use snapbox::cmd::Command;
 use snapbox::IntoData;
 use tempfile::TempDir;
 
 const TREE: &str = "../..";
-/// The time that a command may take before the test ends it, and fails.
-const LIMIT: Duration = Duration::from_secs(300);
 /// Programs that build, or that change the system.
 const BUILDERS: [&str; 9] = [
     "apt-get", "cargo", "cc", "curl", "go", "pip", "python3", "sudo", "tar",

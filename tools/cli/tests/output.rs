@@ -2,6 +2,8 @@
 
 //! Tests of how output and messages are written, where no kernel is asked.
 
+mod common;
+
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
@@ -9,15 +11,12 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
-use std::time::Duration;
 
 use boon::Compiler;
 use boon::Schemas;
+use common::LIMIT;
 use serde_json::Value;
 use wait_timeout::ChildExt;
-
-/// The time that a program may take before the test ends it, and fails.
-const LIMIT: Duration = Duration::from_secs(300);
 
 fn gosched(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gosched"));
@@ -150,15 +149,10 @@ fn what_cannot_be_written_is_a_failure_unless_nobody_reads_it() {
         assert_eq!(done.stderr, b"", "{arguments:?}");
         assert_eq!(done.status.code(), Some(0), "{arguments:?}");
 
-        let done = Command::new("sh")
-            .args([
-                "-c",
-                "exec \"$0\" \"$@\" >&-",
-                env!("CARGO_BIN_EXE_gosched"),
-            ])
-            .args(arguments)
-            .output()
-            .expect("a shell");
+        let mut command = Command::new("sh");
+        let script = "exec \"$0\" \"$@\" >&-";
+        command.args(["-c", script, env!("CARGO_BIN_EXE_gosched")]);
+        let done = output_of(command.args(arguments).stderr(Stdio::piped()));
         let said = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(status), "{arguments:?}: {said}");
         assert!(said.contains("Bad file descriptor"), "{said}");

@@ -3,6 +3,8 @@
 //! `gosched systemd`: what it writes is judged by systemd itself. The file
 //! system is a temporary one, so that no service of this machine has a part in it.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod refused;
 
 use std::fs;
@@ -10,16 +12,13 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Output;
-use std::time::Duration;
 
+use common::LIMIT;
 use snapbox::cmd::Command;
 use tempfile::TempDir;
 
 const UNITS: &str = "usr/lib/systemd/system";
 const OUTPUT: &str = "etc/systemd/system";
-
-/// The time that a program may take before the test ends it, and fails.
-const LIMIT: Duration = Duration::from_secs(300);
 
 /// A root directory with the unit `name`, and a program to start.
 fn root(name: &str, service: &str) -> TempDir {
