@@ -73,9 +73,9 @@ const GO: &str = "go";
 const MESSAGE: &str = "message";
 /// A block with messages of the Go package, which go/troubleshooting_test.go compares.
 const GO_MESSAGE: &str = "message go";
-/// One with messages of make, which tools/cli/tests/make.rs compares.
+/// A block with messages of make, which tools/cli/tests/make.rs compares.
 const MAKE_MESSAGE: &str = "message make";
-/// One with lines of `gosched check`, which the tests of tools/cli/src/check compare.
+/// A block with lines of `gosched check`, which the tests of tools/cli/src/check compare.
 const CHECK_MESSAGE: &str = "message check";
 
 /// A part of a page, up to the next heading.

@@ -442,6 +442,9 @@ mod tests {
         let words = |lines: &[&str]| failure(&output(lines), 0).expect("it is none");
         assert_eq!(words(&["spoon"]), "it printed what is no record: spoon");
         assert_eq!(words(&[]), "it did not say on what kernel it ran");
+        let kernel = r#"{"record":"kernel","release":"6.12","version":"1","command_line":"",
+            "cpus":2,"clock_source":"tsc","mapping":null}"#;
+        assert_eq!(words(&[kernel]), "it measured nothing");
     }
 
     #[test]

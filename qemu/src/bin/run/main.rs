@@ -269,7 +269,7 @@ fn judge(outcome: Outcome, log: &str) -> (u8, Option<String>) {
 mod tests {
     use super::shared_folder;
 
-    /// Whether this machine has /bin itself, or as a link to /usr/bin.
+    /// Holds where /bin is a folder, and where it is a link to /usr/bin.
     #[test]
     fn folders_of_programs_are_not_shared_over_the_guests_own() {
         for folder in ["/bin", "/sbin", "/usr/bin", "/usr/sbin"] {

@@ -238,7 +238,7 @@ mod tests {
                 has_names,
                 ..Sink::new(Form::Json)
             };
-            sink.show(Tid(1));
+            sink.show(Tid(std::process::id() as i32));
             let named = matches!(&sink.answers[..], [Outcome::Thread { name: Some(_), .. }]);
             assert_eq!(named, has_names);
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Tests that others can use of the libraries what is written down in public-api/: whoever
-//! changes that sees it in the diff. After a change that is meant,
+//! Tests that the public interface of the libraries is the one written down in public-api/:
+//! whoever changes that sees it in the diff. After a change that is meant,
 //!
 //! ```text
 //! SNAPSHOTS=overwrite cargo test --package gosched-public-api
