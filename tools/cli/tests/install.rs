@@ -7,6 +7,7 @@ mod common;
 use std::env;
 use std::fs;
 use std::fs::Permissions;
+use std::os::unix::fs::symlink;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -18,10 +19,15 @@ const COMMAND: &str = env!("CARGO_BIN_EXE_gosched");
 
 /// Calls the script; `root` is the root directory that it fills.
 fn run(root: &Path, arguments: &[&str]) -> bool {
+    run_with("/usr", root, arguments)
+}
+
+/// Does the same, with another prefix.
+fn run_with(prefix: &str, root: &Path, arguments: &[&str]) -> bool {
     let done = Command::new(SCRIPT)
         .args(arguments)
         .env("DESTDIR", root)
-        .env("PREFIX", "/usr")
+        .env("PREFIX", prefix)
         .timeout(LIMIT)
         .output();
     done.expect("the script").status.success()
@@ -85,6 +91,19 @@ fn what_an_earlier_install_has_left_can_be_removed() {
 
     assert!(run(root, &["--remove"]));
     assert!(!root.join("lib").exists() && !root.join("usr").exists());
+}
+
+#[test]
+fn what_was_just_installed_stays_by_whatever_path_it_was_before() {
+    let root = tempfile::tempdir().expect("a folder");
+    let root = root.path();
+    symlink("usr", root.join("link")).expect("room");
+    for prefix in ["/usr", "/usr/", "/link", "/usr"] {
+        assert!(run_with(prefix, root, &[COMMAND]), "{prefix}");
+        assert!(root.join("usr/bin/gosched").exists(), "{prefix}");
+    }
+    assert!(run(root, &["--remove"]));
+    assert!(!root.join("usr").exists());
 }
 
 #[test]
