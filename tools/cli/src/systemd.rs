@@ -55,7 +55,7 @@ pub(crate) fn systemd(args: &Systemd) -> Result<ExitCode, Error> {
     let Service(service) = &args.service;
     let system = System::open(&args.root)?;
     let sources = system.sources(service, &[DROP_IN, LATE_DROP_IN])?;
-    let unit = Unit::new(&sources.files);
+    let unit = Unit::new(&sources.id, &sources.files);
     let gosched = env::current_exe()?;
     let text = drop_in::text(args, &sources.id, &unit, &gosched)?;
     drop_in::may_run(&system, &sources.id, &unit, &gosched)?;

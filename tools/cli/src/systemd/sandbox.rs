@@ -32,6 +32,8 @@ const SPECIFIERS: [(char, &str); 9] = [
 /// The sandbox of a service.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sandbox {
+    /// Name of the service, which specifiers stand for a part of.
+    service: String,
     /// Paths of the settings that have lists of them.
     paths: BTreeMap<&'static str, Vec<PathBuf>>,
     binds: Vec<Bind>,
@@ -45,9 +47,11 @@ pub(crate) struct Sandbox {
     filters: Vec<String>,
 }
 
-/// A path of `BindPaths=`.
+/// A path of `BindPaths=` or `BindReadOnlyPaths=`.
 #[derive(Debug, PartialEq, Eq)]
 struct Bind {
+    /// Setting that has it, as messages name it.
+    setting: &'static str,
     source: PathBuf,
     /// Path in the service.
     path: PathBuf,
@@ -56,6 +60,14 @@ struct Bind {
 }
 
 impl Sandbox {
+    /// Returns the sandbox of a service that has no settings yet.
+    pub(super) fn new(service: &str) -> Self {
+        Self {
+            service: service.to_owned(),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn assign(&mut self, key: &str, value: &str) {
         match key {
             "ProtectHome" => {
@@ -81,7 +93,8 @@ impl Sandbox {
             "MountImages" => self.assign_paths("MountImages", value, 1),
             // Both have one list.
             "BindPaths" | "BindReadOnlyPaths" if value.is_empty() => self.binds.clear(),
-            "BindPaths" | "BindReadOnlyPaths" => self.binds.extend(binds(value)),
+            "BindPaths" => self.bind("BindPaths=", value),
+            "BindReadOnlyPaths" => self.bind("BindReadOnlyPaths=", value),
             _ => (),
         }
     }
@@ -89,9 +102,8 @@ impl Sandbox {
     /// Adds paths to the list of `key`. Words have fields with a colon between each two, of
     /// which the one at `index`, or else the first, is the path in the service.
     fn assign_paths(&mut self, key: &'static str, value: &str, index: usize) {
-        let paths = self.paths.entry(key).or_default();
         if value.is_empty() {
-            paths.clear();
+            self.paths.remove(key);
         }
         for word in words(value) {
             let mut fields = word.trim_start_matches(['-', '+']).split(':');
@@ -100,26 +112,85 @@ impl Sandbox {
                 .nth(index.wrapping_sub(1))
                 .filter(|_| index > 0)
                 .unwrap_or(first);
-            let (path, known) = expanded(path);
+            let (path, known) = self.expanded(path);
             // What is unknown allows nothing.
             if known || key != "ExecPaths" {
-                paths.push(path);
+                self.paths.entry(key).or_default().push(path);
             }
         }
     }
 
+    /// Adds the words of a setting: a source, and a path in the service if that is another one.
+    fn bind(&mut self, setting: &'static str, value: &str) {
+        for word in words(value) {
+            let mut fields = word.trim_start_matches(['-', '+']).split(':');
+            let source = fields.next().unwrap_or_default();
+            let path = fields.next().filter(|path| !path.is_empty());
+            let path = path.unwrap_or(source);
+            let is_itself = path == source;
+            let (source, path) = (self.expanded(source), self.expanded(path));
+            let known = source.1 && path.1;
+            // Wherever a path on itself is, it hides nothing.
+            if known || !is_itself {
+                self.binds.push(Bind {
+                    setting,
+                    source: source.0,
+                    path: path.0,
+                    known,
+                });
+            }
+        }
+    }
+
+    /// Returns a path with what its specifiers stand for, and `true`. Of one with a specifier that
+    /// is not known, returns the folder that the path is below.
+    fn expanded(&self, text: &str) -> (PathBuf, bool) {
+        let mut path = String::new();
+        let mut characters = text.chars();
+        while let Some(c) = characters.next() {
+            if c != '%' {
+                path.push(c);
+                continue;
+            }
+            match characters.next().and_then(|name| self.specifier(name)) {
+                Some(stands_for) => path.push_str(stands_for),
+                None => {
+                    let folder = path.rfind('/').map_or("/", |slash| &path[..=slash]);
+                    return (folder.into(), false);
+                }
+            }
+        }
+        (path.into(), true)
+    }
+
+    /// Returns what a specifier stands for, if that is known.
+    fn specifier(&self, specifier: char) -> Option<&str> {
+        let service = self.service.strip_suffix(".service")?;
+        let (prefix, instance) = service.split_once('@').unwrap_or((service, ""));
+        Some(match specifier {
+            'n' => &self.service,
+            'N' => service,
+            'p' => prefix,
+            'j' => prefix.rsplit('-').next()?,
+            'i' => instance,
+            _ => SPECIFIERS.iter().find(|(name, _)| *name == specifier)?.1,
+        })
+    }
+
     /// Returns the number of components of the longest path that `path` is at or below, and that
-    /// a bind covers with something else, or shows as it is if `shows`.
+    /// a bind of the setting `covering` covers with something else, or that any bind shows as
+    /// it is if there is no `covering`.
     fn bind_depth(
         &self,
-        shows: bool,
+        covering: Option<&str>,
         path: &Path,
         real: &dyn Fn(&Path) -> PathBuf,
     ) -> Option<usize> {
         let binds = self.binds.iter().filter_map(|bind| {
             let (source, path) = (real(&bind.source), real(&bind.path));
             let is_shown = bind.known && source == path;
-            (is_shown == shows).then_some(path)
+            let covers = (!is_shown).then_some(bind.setting);
+            (covers == covering).then_some(path)
         });
         depth(path, binds)
     }
@@ -138,7 +209,8 @@ impl Sandbox {
         real: &dyn Fn(&Path) -> PathBuf,
     ) -> Option<&'static str> {
         let below = |folders: &[&str], hidden: bool| {
-            depth(path, folders.iter().map(PathBuf::from)).filter(|_| hidden)
+            let folders = folders.iter().map(|folder| real(Path::new(folder)));
+            depth(path, folders).filter(|_| hidden)
         };
         // Nothing below them is shown again.
         if self.depth("InaccessiblePaths", path, real).is_some() {
@@ -147,12 +219,14 @@ impl Sandbox {
         if below(&HOMES, self.hides_homes).is_some() {
             return Some("ProtectHome=");
         }
-        let shown = self.bind_depth(true, path, real);
+        let bound = |setting| self.bind_depth(Some(setting), path, real);
+        let shown = self.bind_depth(None, path, real);
         [
             ("ProtectHome=", below(&HOMES, self.covers_homes)),
             ("PrivateTmp=", below(&TEMPORARY, self.private_tmp)),
             ("DynamicUser=", below(&TEMPORARY, self.dynamic_user)),
-            ("BindPaths=", self.bind_depth(false, path, real)),
+            ("BindPaths=", bound("BindPaths=")),
+            ("BindReadOnlyPaths=", bound("BindReadOnlyPaths=")),
             ("MountImages=", self.depth("MountImages", path, real)),
             (
                 "TemporaryFileSystem=",
@@ -183,44 +257,6 @@ impl Sandbox {
             .find(|call| refuses(&self.filters, call, &groups));
         Ok(refused.copied())
     }
-}
-
-/// Reads the words of `BindPaths=`: a source, and a path in the service if that is another one.
-fn binds(value: &str) -> Vec<Bind> {
-    let bind = |word: &String| {
-        let mut fields = word.trim_start_matches(['-', '+']).split(':');
-        let source = fields.next().unwrap_or_default();
-        let path = fields.next().filter(|path| !path.is_empty());
-        let (path, source) = (expanded(path.unwrap_or(source)), expanded(source));
-        Bind {
-            source: source.0,
-            path: path.0,
-            known: source.1 && path.1,
-        }
-    };
-    words(value).iter().map(bind).collect()
-}
-
-/// Returns a path with what its specifiers stand for, and `true`. Of one with a specifier that
-/// stands for another text in each service, returns the folder that the path is below.
-fn expanded(text: &str) -> (PathBuf, bool) {
-    let mut path = String::new();
-    let mut characters = text.chars();
-    while let Some(c) = characters.next() {
-        if c != '%' {
-            path.push(c);
-            continue;
-        }
-        let specifier = characters.next();
-        match SPECIFIERS.iter().find(|(name, _)| Some(*name) == specifier) {
-            Some((_, stands_for)) => path.push_str(stands_for),
-            None => {
-                let folder = path.rfind('/').map_or("/", |slash| &path[..=slash]);
-                return (folder.into(), false);
-            }
-        }
-    }
-    (path.into(), true)
 }
 
 /// Returns the number of components of the longest of `paths` that `path` is at or below.
@@ -288,7 +324,7 @@ mod tests {
     use super::*;
 
     fn sandbox(settings: &str) -> Sandbox {
-        let mut sandbox = Sandbox::default();
+        let mut sandbox = Sandbox::new("app-web@db.service");
         for line in settings.lines() {
             let (key, value) = line.split_once('=').expect("an assignment");
             sandbox.assign(key, value);
@@ -296,41 +332,51 @@ mod tests {
         sandbox
     }
 
-    /// Stands for a system where /bin is a link.
+    /// Stands for a system where /bin and /home are links.
     fn real(path: &Path) -> PathBuf {
-        match path.strip_prefix("/bin") {
-            Ok(below) => Path::new("/usr/bin").join(below),
-            Err(_) => path.to_owned(),
-        }
+        let links = [("/bin", "/usr/bin"), ("/home", "/srv/homes")];
+        let real = links.iter().find_map(|(link, target)| {
+            let below = path.strip_prefix(link).ok()?;
+            Some(Path::new(target).join(below))
+        });
+        real.unwrap_or_else(|| path.to_owned())
     }
 
     #[test]
     fn what_hides_a_path_is_named() {
         for (settings, path, expected) in [
-            ("ProtectHome=yes", "/home/me/gosched", Some("ProtectHome=")),
+            (
+                "ProtectHome=yes",
+                "/srv/homes/me/gosched",
+                Some("ProtectHome="),
+            ),
             ("ProtectHome=yes", "/root/gosched", Some("ProtectHome=")),
             (
                 "ProtectHome=yes\nBindPaths=/home",
-                "/home/me/gosched",
+                "/srv/homes/me/gosched",
                 Some("ProtectHome="),
             ),
             ("ProtectHome=yes", "/rooted/gosched", None),
             ("ProtectHome=yes", "/usr/bin/gosched", None),
-            ("ProtectHome=read-only", "/home/me/gosched", None),
+            ("ProtectHome=read-only", "/srv/homes/me/gosched", None),
             (
                 "ProtectHome=yes\nProtectHome=maybe",
-                "/home/me/gosched",
+                "/srv/homes/me/gosched",
                 Some("ProtectHome="),
             ),
-            ("ProtectHome=yes\nProtectHome=no", "/home/me/gosched", None),
+            (
+                "ProtectHome=yes\nProtectHome=no",
+                "/srv/homes/me/gosched",
+                None,
+            ),
             (
                 "ProtectHome=tmpfs",
-                "/home/me/gosched",
+                "/srv/homes/me/gosched",
                 Some("ProtectHome="),
             ),
             (
                 "ProtectHome=tmpfs\nBindReadOnlyPaths=-/home/me",
-                "/home/me/gosched",
+                "/srv/homes/me/gosched",
                 None,
             ),
             (
@@ -388,16 +434,42 @@ mod tests {
                 Some("InaccessiblePaths="),
             ),
             (
-                "InaccessiblePaths=/tmp/a%i",
+                "InaccessiblePaths=/tmp/a%b",
                 "/tmp/x/gosched",
                 Some("InaccessiblePaths="),
             ),
-            ("InaccessiblePaths=/srv/%i", "/tmp/x/gosched", None),
+            ("InaccessiblePaths=/srv/%b", "/tmp/x/gosched", None),
             ("InaccessiblePaths=/tmp/100%%", "/tmp/x/gosched", None),
             (
-                "PrivateTmp=yes\nBindPaths=/tmp/%i",
+                "PrivateTmp=yes\nBindPaths=/tmp/%b",
                 "/tmp/x/gosched",
                 Some("PrivateTmp="),
+            ),
+            (
+                "BindReadOnlyPaths=/srv/empty:/tmp/%b",
+                "/tmp/x/gosched",
+                Some("BindReadOnlyPaths="),
+            ),
+            (
+                "BindPaths=/tmp/%b /tmp/x/%b:/tmp/x/%b",
+                "/tmp/x/gosched",
+                None,
+            ),
+            ("BindPaths=/srv:/tmp/%p", "/tmp/x/gosched", None),
+            (
+                "InaccessiblePaths=/tmp/%n/%N/%p/%j/%i",
+                "/tmp/app-web@db.service/app-web@db/app-web/web/db/gosched",
+                Some("InaccessiblePaths="),
+            ),
+            (
+                "PrivateTmp=yes\nBindPaths=/tmp/%j",
+                "/tmp/web/gosched",
+                None,
+            ),
+            (
+                "ProtectHome=yes",
+                "/srv/homes/me/gosched",
+                Some("ProtectHome="),
             ),
             (
                 "BindPaths=/usr\nTemporaryFileSystem=/usr/bin",
@@ -421,7 +493,7 @@ mod tests {
             ("NoExecPaths=/ /usr/bin\nExecPaths=/usr", true),
             ("NoExecPaths=/\nNoExecPaths=", false),
             ("NoExecPaths=/var", false),
-            ("NoExecPaths=/\nExecPaths=/usr/%i", true),
+            ("NoExecPaths=/\nExecPaths=/usr/%b", true),
         ] {
             let found = sandbox(settings).forbids_running(Path::new("/usr/bin/gosched"), &real);
             assert_eq!(found, forbidden, "{settings}");

@@ -89,7 +89,7 @@ impl DropInState {
         if !system.has(&wrapper)? {
             return Ok(Self::NoWrapper { drop_in, wrapper });
         }
-        let unit = Unit::new(files.iter().filter(|file| !is_ours(file)));
+        let unit = Unit::new(&id, files.iter().filter(|file| !is_ours(file)));
         let now = settings(drop_in::text(&args, &id, &unit, &wrapper)?.as_bytes());
         drop_in::may_run(&system, &id, &unit, &wrapper)?;
 

@@ -45,9 +45,12 @@ struct Capabilities {
 }
 
 impl Unit {
-    /// Puts the settings of the files of a service together.
-    pub(crate) fn new<'a>(files: impl IntoIterator<Item = &'a Source>) -> Self {
-        let mut unit = Self::default();
+    /// Puts the settings of the files of `service` together.
+    pub(crate) fn new<'a>(service: &str, files: impl IntoIterator<Item = &'a Source>) -> Self {
+        let mut unit = Self {
+            sandbox: Sandbox::new(service),
+            ..Self::default()
+        };
         for (key, value) in files.into_iter().flat_map(|file| &file.settings) {
             unit.assign(key, value);
         }
@@ -156,10 +159,11 @@ mod tests {
     use super::*;
 
     fn parse(service: &str) -> Unit {
-        Unit::new(&[Source {
+        let file = Source {
             path: "/etc/systemd/system/a.service".into(),
             settings: settings(format!("[Service]\n{service}").as_bytes()),
-        }])
+        };
+        Unit::new("a.service", &[file])
     }
 
     #[test]
