@@ -84,6 +84,7 @@ pub(crate) fn explains_finding(line: &str) -> bool {
 /// Returns a message of each kind, but for those whose text is the kernel's.
 fn messages() -> Vec<String> {
     let missing = || io::Error::from_raw_os_error(libc::ENOENT);
+    let refused = || io::Error::from_raw_os_error(libc::EACCES);
     let service = || "db.service".to_owned();
     let prio = |number| GoPrio::new(number).expect("a priority");
 
@@ -95,7 +96,7 @@ fn messages() -> Vec<String> {
             place: "on this system".to_owned(),
         },
         ServiceError::Root("/srv/none".into(), missing()),
-        ServiceError::Unreadable("/etc/systemd/system/db.service".into(), missing()),
+        ServiceError::Unreadable("/etc/systemd/system/db.service".into(), refused()),
         ServiceError::Masked {
             service: service(),
             path: "/etc/systemd/system/db.service".into(),
@@ -242,6 +243,9 @@ fn messages() -> Vec<String> {
     // text.
     assert_eq!(errors.len() + 6 + 2, Error::COUNT, "one of each kind");
     errors.extend(arguments.map(Error::from));
+    // Only what needs root for it advises that.
+    let circle = io::Error::from_raw_os_error(libc::ELOOP);
+    errors.push(ServiceError::Unreadable("/etc/systemd/system".into(), circle).into());
     errors.extend(services.map(Error::from));
     errors.extend(traces.map(Error::from));
     errors.extend(opens.map(Error::from));

@@ -130,7 +130,14 @@ pub(crate) enum ServiceError {
     Analyze(String),
     #[error("cannot open the folder {path}: {1}", path = .0.display())]
     Root(PathBuf, io::Error),
-    #[error("cannot read {path}: {1}; run as root", path = .0.display())]
+    #[error(
+        "cannot read {path}: {1}{advice}",
+        path = .0.display(),
+        advice = match .1.kind() {
+            io::ErrorKind::PermissionDenied => "; run as root",
+            _ => "",
+        }
+    )]
     Unreadable(PathBuf, io::Error),
     #[error("there is no unit file of {service} {place}: see \"systemctl list-unit-files\"")]
     NoUnit { service: String, place: String },

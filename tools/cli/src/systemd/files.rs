@@ -391,4 +391,11 @@ mod tests {
         let root = system(&[UNIT, "/etc/systemd/system/a.service.d/x.conf -> /opt/none"]);
         assert_eq!(read(root.path(), "a.service").len(), 2);
     }
+
+    #[test]
+    fn a_name_that_has_no_room_for_a_folder_of_drop_ins_has_none() {
+        let name = format!("{}.service", "a".repeat(246));
+        let root = system(&[&format!("/etc/systemd/system/{name}")]);
+        assert_eq!(read(root.path(), &name).len(), 1);
+    }
 }

@@ -127,9 +127,10 @@ impl System {
         let mut names = Vec::new();
         let fd = match self.at(folder, OFlags::RDONLY | OFlags::DIRECTORY) {
             Ok(fd) => fd,
-            // Few folders exist.
+            // Few folders exist, and none of a name that is too long.
             Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+                    || error.raw_os_error() == Some(libc::ENAMETOOLONG) =>
             {
                 return Ok(names);
             }
