@@ -29,7 +29,7 @@ pub(super) fn unit(service: &str, root: &Path) -> Finding {
         Ok(DropInState::NoWrapper { drop_in, wrapper }) => {
             let (drop_in, wrapper) = (drop_in.display(), wrapper.display());
             let detail = format!(
-                "{service} cannot start: there is no {wrapper}, which {drop_in} starts it by"
+                "{service} cannot start: there is no program {wrapper}, which {drop_in} starts it by"
             );
             Finding::fail(CHECK, detail, ANEW)
         }
@@ -71,6 +71,8 @@ pub(super) fn unit(service: &str, root: &Path) -> Finding {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
     use tempfile::TempDir;
@@ -105,7 +107,14 @@ ExecStart=-/usr/bin/gosched run --try 32 --ceiling 50 -- \
         let bin = root.path().join("usr/bin");
         fs::create_dir_all(&bin).expect("folders");
         fs::write(bin.join("gosched"), "").expect("a program");
+        set_mode(&root, 0o755);
         (root, folder)
+    }
+
+    /// Changes who may run the program that `WRAPPED` has.
+    fn set_mode(root: &TempDir, mode: u32) {
+        let program = root.path().join("usr/bin/gosched");
+        fs::set_permissions(program, Permissions::from_mode(mode)).expect("its mode");
     }
 
     #[track_caller]
@@ -215,8 +224,13 @@ ExecStart=-/usr/bin/gosched run --try 32 --ceiling 50 -- \
     #[test]
     fn a_service_without_its_wrapper_cannot_start() {
         let (root, _) = system(&[("50-gosched.conf", WRAPPED)]);
-        fs::remove_file(root.path().join("usr/bin/gosched")).expect("it is there");
-        assert_finding(&root, "FAIL", "there is no /usr/bin/gosched");
+        set_mode(&root, 0o644);
+        assert_finding(&root, "FAIL", "there is no program /usr/bin/gosched");
+        let program = root.path().join("usr/bin/gosched");
+        fs::remove_file(&program).expect("it is there");
+        assert_finding(&root, "FAIL", "there is no program /usr/bin/gosched");
+        fs::create_dir(program).expect("a folder");
+        assert_finding(&root, "FAIL", "there is no program /usr/bin/gosched");
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl DropInState {
             Ok(written) => written,
             Err(key) => return Ok(outdated(key)),
         };
-        if !system.has(&wrapper)? {
+        if !system.has_program(&wrapper)? {
             return Ok(Self::NoWrapper { drop_in, wrapper });
         }
         let unit = Unit::new(&id, files.iter().filter(|file| !is_ours(file)));

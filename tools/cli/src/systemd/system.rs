@@ -3,11 +3,13 @@
 //! The files of a system, which need not be the one that runs.
 
 use std::fs::File;
+use std::fs::Metadata;
 use std::io;
 use std::io::ErrorKind;
 use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -91,13 +93,24 @@ impl System {
         real().unwrap_or_else(|_| path.to_owned())
     }
 
-    /// Returns whether there is a file at `path`.
-    pub(super) fn has(&self, path: &Path) -> Result<bool, ServiceError> {
-        match self.at(path, OFlags::PATH) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+    /// Returns the metadata of the file at `path`, if there is one.
+    pub(super) fn metadata(&self, path: &Path) -> Result<Option<Metadata>, ServiceError> {
+        let fd = self.at(path, OFlags::PATH);
+        match fd.and_then(|fd| File::from(fd).metadata()) {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(ServiceError::Unreadable(path.to_owned(), error)),
         }
+    }
+
+    /// Returns whether there is a program at `path`, which somebody may run.
+    pub(super) fn has_program(&self, path: &Path) -> Result<bool, ServiceError> {
+        let metadata = self.metadata(path)?;
+        Ok(metadata.is_some_and(|file| file.is_file() && file.mode() & 0o111 != 0))
     }
 
     /// Returns the text of a file, "" of one that is not there.
