@@ -204,8 +204,8 @@ pub(crate) enum ServiceError {
     )]
     SystemCall { service: String, call: &'static str },
     #[error(
-        "{path} sorts after {name}, and its {key}= would take back that of the drop-in for \
-         {service}: give it a name that sorts before",
+        "{path} sorts after {name}, and would take back {key}= of the drop-in for {service}: give \
+         it a name that sorts before",
         path = .path.display()
     )]
     Behind {

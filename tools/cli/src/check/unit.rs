@@ -94,6 +94,14 @@ ExecStart=-/usr/bin/gosched run --try 32 --ceiling 50 -- \
 /usr/bin/setpriv --ambient-caps -sys_nice --inh-caps -sys_nice -- /bin/a b
 ";
 
+    /// A drop-in that shows the service the device.
+    const BINDING: &str = "\
+[Service]
+BindPaths=-/dev/go_sched
+ExecStart=
+ExecStart=/usr/bin/gosched run --try 32 --ceiling 50 -- /bin/a b
+";
+
     /// A system with the service `a`, its drop-ins, and the command where `WRAPPED` has it.
     fn system(drop_ins: &[(&str, &str)]) -> (TempDir, PathBuf) {
         let root = tempfile::tempdir().expect("a temporary directory");
@@ -147,6 +155,39 @@ ExecStart=-/usr/bin/gosched run --try 32 --ceiling 50 -- \
                 ],
                 "FAIL",
                 "60-caps.conf takes back AmbientCapabilities= of",
+            ),
+            (
+                &[
+                    ("50-gosched.conf", WRAPPED),
+                    ("60-caps.conf", "[Service]\nAmbientCapabilities=~23"),
+                ],
+                "FAIL",
+                "60-caps.conf takes back AmbientCapabilities= of",
+            ),
+            (
+                &[
+                    ("50-gosched.conf", WRAPPED),
+                    ("60-caps.conf", "[Service]\nAmbientCapabilities=CAP_CHOWN"),
+                ],
+                "ok",
+                "starts as",
+            ),
+            (
+                &[
+                    ("50-gosched.conf", BINDING),
+                    ("60-later.conf", "[Service]\nBindReadOnlyPaths="),
+                ],
+                "FAIL",
+                "60-later.conf takes back BindPaths= of",
+            ),
+            (&[("50-gosched.conf", "")], "FAIL", "has no drop-in"),
+            (
+                &[
+                    ("50-gosched.conf", WRAPPED),
+                    ("60-limit.conf", "[Service]\nLimitNICE="),
+                ],
+                "ok",
+                "starts as",
             ),
             (
                 &[

@@ -12,6 +12,7 @@ use super::files::Source;
 use super::syntax::settings;
 use super::syntax::words;
 use super::system::System;
+use super::unit::takes_nice;
 use super::unit::Unit;
 use crate::args::Service;
 use crate::args::Systemd;
@@ -70,7 +71,13 @@ impl DropInState {
                 .iter()
                 .any(|ours| name == Some(ours.as_ref()))
         };
-        let Some(last) = files.iter().rposition(is_ours) else {
+        let starts = |file: &Source| {
+            let mut commands = values(&file.settings, "ExecStart");
+            commands.any(|command| !command.is_empty())
+        };
+        // One that is masked, or emptied, starts nothing.
+        let last = files.iter().rposition(|file| is_ours(file) && starts(file));
+        let Some(last) = last else {
             return Ok(Self::Missing);
         };
         let ours = &files[last].settings;
@@ -117,12 +124,20 @@ pub(super) fn takes_back<'a>(
     ours: &[(String, String)],
 ) -> Option<(PathBuf, String)> {
     files.into_iter().find_map(|file| {
-        let mut keys = file
-            .settings
-            .iter()
-            .filter(|(key, value)| key == "ExecStart" || value.is_empty());
-        let (key, _) = keys.find(|(key, _)| ours.iter().any(|(ours, _)| ours == key))?;
-        Some((file.path.clone(), key.clone()))
+        let mut keys = file.settings.iter().filter_map(|(key, value)| {
+            let takes = match &**key {
+                "ExecStart" => true,
+                "AmbientCapabilities" => takes_nice(value),
+                // systemd ignores an empty one.
+                "LimitNICE" => false,
+                _ => value.is_empty(),
+            };
+            // Both have one list.
+            let is_bind = key == "BindReadOnlyPaths";
+            takes.then_some(if is_bind { "BindPaths" } else { key })
+        });
+        let key = keys.find(|key| ours.iter().any(|(ours, _)| ours == key))?;
+        Some((file.path.clone(), key.to_owned()))
     })
 }
 

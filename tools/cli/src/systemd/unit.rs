@@ -153,6 +153,15 @@ impl Capabilities {
     }
 }
 
+/// Returns whether this value of `AmbientCapabilities=` takes `CAP_SYS_NICE` away.
+pub(super) fn takes_nice(value: &str) -> bool {
+    let none = Capabilities::none();
+    let mut set = none.clone();
+    set.assign(CAP_SYS_NICE, &none);
+    set.assign(value, &none);
+    !set.has_nice()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::syntax::settings;
