@@ -13,6 +13,7 @@ pub(super) fn ask(arguments: &[&str]) -> Result<String, ServiceError> {
         .and_then(|()| {
             Command::new("systemd-analyze")
                 .arg("--no-pager")
+                .env("SYSTEMD_COLORS", "0")
                 .args(arguments)
                 .output()
         })

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::files::Source;
 use super::sandbox::Sandbox;
 use super::syntax::boolean;
+use super::syntax::words;
 
 const CAP_SYS_NICE: &str = "cap_sys_nice";
 /// Number of that capability, which systemd takes as a name too.
@@ -85,8 +86,15 @@ impl Unit {
                     .get_or_insert(none.clone())
                     .assign(value, &none);
             }
-            "Nice" => self.nice = value.parse().unwrap_or(self.nice),
-            "LimitNICE" => self.limits_nice = !value.is_empty(),
+            "Nice" if value.is_empty() => self.nice = 0,
+            "Nice" => {
+                let nice = value.parse().ok();
+                self.nice = nice
+                    .filter(|nice| (-20..=19).contains(nice))
+                    .unwrap_or(self.nice);
+            }
+            // An empty one takes nothing back.
+            "LimitNICE" if !value.is_empty() => self.limits_nice = true,
             _ => self.sandbox.assign(key, value),
         }
     }
@@ -138,7 +146,7 @@ impl Capabilities {
             CAP_SYS_NICE_NUMBER => CAP_SYS_NICE.to_owned(),
             name => name.to_lowercase(),
         };
-        let names: BTreeSet<_> = value.split_whitespace().map(name).collect();
+        let names: BTreeSet<_> = words(value).iter().map(|word| name(word)).collect();
         if names.is_empty() || self == initial {
             *self = Self { listed, names };
         } else if self.listed == listed {
@@ -183,12 +191,12 @@ mod tests {
 
     #[test]
     fn what_is_no_value_of_a_setting_changes_nothing() {
-        let set = "DynamicUser=yes\nPrivateUsers=yes\nDevicePolicy=closed\nNice=5\n";
+        let set = "DynamicUser=yes\nPrivateUsers=yes\nDevicePolicy=closed\nNice=5\nLimitNICE=+5\n";
         let unit = parse(set);
         assert_eq!(
             unit,
             parse(&format!(
-                "{set}DynamicUser=x\nPrivateUsers=\nDevicePolicy=x\nNice=x"
+                "{set}DynamicUser=x\nPrivateUsers=\nDevicePolicy=x\nNice=x\nNice=-50\nLimitNICE="
             ))
         );
     }
@@ -254,6 +262,7 @@ mod tests {
                 "CapabilityBoundingSet=CAP_CHOWN\nCapabilityBoundingSet=cap_sys_nice",
                 true,
             ),
+            ("CapabilityBoundingSet=\"CAP_SYS_NICE\"", true),
             ("CapabilityBoundingSet=~CAP_CHOWN", true),
             ("CapabilityBoundingSet=~CAP_CHOWN CAP_SYS_NICE", false),
             (

@@ -38,6 +38,8 @@ fn gosched_at(program: &Path, root: &Path, arguments: &[&str]) -> Output {
         .args(["systemd", "--root"])
         .arg(root)
         .args(arguments)
+        // It has systemd-analyze colour what that prints, unless it is told otherwise.
+        .env("SYSTEMD_COLORS", "1")
         .timeout(LIMIT)
         .output()
         .expect("gosched runs")
@@ -400,6 +402,8 @@ fn without_go_sched_the_service_starts_and_its_threads_come_back() {
         ("", "40", Some("-8")),
         ("", "50", Some("-15")),
         ("Nice=5", "20", Some("+5")),
+        ("Nice=-10\nNice=", "32", Some("+0")),
+        ("SystemCallFilter=@system-service", "32", Some("+0")),
         ("Nice=-20", "40", Some("-20")),
         ("LimitNICE=+3", "40", None),
     ] {
