@@ -26,6 +26,12 @@ pub(super) fn unit(service: &str, root: &Path) -> Finding {
             );
             Finding::fail(CHECK, detail, ANEW)
         }
+        Ok(DropInState::Loosened { drop_in, by, key }) => {
+            let (drop_in, by) = (drop_in.display(), by.display());
+            let detail =
+                format!("{service} has its priority, but {by} takes back {key}= of {drop_in}");
+            Finding::warn(CHECK, detail, ANEW)
+        }
         Ok(DropInState::NoWrapper { drop_in, wrapper }) => {
             let (drop_in, wrapper) = (drop_in.display(), wrapper.display());
             let detail = format!(
@@ -179,6 +185,14 @@ ExecStart=/usr/bin/gosched run --try 32 --ceiling 50 -- /bin/a b
                 ],
                 "FAIL",
                 "60-later.conf takes back BindPaths= of",
+            ),
+            (
+                &[
+                    ("50-gosched.conf", WRAPPED),
+                    ("60-cpus.conf", "[Service]\nAllowedCPUs="),
+                ],
+                "warn",
+                "has its priority, but /etc/systemd/system/a.service.d/60-cpus.conf takes back",
             ),
             (&[("50-gosched.conf", "")], "FAIL", "has no drop-in"),
             (

@@ -39,6 +39,13 @@ pub(crate) enum DropInState {
         by: PathBuf,
         key: String,
     },
+    /// A later drop-in takes back the setting `key`, without which the service has its
+    /// priority all the same.
+    Loosened {
+        drop_in: PathBuf,
+        by: PathBuf,
+        key: String,
+    },
     /// The program that the drop-in has the service started by is not there.
     NoWrapper {
         drop_in: PathBuf,
@@ -82,7 +89,12 @@ impl DropInState {
         };
         let ours = &files[last].settings;
         let drop_in = files[last].path.clone();
-        if let Some((by, key)) = takes_back(&files[last + 1..], ours) {
+        let later = &files[last + 1..];
+        let (limits, vital): (Vec<_>, Vec<_>) = ours
+            .iter()
+            .cloned()
+            .partition(|(key, _)| ["AllowedCPUs", "CPUQuota", "Environment"].contains(&&**key));
+        if let Some((by, key)) = takes_back(later, &vital) {
             return Ok(Self::TakenBack { drop_in, by, key });
         }
         let outdated = |key: &str| Self::Outdated {
@@ -109,6 +121,9 @@ impl DropInState {
         if let Some((key, _)) = lacking {
             let key = key.clone();
             return Ok(Self::Lacking { drop_in, key });
+        }
+        if let Some((by, key)) = takes_back(later, &limits) {
+            return Ok(Self::Loosened { drop_in, by, key });
         }
         Ok(match now.iter().chain(ours).find(differs) {
             Some((key, _)) => outdated(key),
