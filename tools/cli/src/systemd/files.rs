@@ -54,6 +54,13 @@ impl System {
                 if !name.ends_with(SUFFIX) || entries.contains_key(&name) {
                     continue;
                 }
+                // systemd looks for a file behind a folder of this name.
+                let is_file = |path: &Path| -> Result<_, ServiceError> {
+                    Ok(self.metadata(path)?.is_some_and(|found| found.is_file()))
+                };
+                if link.is_none() && !is_file(&folder.join(&name))? {
+                    continue;
+                }
                 let target = link.map(|link| normal(&folder.join(link)));
                 let alias = target
                     .filter(|target| self.folders.iter().any(|folder| target.starts_with(folder)))
@@ -286,6 +293,8 @@ mod tests {
         let files = [
             "/etc/systemd/system/app-web-1.service",
             "/usr/lib/systemd/system/app-web-1.service",
+            // A folder, and no unit file.
+            "/etc/systemd/system.control/app-web-1.service/50-none.conf",
             "/etc/systemd/system/service.d/05-all.conf",
             "/etc/systemd/system/app-.service.d/10-prefix.conf",
             "/usr/lib/systemd/system/app-web-.service.d/09-prefix.conf",
