@@ -80,7 +80,7 @@ impl Backend {
             let _ = base.apply(0);
             return Self::SystemCall;
         }
-        match SchedAttr::new(SchedPolicy::IDLE).apply(0) {
+        match lowered(&base).apply(0) {
             Ok(()) => Self::SetAttr(Return {
                 works: base.apply(0).is_ok(),
                 nice: base.nice,
@@ -89,6 +89,14 @@ impl Backend {
             Err(error) => Self::None(error),
         }
     }
+}
+
+/// Returns the attributes of a lowered thread, which were `base` before.
+fn lowered(base: &SchedAttr) -> SchedAttr {
+    let mut lowered = SchedAttr::new(SchedPolicy::IDLE);
+    // Taking SCHED_FLAG_RESET_ON_FORK away takes CAP_SYS_NICE.
+    lowered.flags = base.flags;
+    lowered
 }
 
 fn finding(backend: &Backend) -> Finding {
@@ -180,6 +188,13 @@ mod tests {
             capability.ends_with("CAP_SYS_NICE allows it"),
             "{capability}"
         );
+    }
+
+    #[test]
+    fn a_lowered_thread_has_its_flags() {
+        let mut base = SchedAttr::new(SchedPolicy::OTHER);
+        base.flags = 1;
+        assert_eq!(lowered(&base).flags, base.flags);
     }
 
     #[test]
