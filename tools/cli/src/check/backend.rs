@@ -40,8 +40,8 @@ enum Backend {
 struct Return {
     /// True if the thread gets back to where it was before it was lowered.
     works: bool,
-    /// The nice value to come back to.
-    nice: i32,
+    /// The attributes to come back to.
+    base: SchedAttr,
     /// `RLIMIT_NICE`: 20 minus the lowest nice value that it allows, or `None` for no limit.
     limit: Option<u64>,
 }
@@ -83,7 +83,7 @@ impl Backend {
         match lowered(&base).apply(0) {
             Ok(()) => Self::SetAttr(Return {
                 works: base.apply(0).is_ok(),
-                nice: base.nice,
+                base,
                 limit: getrlimit(Resource::Nice).current,
             }),
             Err(error) => Self::None(error),
@@ -112,6 +112,7 @@ fn finding(backend: &Backend) -> Finding {
             format!(
                 "programs get sched_setattr(2), without go_sched: a lowered thread may come back, {}",
                 match back.limit {
+                    _ if back.base.policy == SchedPolicy::IDLE => "it was SCHED_IDLE before".to_owned(),
                     Some(limit) if limit > 0 => format!("RLIMIT_NICE is {limit}"),
                     _ => "CAP_SYS_NICE allows it".to_owned(),
                 }
@@ -120,17 +121,26 @@ fn finding(backend: &Backend) -> Finding {
         ),
         Backend::SetAttr(back) => {
             // What the kernel compares a nice value with, see setrlimit(2).
-            let needed = 20 - back.nice;
+            let needed = 20 - back.base.nice;
+            // Leaving SCHED_IDLE takes RLIMIT_NICE, whatever it is left for.
+            let (limit, setting, option) = match back.base.rt_priority {
+                0 => Default::default(),
+                prio => (
+                    format!(", and RLIMIT_RTPRIO of {prio}"),
+                    format!(" and LimitRTPRIO={prio}"),
+                    format!(" -r {prio}"),
+                ),
+            };
             Finding::warn(
                 CHECK,
                 format!(
                     "programs get sched_setattr(2), without go_sched, and no lowered thread may come back: \
-                     RLIMIT_NICE is {}, and it takes {needed}",
+                     RLIMIT_NICE is {}, and it takes {needed}{limit}",
                     back.limit.unwrap_or_default()
                 ),
                 format!(
-                    "put right what fails above; or set LimitNICE={needed} in the unit of the service, or \
-                     \"ulimit -e {needed}\" as root"
+                    "put right what fails above; or set LimitNICE={needed}{setting} in the unit of the \
+                     service, or \"ulimit -e {needed}{option}\" as root"
                 ),
             )
         }
@@ -159,7 +169,9 @@ mod tests {
     use super::*;
 
     fn come_back(works: bool, nice: i32, limit: Option<u64>) -> Finding {
-        finding(&Backend::SetAttr(Return { works, nice, limit }))
+        let mut base = SchedAttr::new(SchedPolicy::OTHER);
+        base.nice = nice;
+        finding(&Backend::SetAttr(Return { works, base, limit }))
     }
 
     #[test]
@@ -176,6 +188,22 @@ mod tests {
         assert!(advice.contains("LimitNICE=20 "), "{advice}");
         let advice = come_back(false, -5, Some(20)).advice.expect("what to do");
         assert!(advice.contains("LimitNICE=25 "), "{advice}");
+        let (works, mut base, limit) = (false, SchedAttr::new(SchedPolicy::FIFO), Some(0));
+        base.rt_priority = 10;
+        let kept = finding(&Backend::SetAttr(Return { works, base, limit }));
+        assert_explained(&kept);
+        assert!(
+            kept.detail
+                .ends_with("it takes 20, and RLIMIT_RTPRIO of 10"),
+            "{}",
+            kept.detail
+        );
+        let advice = kept.advice.expect("what to do");
+        assert!(
+            advice.contains("LimitNICE=20 and LimitRTPRIO=10 "),
+            "{advice}"
+        );
+        assert!(advice.contains("\"ulimit -e 20 -r 10\""), "{advice}");
     }
 
     #[test]
@@ -188,6 +216,9 @@ mod tests {
             capability.ends_with("CAP_SYS_NICE allows it"),
             "{capability}"
         );
+        let (works, base, limit) = (true, SchedAttr::new(SchedPolicy::IDLE), Some(0));
+        let idle = finding(&Backend::SetAttr(Return { works, base, limit })).detail;
+        assert!(idle.ends_with("it was SCHED_IDLE before"), "{idle}");
     }
 
     #[test]
