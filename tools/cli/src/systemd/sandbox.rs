@@ -106,12 +106,8 @@ impl Sandbox {
             self.paths.remove(key);
         }
         for word in words(value) {
-            let mut fields = word.trim_start_matches(['-', '+']).split(':');
-            let first = fields.next().unwrap_or_default();
-            let path = fields
-                .nth(index.wrapping_sub(1))
-                .filter(|_| index > 0)
-                .unwrap_or(first);
+            let fields = fields(&word);
+            let path = fields.get(index).unwrap_or(&fields[0]);
             let (path, known) = self.expanded(path);
             // What is unknown allows nothing.
             if known || key != "ExecPaths" {
@@ -123,9 +119,9 @@ impl Sandbox {
     /// Adds the words of a setting: a source, and a path in the service if that is another one.
     fn bind(&mut self, setting: &'static str, value: &str) {
         for word in words(value) {
-            let mut fields = word.trim_start_matches(['-', '+']).split(':');
-            let source = fields.next().unwrap_or_default();
-            let path = fields.next().filter(|path| !path.is_empty());
+            let fields = fields(&word);
+            let source = &fields[0];
+            let path = fields.get(1).filter(|path| !path.is_empty());
             let path = path.unwrap_or(source);
             let is_itself = path == source;
             let (source, path) = (self.expanded(source), self.expanded(path));
@@ -257,6 +253,13 @@ impl Sandbox {
             .find(|call| refuses(&self.filters, call, &groups));
         Ok(refused.copied())
     }
+}
+
+/// Returns the fields of a word of a list, which colons separate unless a backslash escapes them.
+fn fields(word: &str) -> Vec<String> {
+    let word = word.trim_start_matches(['-', '+']).replace("\\:", "\0");
+    let fields = word.split(':');
+    fields.map(|field| field.replace('\0', ":")).collect()
 }
 
 /// Returns the number of components of the longest of `paths` that `path` is at or below.
@@ -421,6 +424,11 @@ mod tests {
                 None,
             ),
             ("BindPaths=/srv/empty:/tmp /tmp/x", "/tmp/x/gosched", None),
+            (
+                "BindPaths=/srv/a\\:b:/tmp/x",
+                "/tmp/x/gosched",
+                Some("BindPaths="),
+            ),
             (
                 "MountImages=-/srv/a.img:/tmp:root",
                 "/tmp/x/gosched",
