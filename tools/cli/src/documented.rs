@@ -101,6 +101,10 @@ fn messages() -> Vec<String> {
             service: service(),
             path: "/etc/systemd/system/db.service".into(),
         },
+        ServiceError::Malformed {
+            service: service(),
+            path: "/etc/systemd/system/db.service".into(),
+        },
         ServiceError::BadCommand(service()),
         ServiceError::NoCommand(service()),
         ServiceError::OwnName(service()),

@@ -143,6 +143,12 @@ pub(crate) enum ServiceError {
     NoUnit { service: String, place: String },
     #[error("{path} masks {service}: run \"systemctl unmask {service}\" first", path = .path.display())]
     Masked { service: String, path: PathBuf },
+    #[error(
+        "{path} has a line that is not UTF-8, or a section header without \"]\": systemd does not \
+         take it, see \"systemd-analyze verify {service}\"",
+        path = .path.display()
+    )]
+    Malformed { service: String, path: PathBuf },
     #[error("{0} has no ExecStart=, and so nothing to set")]
     NoCommand(String),
     #[error(

@@ -12,6 +12,7 @@ use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
 
+use super::syntax::is_readable;
 use super::syntax::settings;
 use super::system::System;
 use crate::error::ServiceError;
@@ -98,6 +99,12 @@ impl System {
         let text = self.read(path)?;
         if text.is_empty() {
             return Err(ServiceError::Masked {
+                service: service.to_owned(),
+                path: path.to_owned(),
+            });
+        }
+        if !is_readable(&text) {
+            return Err(ServiceError::Malformed {
                 service: service.to_owned(),
                 path: path.to_owned(),
             });

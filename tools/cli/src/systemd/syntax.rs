@@ -10,11 +10,12 @@ use std::mem;
 
 const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// Returns the assignments of the section `[Service]` of a unit file, in their order.
+/// Returns the assignments of the section `[Service]` of a unit file, in their order, up to the
+/// first line that systemd refuses.
 pub(super) fn settings(file: &[u8]) -> Vec<(String, String)> {
     let mut settings = Vec::new();
     let mut in_service = false;
-    for line in logical_lines(file) {
+    for line in logical_lines(file).into_iter().map_while(readable) {
         let line = line.trim_matches(WHITESPACE);
         if line.starts_with('[') {
             in_service = line == "[Service]";
@@ -24,6 +25,19 @@ pub(super) fn settings(file: &[u8]) -> Vec<(String, String)> {
         }
     }
     settings
+}
+
+/// Returns whether systemd refuses no line of a unit file.
+pub(super) fn is_readable(file: &[u8]) -> bool {
+    let lines = logical_lines(file);
+    lines.into_iter().all(|line| readable(line).is_some())
+}
+
+/// Returns the text of a line, unless systemd reads a file no further than that.
+fn readable(line: Vec<u8>) -> Option<String> {
+    let line = String::from_utf8(line).ok()?;
+    let text = line.trim_matches(WHITESPACE);
+    (!text.starts_with('[') || text.ends_with(']')).then_some(line)
 }
 
 /// Reads a boolean value as systemd does.
@@ -37,7 +51,7 @@ pub(super) fn boolean(value: &str) -> Option<bool> {
 }
 
 /// Joins the lines that a backslash continues, and leaves out comments.
-fn logical_lines(file: &[u8]) -> Vec<String> {
+fn logical_lines(file: &[u8]) -> Vec<Vec<u8>> {
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
     let mut lines = Vec::new();
     let mut line = Vec::new();
@@ -67,9 +81,7 @@ fn logical_lines(file: &[u8]) -> Vec<String> {
         }
     }
     lines.push(line);
-    // systemd ignores lines that are not UTF-8.
-    let texts = lines.into_iter().map(String::from_utf8);
-    texts.filter_map(Result::ok).collect()
+    lines
 }
 
 /// Returns the text from its first character on that is no white space.
@@ -207,12 +219,18 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_utf_8_is_ignored() {
-        let of_file = settings(b"[Service]\nA=\xff\nB=c");
-        assert_eq!(of_file, [("B".to_owned(), "c".to_owned())]);
-        let continued = settings(b"[Service]\nA=b \\\n\xff\nB=c");
-        assert_eq!(continued, of_file);
-        assert_eq!(values("A=\u{fffd}"), ["\u{fffd}"]);
+    fn a_file_is_read_up_to_a_line_that_systemd_refuses() {
+        for rest in [
+            &b"A=\xff\nB=c"[..],
+            b"A=b \\\n\xff\nB=c",
+            b"[Service\nB=c",
+            b"[Unit]\nA=\xff\n[Service]\nB=c",
+        ] {
+            let file = [b"[Service]\n# \xff\nA=\xef\xbf\xbd\n", rest].concat();
+            let of_file = settings(&file);
+            assert_eq!(of_file, [("A".to_owned(), "\u{fffd}".to_owned())]);
+            assert!(!is_readable(&file));
+        }
     }
 
     #[test]

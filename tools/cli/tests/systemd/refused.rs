@@ -123,6 +123,11 @@ fn what_cannot_be_is_one_sentence_and_writes_nothing() {
             "names no program, or has a quote without an end",
         ),
         (
+            "ExecStart=/bin/true\n[Service",
+            &["db"],
+            "/usr/lib/systemd/system/db.service has a line that is not UTF-8",
+        ),
+        (
             "User=www-data\nExecStart=/bin/true\nSystemCallFilter=@system-service\n\
              SystemCallFilter=~@privileged @resources",
             &["db"],
