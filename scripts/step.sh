@@ -10,17 +10,18 @@
 # steps.jsonl, in the folder of LOG, gets a record of each step that starts, without
 # "seconds", and one of each step that ends well.
 step() {
-	local log=$1 title=$2 start=$SECONDS record ticker status=0
+	local log=$1 title=$2 start=$SECONDS record status=0
 	record=$(printf '{"step": "%s", "started": "%s"' "$title" "$(date --utc +%FT%TZ)")
 	shift 2
 	printf '%s}\n' "$record" >>"${log%/*}/steps.jsonl"
-	step_tick "$title" &
-	ticker=$!
+	# The ticker ends with the pipe, also where the script is killed. A signal that meets a
+	# child of bash before that has begun would run the script's trap there.
+	exec 8> >(step_tick "$title")
 	# COMMAND runs in the foreground, because bash makes background commands
 	# ignore an interrupt from the terminal.
-	"$@" >>"$log" 2>&1 </dev/null || status=$?
-	kill "$ticker" 2>/dev/null || true
-	wait "$ticker" 2>/dev/null || true
+	"$@" >>"$log" 2>&1 </dev/null 8>&- || status=$?
+	exec 8>&-
+	wait "$!" 2>/dev/null || true
 	if ((status != 0)); then
 		GO_SCHED_STEPS='' step_say "$title: failed"
 		{
@@ -56,12 +57,14 @@ step_say() {
 }
 
 step_tick() {
-	local seconds=0 every=15
+	local seconds=0 every=15 status=0
 	[[ ! -t 2 ]] || every=1
-	# The ticker checks whether the script still runs: a killed script cannot end
-	# its ticker. sleep must not keep the script's streams and the file descriptor
-	# of its lock open.
-	while sleep 1 >/dev/null 2>&1 9>&- && kill -0 "$$" 2>/dev/null; do
+	# The lock of the script that runs the step.
+	exec 9>&-
+	while :; do
+		read -r -t 1 || status=$?
+		# No timeout: nobody writes to the pipe any more.
+		((status > 128)) || return 0
 		((++seconds))
 		((seconds > 1 && seconds % every)) || step_say "$1 ... $seconds s"
 	done
