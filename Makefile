@@ -188,19 +188,20 @@ bench-readme: machine
 shell:
 	qemu/run --terminal -- sh -c 'sh -l || true'
 
-# Refuses to begin what would fail halfway. These targets build another kernel than the others,
-# or none.
+# These two refuse to begin what would fail halfway: with a kernel that may have to be built,
+# and without. Some targets build another kernel than the others.
 torture: to_build = $(call built,$(or $(variant),debug))/.go_sched_stamp
 fuzz: to_build = $(call built,$(or $(variant),kcov))/.go_sched_stamp
 test-debug: to_build = $(call built,debug)/.go_sched_stamp
 test-scx: to_build = $(call built,scx)/.go_sched_stamp
-bench-page bench-readme install: to_build =
-.PHONY: machine
-machine:
+.PHONY: machine machine-kernel
+machine-kernel:
 	scripts/check-machine $(to_build)
+machine:
+	scripts/check-machine
 
 .PHONY: setup
-setup: machine
+setup: machine-kernel
 	scripts/install-packages $(addprefix --,$(filter scx,$(variant)))
 
 .PHONY: kernel
@@ -230,7 +231,7 @@ kcov_rust := $(strip -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
 # The module is built from scratch each time, because kbuild does not notice changes of
 # the kernel's Rust crates. The lock lets one build run at a time, and the final mv lets
 # others never see an incomplete module.
-$(module): $(shell find $(module_sources) -type f) $(kernel_stamp) | machine
+$(module): $(shell find $(module_sources) -type f) $(kernel_stamp) | machine-kernel
 	if ! grep -qs '^CONFIG_GO_SCHED=y' $(kernel)/.config; then
 		echo '$(kernel) is not a kernel built with kernel/linux-6.12 and CONFIG_GO_SCHED=y' >&2
 		exit 1
@@ -258,7 +259,7 @@ $(selftest): $(kernel_stamp)
 
 # Without VARIANT, KCONFIG and KDIR, the variant is deb.
 .PHONY: setup-deb
-setup-deb: machine
+setup-deb: machine-kernel
 	scripts/install-packages --deb
 
 .PHONY: deb
