@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+package gosched
+
+import _ "unsafe" // For go:linkname.
+
+// runtimeTable is what the overlay of the runtime has for this package, see
+// internal/overlay/runtime/proc.go.in.
+type runtimeTable struct {
+	version int
+	set     func(prio uint8) (before uint8)
+	get     func() uint8
+	threads func() (bound bool)
+}
+
+// goroutines is the runtime's own variable where the program was built with the overlay.
+// Elsewhere nobody else defines the symbol, and it is zero: the linker prefers the definition
+// that has a value.
+//
+//go:linkname goroutines runtime.gprioAPI
+var goroutines runtimeTable
+
+// The debugger's tables of Go 1.19 need the type, which nothing else would keep.
+var _ any = runtimeTable{}
+
+const runtimeTableVersion = 1
+
+// Overlay returns nil if the program was built with the overlay of Go's runtime that gives
+// goroutines priorities, and otherwise an error that says why not. It matches ErrUnsupported.
+func Overlay() error {
+	switch goroutines.version {
+	case runtimeTableVersion:
+		return nil
+	case 0:
+		return noOverlayFailure()
+	}
+	return otherOverlayFailure(goroutines.version)
+}
+
+// SetGoroutine gives the calling goroutine a priority, or with None takes it away, and returns
+// the one that the goroutine had before. Goroutines that it starts from now on start with the
+// same. It takes the overlay, see Overlay, and neither a device nor any privilege.
+//
+// A goroutine below 32 is lowered: it runs when a P is not needed by a goroutine that is not. The
+// first one that is lowered stops the world for a moment, for the Ps of the others.
+//
+// Where there is a Device, the thread follows its goroutine: the kernel runs it at the priority,
+// or at the highest one that the thread may have, see Status. A process whose nice value is not 0
+// has its own priority in place of the 32 then.
+func SetGoroutine(prio Prio) (before Prio, err error) {
+	if prio != None {
+		if err := prio.check(); err != nil {
+			return None, err
+		}
+	}
+	if err := Overlay(); err != nil {
+		return None, err
+	}
+	// The runtime has one more than the number, so that a goroutine starts with none.
+	return Prio(goroutines.set(uint8(prio+1)) - 1), nil
+}
+
+// Goroutine returns the priority of the calling goroutine: None if it has none, as without the
+// overlay.
+func Goroutine() Prio {
+	if Overlay() != nil {
+		return None
+	}
+	return Prio(goroutines.get() - 1)
+}
+
+// Go starts work in a goroutine with a priority. Without the overlay the work runs in an
+// ordinary goroutine: a program whose work must not run so asks Overlay first. It returns an
+// error, and starts nothing, if prio is neither a priority nor None.
+func Go(prio Prio, work func()) error {
+	if prio != None {
+		if err := prio.check(); err != nil {
+			return err
+		}
+	}
+	go func() {
+		_, _ = SetGoroutine(prio)
+		work()
+	}()
+	return nil
+}
