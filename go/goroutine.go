@@ -2,7 +2,7 @@
 
 package gosched
 
-import _ "unsafe" // For go:linkname.
+import "unsafe"
 
 // runtimeTable is what the overlay of the runtime has for this package, see
 // internal/overlay/runtime/proc.go.in.
@@ -13,28 +13,28 @@ type runtimeTable struct {
 	threads func() (bound bool)
 }
 
-// goroutines is the runtime's own variable where the program was built with the overlay.
-// Elsewhere nobody else defines the symbol, and it is zero: the linker prefers the definition
-// that has a value.
+// runtimeTables is the runtime's own variable where the program was built with the overlay, a
+// pointer to a runtimeTable. Elsewhere nobody else defines the symbol, and it is nil: the linker
+// prefers the definition that has a value.
 //
-//go:linkname goroutines runtime.gprioAPI
-var goroutines runtimeTable
+//go:linkname runtimeTables runtime.gprioAPI
+var runtimeTables unsafe.Pointer
 
-// The debugger's tables of Go 1.19 need the type, which nothing else would keep.
-var _ any = runtimeTable{}
+// goroutines is nil without the overlay.
+var goroutines = (*runtimeTable)(runtimeTables)
 
 const runtimeTableVersion = 1
 
 // Overlay returns nil if the program was built with the overlay of Go's runtime that gives
 // goroutines priorities, and otherwise an error that says why not. It matches ErrUnsupported.
 func Overlay() error {
-	switch goroutines.version {
-	case runtimeTableVersion:
-		return nil
-	case 0:
+	switch {
+	case goroutines == nil:
 		return noOverlayFailure()
+	case goroutines.version != runtimeTableVersion:
+		return otherOverlayFailure(goroutines.version)
 	}
-	return otherOverlayFailure(goroutines.version)
+	return nil
 }
 
 // SetGoroutine gives the calling goroutine a priority, or with None takes it away, and returns
