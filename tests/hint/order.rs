@@ -215,24 +215,28 @@ fn a_thread_that_raises_itself_in_kernel_mode_is_not_overtaken() {
 }
 
 /// Has a third thread raise the hinted one and then wake the competitor, over and over.
-/// Checks that the competitor always runs after the hinted thread has gone on. Before the
-/// raise, the hinted thread runs just while the competitor sleeps, because the kernel reads
-/// the slot of a running thread alone.
+/// Checks that the competitor always runs after the hinted thread has gone on.
+///
+/// The competitor is woken once the hinted thread has seen the raise, and so has run with
+/// the raise in its slot. The kernel reads the slot of a running thread alone: if another
+/// thread had the CPU when the raise came, the competitor would be right to run first.
 fn assert_being_raised_lets_nobody_through(busy: Busy) {
     const ROUNDS: u32 = 200;
     let (hinted, competitor) = (hinted(), competitor(u32::from(HIGH) - 1));
     let threads = [thread_of(hinted.worker()), thread_of(&competitor)];
-    let rounds = Arc::new([(); 5].map(|()| Round::default()));
+    let rounds = Arc::new([(); 6].map(|()| Round::default()));
 
     let page = Arc::clone(hinted.page());
     let running = hinted.worker().start({
         let rounds = Arc::clone(&rounds);
         move || {
-            let [ready, _, released, gone_on, done] = &*rounds;
+            let [ready, raised, _, released, gone_on, done] = &*rounds;
             let mut work = Work::new(busy);
             for round in 1..=ROUNDS {
                 page.slot(0).take(HIGH - 2, HIGH - 2);
                 ready.reach(round);
+                work.until(|| page.slot(0).wanted() == HIGH);
+                raised.reach(round);
                 work.until(|| released.is_reached(round));
                 gone_on.reach(round);
                 done.await_parked(round);
@@ -242,14 +246,16 @@ fn assert_being_raised_lets_nobody_through(busy: Busy) {
     let overtaken = competitor.start({
         let ([hinted, _], rounds) = (threads.clone(), Arc::clone(&rounds));
         move || {
-            let [_, woken, _, gone_on, done] = &*rounds;
+            let [_, _, woken, _, gone_on, done] = &*rounds;
             count_overtakes(ROUNDS, [woken, gone_on, done], &hinted)
         }
     });
-    let [ready, woken, released, ..] = &*rounds;
+    let [ready, raised, woken, released, ..] = &*rounds;
     for round in 1..=ROUNDS {
         eventually("the round starts", || ready.is_reached(round));
         hinted.slot().store(HIGH);
+        // Without sleep, in which a tick would see the raise before the wakeup does.
+        repeat_until(|| raised.is_reached(round), spin_loop);
         woken.reach(round);
         threads[1].unpark();
         released.reach(round);
