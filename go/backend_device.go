@@ -74,6 +74,12 @@ func (d *device) close() error {
 	return err
 }
 
+func (d *device) isOpen() bool {
+	d.open.RLock()
+	defer d.open.RUnlock()
+	return d.fd >= 0
+}
+
 // unmapIfUnused unmaps the pages once the device is closed and no hint can be stored to.
 // The caller holds mu.
 func (d *device) unmapIfUnused() {

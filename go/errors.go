@@ -70,15 +70,15 @@ func noPriorityFailure(text string) error {
 // noOverlayFailure returns the error of a program whose goroutines cannot have priorities.
 func noOverlayFailure() error {
 	return unsupported(syscall.ENOSYS, "goroutines have no priorities: the program was built without "+
-		"the overlay, or by another Go than it was made for; build it with \"go build -overlay "+
-		"$(gosched-overlay)\"")
+		"the overlay, or by another Go than the overlay is for; build it with -overlay "+
+		"\"$(gosched-overlay)\"")
 }
 
 // otherOverlayFailure returns the error of a program whose overlay is not of this package.
 func otherOverlayFailure(version int) error {
-	return unsupported(syscall.EPROTO, "goroutines have no priorities: the overlay that the program was "+
-		"built with has version %d, and this package needs %d; build gosched-overlay and the program "+
-		"from one source", version, runtimeTableVersion)
+	return unsupported(syscall.EPROTO, "goroutines have no priorities: the overlay has version %d, and "+
+		"this package needs %d; build gosched-overlay and the program from one source",
+		version, runtimeTableVersion)
 }
 
 // elsewhereFailure returns the error of what another system than Linux lacks.

@@ -10,7 +10,8 @@ type runtimeTable struct {
 	version int
 	set     func(prio uint8) (before uint8)
 	get     func() uint8
-	threads func() (bound bool)
+	follows func() bool
+	follow  func(bool)
 }
 
 // runtimeTables is the runtime's own variable where the program was built with the overlay, a
@@ -83,4 +84,30 @@ func Go(prio Prio, work func()) error {
 		work()
 	}()
 	return nil
+}
+
+// byGoroutine tells whether Do of this Scheduler gives the priority to the goroutine: if it may
+// run on any thread then, as all of them follow their goroutines, or nobody is asked to.
+func (s *Scheduler) byGoroutine() bool {
+	if Overlay() != nil {
+		return false
+	}
+	return s.kind == NoOp || s.kind == Device && goroutines.follows() && s.device.isOpen()
+}
+
+// leaveThread has the runtime not change the calling thread any more, which the goroutine is
+// locked to, so that a Hint can. It returns whether the thread has followed its goroutines.
+func leaveThread() bool {
+	if Overlay() != nil || !goroutines.follows() {
+		return false
+	}
+	goroutines.follow(false)
+	return true
+}
+
+// followAgain undoes what leaveThread did.
+func followAgain(followed bool) {
+	if followed {
+		goroutines.follow(true)
+	}
 }

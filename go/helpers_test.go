@@ -26,6 +26,7 @@ import (
 //	TestUser...      go_sched, as an unprivileged user who may open the device
 //	TestDenied...    go_sched, as one who may not
 //	TestAbsent...    the patched kernel without the module
+//	TestOverlay...   a build with the overlay and the tag overlay; what follows is as above
 //	TestAny...       any kernel, as any user; in the guest, go_sched as well
 //
 // All others need the source tree, or nothing, and do not run in the guest.
@@ -33,20 +34,21 @@ import (
 // The main goroutine keeps the main thread, which never ends, so that no test gets it.
 func init() { runtime.LockOSThread() }
 
-func TestMain(m *testing.M) {
-	testenv.Main(m, map[string]func() (string, error){
-		"askHidden":           askHidden,
-		"doUnderAnInherited":  doUnderAnInherited,
-		"lockWithoutRoom":     lockWithoutRoom,
-		"nameOfMain":          nameOfMain,
-		"openNodev":           openNodev,
-		"otherProc":           otherProc,
-		"putUnderAFilter":     putUnderAFilter,
-		"putUnderAHardFilter": putUnderAHardFilter,
-		"underAFilter":        underAFilter,
-		"underAHardFilter":    underAHardFilter,
-		"wayBack":             wayBack,
-	})
+func TestMain(m *testing.M) { testenv.Main(m, children) }
+
+// children are what tests start processes for, by name.
+var children = map[string]func() (string, error){
+	"askHidden":           askHidden,
+	"doUnderAnInherited":  doUnderAnInherited,
+	"lockWithoutRoom":     lockWithoutRoom,
+	"nameOfMain":          nameOfMain,
+	"openNodev":           openNodev,
+	"otherProc":           otherProc,
+	"putUnderAFilter":     putUnderAFilter,
+	"putUnderAHardFilter": putUnderAHardFilter,
+	"underAFilter":        underAFilter,
+	"underAHardFilter":    underAHardFilter,
+	"wayBack":             wayBack,
 }
 
 // open opens backends for a test that needs go_sched.

@@ -20,6 +20,7 @@ type Hint struct {
 	former    *assignment // The role that the thread had before.
 	// The name that the thread had before, nil if it keeps its name.
 	formerName *sys.ThreadName
+	followed   bool                     // The thread followed its goroutines before, see leaveThread.
 	slot       atomic.Pointer[sys.Slot] // Nil under NoOp, where nobody reads it, and once unbound.
 	unbound    atomic.Bool
 }
@@ -31,11 +32,15 @@ func (s *Scheduler) Bind() (*Hint, error) { return s.bind("") }
 
 func (s *Scheduler) bind(role string) (*Hint, error) {
 	runtime.LockOSThread()
+	followed := s.kind == Device && leaveThread()
 	h, err := s.bindLocked(role)
 	if err != nil {
+		followAgain(followed)
 		runtime.UnlockOSThread()
+		return nil, err
 	}
-	return h, err
+	h.followed = followed
+	return h, nil
 }
 
 // bindLocked binds the thread that the goroutine is locked to.
@@ -213,6 +218,7 @@ func (h *Hint) release() {
 	h.unbound.Store(true)
 	restoreName(h.formerName)
 	h.scheduler.assignRole(h.bound.tid, h.former)
+	followAgain(h.followed)
 	runtime.UnlockOSThread()
 }
 

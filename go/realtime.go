@@ -4,6 +4,7 @@ package gosched
 
 import (
 	"context"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -74,7 +75,12 @@ func (r *Role) RealtimeLoop(ctx context.Context, loop Loop, work func(Tick)) (Lo
 		return report, notBegun{err}
 	}
 	defer restore()
-	err = r.Do(func() { report.run(ctx, loop.Period, work) })
+	err = r.Do(func() {
+		// The thread stays at the priority while it sleeps.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		report.run(ctx, loop.Period, work)
+	})
 	return report, err
 }
 

@@ -72,6 +72,10 @@ func restoreName(former *sys.ThreadName) {
 // good.)
 //
 // Goroutines that work starts run on other threads, with priorities of their own.
+//
+// In a program whose goroutines have priorities, see Overlay, with Device or NoOp the priority is
+// the goroutine's: it is locked to no thread, what it starts has the same priority, and the kernel
+// gives its thread the highest that this may have where that is less. Threads lists no role then.
 func (s *Scheduler) Do(prio Prio, work func()) error {
 	role, err := s.NewRole("", prio)
 	if err != nil {
@@ -83,6 +87,15 @@ func (s *Scheduler) Do(prio Prio, work func()) error {
 // Do runs work as Scheduler.Do does, at the role's priority.
 func (r *Role) Do(work func()) (err error) {
 	s := r.scheduler
+	if s.byGoroutine() {
+		before, err := SetGoroutine(r.prio)
+		if err != nil {
+			return notBegun{err}
+		}
+		defer func() { _, _ = SetGoroutine(before) }()
+		work()
+		return nil
+	}
 	runtime.LockOSThread()
 	tid := sys.Gettid()
 	// Before the thread is lowered: from then on it runs work alone.

@@ -79,6 +79,8 @@ func TestGuideExplainsWhatErrorsSay(t *testing.T) {
 		goPriorityFailure(set, 24),
 		set.failed(syscall.EOPNOTSUPP, ""),
 		set.failed(syscall.ENOSYS, ""),
+		noOverlayFailure(),
+		otherOverlayFailure(2),
 		ErrNotBegun,
 		notBegun{noReturnFailure(4711, 8)},
 		notBegun{returnRequest(4711, 50).bySyscall(syscall.EPERM)},

@@ -16,22 +16,22 @@ fn main() {
     println!("cargo::rerun-if-changed=../../go");
     println!("cargo::rerun-if-env-changed=PATH");
     let out = env::var_os("OUT_DIR").expect("cargo says where output goes");
+    let overlays = Path::new(&out).join("overlays");
+    let overlays = overlays.to_str().expect("OUT_DIR is UTF-8");
+    let overlay = go(&["run", "./cmd/gosched-overlay", "-o", overlays]);
+    let with_overlay = ["-tags=guest,overlay", "-overlay", overlay.trim_end()];
+    let packages = go(&["list", "-f", WITH_TESTS, "./..."]);
+    let builds = packages
+        .lines()
+        .map(|package| (package, package, &["-tags=guest"][..]))
+        .chain([("go_sched/overlay", "go_sched/gosched", &with_overlay[..])]);
     let mut programs = String::from("&[");
-    for (number, package) in go(&["list", "-f", WITH_TESTS, "./..."]).lines().enumerate() {
+    for (number, (name, package, options)) in builds.enumerate() {
         let path = Path::new(&out).join(format!("{number}.test"));
-        go(&[
-            "test",
-            "-c",
-            "-tags=guest",
-            "-o",
-            path.to_str().expect("OUT_DIR is UTF-8"),
-            package,
-        ]);
-        write!(
-            programs,
-            "({package:?}, include_bytes!({path:?}) as &[u8]),"
-        )
-        .expect("a String takes all");
+        let to = path.to_str().expect("OUT_DIR is UTF-8");
+        go(&[&["test", "-c", "-o", to], options, &[package]].concat());
+        write!(programs, "({name:?}, include_bytes!({path:?}) as &[u8]),")
+            .expect("a String takes all");
     }
     programs.push(']');
     fs::write(Path::new(&out).join("programs.rs"), programs).expect("OUT_DIR has room");

@@ -41,7 +41,10 @@ enum Setting {
 }
 
 /// The settings in which tests run, by the prefix of their names.
-const SETTINGS: [(&str, &[Setting]); 7] = [
+const SETTINGS: [(&str, &[Setting]); 10] = [
+    ("TestOverlayKernel", &[Setting::Root, Setting::User]),
+    ("TestOverlayDenied", &[Setting::Denied]),
+    ("TestOverlayAbsent", &[Setting::Absent]),
     ("TestAny", &[Setting::Root, Setting::User]),
     ("TestKernel", &[Setting::Root, Setting::User]),
     ("TestRoot", &[Setting::Root]),
@@ -63,6 +66,10 @@ fn main() -> ExitCode {
             .rsplit_once('/')
             .expect("the module's path has a slash");
         for name in names.lines() {
+            // The program with the overlay has all other tests of its package too.
+            if (package == "overlay") != name.starts_with("TestOverlay") {
+                continue;
+            }
             let settings = SETTINGS.iter().find(|(prefix, _)| name.starts_with(prefix));
             for &setting in settings.map_or(&[][..], |(_, settings)| settings) {
                 let title = format!("{package}::{setting:?}::{name}");

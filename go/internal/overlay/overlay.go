@@ -28,6 +28,8 @@ import (
 var (
 	//go:embed runtime/proc.go.in
 	procTail string
+	//go:embed runtime/abi.go.in
+	abiTail string
 	//go:embed runtime/os_linux.go.in
 	linuxTail string
 	//go:embed runtime/stubs_nonlinux.go.in
@@ -213,7 +215,7 @@ func (o *Overlay) append(sources map[string]*source) error {
 	}
 	tails := []struct{ name, text string }{
 		{proc, strings.NewReplacer("@STOP@", stop, "@START@", start).Replace(procTail)},
-		{osLinux, strings.ReplaceAll(linuxTail, "@SYSCALL@", syscall)},
+		{osLinux, abiTail + strings.ReplaceAll(linuxTail, "@SYSCALL@", syscall)},
 		{others, othersTail},
 		{"sync/pool.go", poolTail},
 	}

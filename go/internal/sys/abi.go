@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
 // Package sys makes the system calls that package syscall does not have, and the requests
-// to /dev/go_sched. No other package imports unsafe, but for tests.
+// to /dev/go_sched. No other package imports unsafe, but for tests, and gosched for go:linkname.
 //
 // A thread is named by its id; 0 is the calling thread. On other systems than Linux, all
 // calls return ENOSYS.

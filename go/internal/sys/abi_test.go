@@ -85,15 +85,30 @@ func TestSystemCallsHaveTheNumbersOfEachArchitecture(t *testing.T) {
 	}
 }
 
-// The test reads abi.go too, so that all of its declarations are compared.
 func TestABIIsThatOfTheHeader(t *testing.T) {
-	text, err := os.ReadFile(headerPath)
+	compareABI(t, "abi.go", read(t, "abi.go"))
+}
+
+func TestABIOfTheOverlayIsThatOfTheHeader(t *testing.T) {
+	const path = "../overlay/runtime/abi.go.in"
+	compareABI(t, path, "package runtime\n"+read(t, path))
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	header := string(text)
+	return string(text)
+}
+
+// compareABI compares all declarations of a file.
+func compareABI(t *testing.T, path, text string) {
+	t.Helper()
+	header := read(t, headerPath)
 	files := token.NewFileSet()
-	file, err := parser.ParseFile(files, "abi.go", nil, parser.ParseComments)
+	file, err := parser.ParseFile(files, path, text, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
