@@ -1,7 +1,23 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-// Package gosched gives kernel threads a Go priority: a number from 0 to 63, higher = more
-// urgent. The Linux scheduler maps it to its own parameters while the module
+// Package gosched gives goroutines and kernel threads a Go priority: a number from 0 to 63,
+// higher = more urgent.
+//
+// # Goroutines
+//
+// In a program that is built with the overlay of Go's runtime, on any system and kernel, the
+// goroutines have priorities:
+//
+//	go build -overlay "$(gosched-overlay)" ./...
+//
+//	err := gosched.Go(8, compact)
+//
+// SetGoroutine gives the calling goroutine a priority, and Overlay tells whether the overlay is
+// in. docs/goroutines.md in the repository says what it does.
+//
+// # Threads
+//
+// The Linux scheduler maps the number of a thread to its own parameters while the module
 // go_sched_class is loaded. An ordinary thread is at 32. Threads at 0 to 15 run when no
 // other thread wants to, and threads at 48 and above run before all others.
 //
@@ -58,8 +74,8 @@
 //
 // # Threads and goroutines
 //
-// The kernel orders threads. It cannot reorder goroutines that wait for a P. A goroutine that
-// is not locked to its thread may leave the thread, and its priority, at any time; so Do
+// The kernel orders threads. It cannot reorder goroutines that wait for a P: that takes the
+// overlay. A goroutine that is not locked to its thread may leave the thread, and its priority, at any time; so Do
 // locks. A garbage collection waits for each thread that runs Go code, including the least
 // urgent one.
 //

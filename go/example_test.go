@@ -30,6 +30,22 @@ func Example() {
 	// compacting
 }
 
+// A goroutine that others need not wait for. Without the overlay it is an ordinary one.
+func ExampleGo() {
+	if err := gosched.Overlay(); err != nil {
+		log.Print(err)
+	}
+	done := make(chan bool)
+	compact := func() { fmt.Println("compacting"); close(done) }
+	err := gosched.Go(8, compact)
+	if err != nil {
+		log.Fatal(err)
+	}
+	<-done
+	// Output:
+	// compacting
+}
+
 // Work that shall not get in the way runs at a low priority, or else without one.
 func ExampleScheduler_Do() {
 	scheduler, err := gosched.Open(gosched.Device, gosched.SystemCall, gosched.SchedSetattr)

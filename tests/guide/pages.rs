@@ -25,6 +25,7 @@ pub(crate) const PAGES: Files = files![
     "background.md",
     "batch.md",
     "container.md",
+    "goroutines.md",
     "install.md",
     "process.md",
     "security.md",
