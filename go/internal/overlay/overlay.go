@@ -213,8 +213,12 @@ func (o *Overlay) append(sources map[string]*source) error {
 	if syscall == "" {
 		return fmt.Errorf("this does not know %s: %s imports no package of system calls", o.Go.Version, osLinux)
 	}
+	heapLive := "gcController.heapLive.Load()"
+	if o.Go.minor() < 20 {
+		heapLive = "atomic.Load64(&gcController.heapLive)"
+	}
 	tails := []struct{ name, text string }{
-		{proc, strings.NewReplacer("@STOP@", stop, "@START@", start).Replace(procTail)},
+		{proc, strings.NewReplacer("@STOP@", stop, "@START@", start, "@HEAPLIVE@", heapLive).Replace(procTail)},
 		{osLinux, abiTail + strings.ReplaceAll(linuxTail, "@SYSCALL@", syscall)},
 		{others, othersTail},
 		{"sync/pool.go", poolTail},

@@ -189,6 +189,7 @@ var places = []place{
 	}},
 	{name: "a GC cycle begins", files: []string{gc}, in: "gcStart", edit: begin("defer gprioLower(gprioToBase())")},
 	{name: "marking ends", files: []string{gc}, in: "gcMarkDone", edit: begin("defer gprioLower(gprioToBase())")},
+	{name: "who helps the GC", files: []string{"runtime/mgcmark.go"}, in: "gcAssistAlloc", edit: parameter("if gprioSpared(%) { return }")},
 	{name: "a GC assist", files: []string{"runtime/mgcmark.go"}, in: "gcAssistAlloc", edit: func(s *source, in ast.Node) error {
 		st, err := only(s, in, "systemstack(... gcAssistAlloc1 ...)", func(e *ast.ExprStmt) bool {
 			code := s.code(e)
