@@ -60,6 +60,16 @@ var places = []place{
 		st, err := s.when(in, "releasep() != ")
 		if err == nil {
 			s.before(st, "if gp := gprioNextLocked(); gp != nil { unlock(&sched.lock); return gp, false, false }")
+			err = spin(s, in, st)
+		}
+		return err
+	}},
+	{name: "who waits, after a P is idle", files: []string{proc}, in: "checkRunqsNoP", edit: func(s *source, in ast.Node) error {
+		st, err := only(s, in, "if ... && !runqempty(...)", func(i *ast.IfStmt) bool {
+			return strings.Contains(s.code(i.Cond), "&& !runqempty(")
+		})
+		if err == nil {
+			s.insertAt(st.Cond.Pos(), "gprioReady() || ")
 		}
 		return err
 	}},
@@ -214,6 +224,24 @@ var places = []place{
 		s.insertAt(in.(*ast.FuncDecl).Body.Rbrace, "gprioRelease(); ")
 		return nil
 	}},
+}
+
+// spin has an M that is about to let its P go look for work once more after that, as one that
+// spins does, in the way in which this Go has an M spin.
+func spin(s *source, in, before ast.Node) error {
+	st, err := only(s, in, "if !mp.spinning { ... }", func(i *ast.IfStmt) bool {
+		code := s.code(i.Cond)
+		return strings.HasPrefix(code, "!") && strings.HasSuffix(code, ".spinning")
+	})
+	if err != nil {
+		return err
+	}
+	var body []string
+	for _, b := range st.Body.List {
+		body = append(body, s.code(b))
+	}
+	s.before(before, "if gprioSkipped() && "+s.code(st.Cond)+" { "+strings.Join(body, "; ")+" }")
+	return nil
 }
 
 // field adds a field after another one.
