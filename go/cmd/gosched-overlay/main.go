@@ -60,7 +60,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil && *asJSON && !*list {
 		err = fmt.Errorf("-json goes with -list")
 	}
-	if err == nil && folder == "" {
+	if err == nil && folder == "" && !*list {
 		err = fmt.Errorf("there is no folder for caches, as HOME is not set: give one with -o")
 	}
 	if err != nil {
