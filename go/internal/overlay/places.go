@@ -91,6 +91,14 @@ var places = []place{
 		return err
 	}},
 
+	{name: "a thread of C leaves Go", files: []string{proc}, in: "dropm", edit: func(s *source, in ast.Node) error {
+		st, err := s.statement(in, "mp.curg.preemptStop = false")
+		if err == nil {
+			s.before(st, "mp.curg.gprio = 0")
+		}
+		return err
+	}},
+
 	// System calls.
 	{name: "a P that a system call has lost", files: []string{proc}, in: "retake", edit: func(s *source, in ast.Node) error {
 		call, err := only(s, in, "if runqempty(...) && ...", func(c *ast.CallExpr) bool { return s.code(c.Fun) == "runqempty" })
