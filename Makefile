@@ -83,6 +83,7 @@ help:
 	echo 'make torture      race everything, and check (SECONDS=N, CPUS=N, SEED=N); debug kernel'
 	echo 'make bench        what go_sched costs and buys, to bench/report'
 	echo 'make bench-quick  the same, less often and shorter, to $(GO_SCHED_CACHE)/bench-quick'
+	echo 'make bench-host   what priorities of goroutines buy on this machine, without go_sched in the kernel'
 	echo 'make bench-page   draw the page with the plots of bench/report (REPORT=DIR: of another), outside the tree'
 	echo 'make bench-readme put table and picture of bench/report into README.md'
 	echo 'make shell        a root shell in the patched kernel; exit ends it'
@@ -154,6 +155,16 @@ torture: programs
 		$(addprefix --cpus ,$(CPUS)) --append slab_nomerge --cargo-runner \
 		$(binaries)/go_sched_torture --seconds $(torture_seconds) $(addprefix --seed ,$(SEED))
 
+# build_goroutines PROGRAM: builds PROGRAM_plain, and PROGRAM_overlay with the overlay of Go's
+# runtime, with the Go that comes first in PATH.
+define build_goroutines
+(cd go
+	export CGO_ENABLED=0
+	go build -buildvcs=false -o $1_plain ./cmd/bench-goroutines
+	overlay=$$(go run ./cmd/gosched-overlay -o $(GO_SCHED_CACHE)/overlay)
+	go build -buildvcs=false -overlay "$$overlay" -o $1_overlay ./cmd/bench-goroutines)
+endef
+
 # The guest gets programs of this machine with their libraries, and the server.
 bench_overlay := $(GO_SCHED_CACHE)/bench
 bench_page := $(GO_SCHED_CACHE)/bench-page
@@ -171,9 +182,22 @@ bench bench-quick: programs
 	done
 	cp $(GO_SCHED_CACHE)/oha/bin/oha $(bench_overlay)/bin
 	(cd go && CGO_ENABLED=0 go build -buildvcs=false -o $(bench_overlay)/bin/go_sched_bench_server ./cmd/bench-server)
+	# The overlay is for whoever has the newest Go.
+	scripts/install-packages --go
+	export PATH=$(GO_SCHED_CACHE)/newest-go/bin:$$PATH
+	$(call build_goroutines,$(bench_overlay)/bin/go_sched_bench_goroutines)
 	$(binaries)/go_sched_bench --report $(bench_report) $(if $(findstring quick,$@),--quick) \
 		$(addprefix --only ,$(ONLY)) --page $(bench_page) --service-icount 2 \
 		--overlay $(bench_overlay) --guest-program $(binaries)/go_sched_bench_guest
+
+# Takes nothing but Go: neither a guest nor go_sched in the kernel.
+.PHONY: bench-host
+bench-host:
+	command -v go >/dev/null || scripts/install-packages
+	mkdir -p $(GO_SCHED_CACHE)/bench-host
+	echo "Building a program twice, with $$(go version)"
+	$(call build_goroutines,$(GO_SCHED_CACHE)/bench-host/goroutines)
+	$(GO_SCHED_CACHE)/bench-host/goroutines_plain -compare $(GO_SCHED_CACHE)/bench-host/goroutines_overlay
 
 bench_show := cargo run --quiet --locked --package go-sched-bench-show --
 .PHONY: bench-page
@@ -336,8 +360,8 @@ lint: $(kernel_stamp)
 	GIT_DIR=none scripts/checkpatch.pl --strict --quiet --no-summary \
 		$(CURDIR)/kernel/linux-6.12/*.patch
 
-products := accel-* bench bench-page bench-quick bindgen deb deb-test demo go-build \
-	linux-6.12 log module-* newest-go oha target
+products := accel-* bench bench-host bench-page bench-quick bindgen deb deb-test demo go-build \
+	linux-6.12 log module-* newest-go oha overlay target
 .PHONY: clean
 clean:
 	# By name, in case that GO_SCHED_CACHE is a folder that others use.

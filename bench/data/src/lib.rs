@@ -6,6 +6,8 @@
 //! The guest knows its clock alone. The host knows that a nanosecond of that clock is
 //! one instruction, where QEMU counts instructions.
 
+mod goroutines;
+
 use std::fmt;
 
 use serde::Deserialize;
@@ -13,6 +15,12 @@ use serde::Serialize;
 use strum::VariantArray;
 
 pub use go_sched_policy::ORDINARY;
+
+pub use crate::goroutines::GoOperation;
+pub use crate::goroutines::Outcome;
+pub use crate::goroutines::Remedy;
+pub use crate::goroutines::Runtime;
+pub use crate::goroutines::Wait;
 
 /// One line of the guest's output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,7 +79,8 @@ pub struct Figure {
     #[serde(flatten)]
     pub subject: Subject,
     /// The result of each repeat, for one operation: the median of the repeat's
-    /// samples. Nanoseconds of the guest's clock; bytes for [`Growth::Memory`].
+    /// samples. Nanoseconds of the guest's clock; bytes for [`Growth::Memory`]; a number in a
+    /// second for [`Outcome::Background`] and [`Outcome::Collections`].
     pub repeats: Vec<f64>,
 }
 
@@ -123,6 +132,22 @@ pub enum Subject {
         /// The statistic of the times.
         statistic: Statistic,
     },
+    /// The time that something waits beside goroutines, and what these get done.
+    Goroutines {
+        /// The wait.
+        wait: Wait,
+        /// What is done about it.
+        remedy: Remedy,
+        /// The figure.
+        outcome: Outcome,
+    },
+    /// The cost of an operation of Go's scheduler.
+    GoCost {
+        /// The operation.
+        operation: GoOperation,
+        /// The runtime.
+        runtime: Runtime,
+    },
 }
 
 impl fmt::Display for Subject {
@@ -148,6 +173,12 @@ impl fmt::Display for Subject {
                 level: Some(level),
                 statistic,
             } => write!(f, "{waiter}, threads at {level}: {statistic}"),
+            Self::Goroutines {
+                wait,
+                remedy,
+                outcome,
+            } => write!(f, "{wait}, {remedy}: {outcome}"),
+            Self::GoCost { operation, runtime } => write!(f, "{operation}, {runtime}"),
         }
     }
 }

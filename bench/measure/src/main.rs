@@ -7,6 +7,7 @@
 //! time or instructions.
 
 mod changes;
+mod goroutines;
 mod kernel;
 mod lowered;
 mod memory;
@@ -52,6 +53,10 @@ enum Part {
     /// Measure how long others wait for lowered threads that spend their time in the
     /// kernel
     Lowered(lowered::Arguments),
+    /// Measure how long a program in Go waits for its own goroutines
+    Goroutines(goroutines::Arguments),
+    /// Measure the cost of operations of Go's scheduler
+    GoroutineCosts(goroutines::CostArguments),
     /// Measure a server beside competition
     Service(service::Arguments),
 }
@@ -81,6 +86,8 @@ fn run(arguments: &Arguments, is_own_child: bool) -> Result<()> {
         Part::Changes(arguments) => changes::run(arguments),
         Part::Scale(arguments) => scale::run(arguments),
         Part::Lowered(arguments) => lowered::run(arguments),
+        Part::Goroutines(arguments) => goroutines::run(arguments),
+        Part::GoroutineCosts(arguments) => goroutines::run_costs(arguments),
         Part::Service(arguments) => service::run(arguments),
     }
 }

@@ -68,6 +68,8 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
         Part::Scale => (&["scale"], &["--memory", SCALE_MEMORY]),
         // With several CPUs, the emulator runs one at a time for some milliseconds.
         Part::Lowered => (&["lowered"], &["--cpus", "1"]),
+        Part::Goroutines => (&["goroutines"], &["--cpus", "1"]),
+        Part::GoroutineCosts => (&["goroutine-costs"], &[]),
         Part::Service => (&["service"], &[]),
     };
     let mut machine: Vec<String> = flags.iter().map(ToString::to_string).collect();
@@ -76,7 +78,7 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     add(&["--append", "nokaslr"]);
     let method = if bench.on == Place::Host {
         Method::WallClock
-    } else if matches!(part, Part::Lowered | Part::Service) {
+    } else if matches!(part, Part::Lowered | Part::Goroutines | Part::Service) {
         if part == Part::Service {
             add(&["--cpus", &bench.service_cpus.to_string()]);
         }

@@ -38,6 +38,10 @@ pub(crate) enum Part {
     Scale,
     /// Times that others wait for lowered threads that spend their time in the kernel.
     Lowered,
+    /// Times that a program in Go waits for its own goroutines.
+    Goroutines,
+    /// The cost of operations of Go's scheduler.
+    GoroutineCosts,
     /// A server under load.
     Service,
 }
@@ -53,6 +57,8 @@ impl Part {
             Self::Changes => "cost of a change",
             Self::Scale => "growth with the number of threads",
             Self::Lowered => "waiting for lowered threads",
+            Self::Goroutines => "waiting for goroutines",
+            Self::GoroutineCosts => "cost of goroutines",
             Self::Service => "server under load",
         }
     }
