@@ -75,12 +75,17 @@ What is shown of a thread:
   last change           why the kernel last changed its scheduling: ioctl, syscall,
                         hint, fork, external (nice, chrt and the like), register or
                         unregister (of the module), or runaway
+  hints                 whose hints a thread has that is bound to a slot: its own, or
+                        those of the goroutine that it runs at the moment, in a program
+                        that was built with gosched-overlay
 
 With -a, unless -v is given, there is a line for each thread, in columns:
   GO, APPLIED           the current priority, and the one in force
   POLICY, NICE, RT, SLICE-MS
                         the current scheduling
   CHANGE                the last change
+  HINTS                 whose hints it has: thread, goroutine, or ? if that is unknown;
+                        left out if no thread is bound to a slot
 
 A thread runs away when it uses up the CPU time that a granted ceiling allows. It then
 has the highest priority that it owns, until it sleeps and CPU time is allowed again.
@@ -188,6 +193,8 @@ the name is cut. The arrow beside a heading points down if that column is sorted
 with the highest first, and up if with the lowest first.
 Marks:
   !  the priority asked for is not in force
+  G  Go's runtime has bound it, by gosched-overlay: it follows the goroutine that
+     it runs at the moment
   K  at work inside the kernel, and raised to its base for it
   P  the policy is not that of the priority in force
   B  boosted: the thread holds a lock that a more urgent thread waits for
@@ -196,7 +203,7 @@ Marks:
   Q  a CPU quota limits the thread
   T  that quota has just throttled it
   X  a sched_ext scheduler runs it
-  ?  its CPU quota cannot be read
+  ?  its CPU quota cannot be read, or its executable, which tells of G
 Colours are off if NO_COLOR is set in the environment. Where the output is no
 terminal, or TERM is dumb, --batch or --json is needed.")]
     Top(Top),

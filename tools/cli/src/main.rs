@@ -17,6 +17,7 @@ mod kernel;
 mod manual;
 mod map;
 mod output;
+mod program;
 mod run;
 mod schema;
 mod stats;

@@ -48,6 +48,10 @@ const PROC: (&str, &str) = (
     "/proc/PID/task",
     "the threads of a process, with their CPU time and control group",
 );
+const EXECUTABLE: (&str, &str) = (
+    "/proc/PID/exe",
+    "the executable, in which the names of functions tell what a Go program was built with",
+);
 const CGROUP: (&str, &str) = (
     "/sys/fs/cgroup",
     "control groups; their cpu.max, or cpu.cfs_quota_us of version 1, limits threads below \
@@ -107,7 +111,7 @@ fn extra(verb: &str) -> Extra {
                     "Print only the priority of thread 1234.",
                 ),
             ],
-            &[DEVICE],
+            &[DEVICE, EXECUTABLE],
         ),
         "clear" => (
             &[(
@@ -182,7 +186,7 @@ fn extra(verb: &str) -> Extra {
                     "Print the threads that use most CPU time, once.",
                 ),
             ],
-            &[DEVICE, PROC, CGROUP, SCHED_EXT],
+            &[DEVICE, PROC, EXECUTABLE, CGROUP, SCHED_EXT],
         ),
         "run" => (
             &[

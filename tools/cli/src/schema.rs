@@ -9,12 +9,12 @@ use schemars::JsonSchema;
 
 use crate::check::Finding;
 use crate::error::Error;
-use crate::facts::ThreadJson;
 use crate::map::LevelJson;
 use crate::output::print_json;
 use crate::output::MessageJson;
 use crate::stats::StatsJson;
 use crate::threads::Outcome;
+use crate::threads::ThreadReportJson;
 use crate::top::TopJson;
 use crate::trace::TraceJson;
 use crate::watch::WatchJson;
@@ -26,10 +26,10 @@ use crate::watch::WatchJson;
 #[schemars(title = "gosched --json")]
 #[expect(dead_code, reason = "only its schema is of interest")]
 struct Verbs {
-    set: Vec<Outcome<ThreadJson>>,
-    get: Vec<Outcome<ThreadJson>>,
-    clear: Vec<Outcome<ThreadJson>>,
-    ceiling: Vec<Outcome<ThreadJson>>,
+    set: Vec<Outcome<ThreadReportJson>>,
+    get: Vec<Outcome<ThreadReportJson>>,
+    clear: Vec<Outcome<ThreadReportJson>>,
+    ceiling: Vec<Outcome<ThreadReportJson>>,
     stats: Vec<Outcome<StatsJson>>,
     watch: WatchJson,
     trace: TraceJson,

@@ -4,6 +4,7 @@
 
 mod sink;
 
+use std::cell::RefCell;
 use std::io;
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,6 +17,8 @@ use gosched::thread::ThreadId;
 use gosched::thread::Threads;
 use gosched::Children;
 use gosched::Device;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 pub(crate) use self::sink::Answer;
 pub(crate) use self::sink::Form;
@@ -31,6 +34,10 @@ use crate::error::ThreadError;
 use crate::facts::words;
 use crate::facts::Facts;
 use crate::facts::ThreadJson;
+use crate::program::Hints;
+use crate::program::HintsJson;
+use crate::program::HintsOf;
+use crate::program::Runtimes;
 use crate::table::or_dash;
 
 pub(crate) fn set(set: &Set, json: bool) -> Result<ExitCode, Error> {
@@ -45,12 +52,9 @@ pub(crate) fn set(set: &Set, json: bool) -> Result<ExitCode, Error> {
 }
 
 pub(crate) fn get(show: &Show, json: bool) -> Result<ExitCode, Error> {
+    let runtimes = RefCell::default();
     for_threads(&show.threads, Form::of(show, json), |device, thread| {
-        Ok(ThreadReport {
-            tid: thread.tid(),
-            facts: Facts::of(device, thread)?,
-            detail: Detail::All,
-        })
+        ThreadReport::new(device, thread, Detail::All, &runtimes)
     })
 }
 
@@ -75,13 +79,10 @@ fn change(
     work: impl Fn(&Device, &Thread) -> Result<(), RequestError>,
 ) -> Result<ExitCode, Error> {
     let form = if json { Form::Json } else { Form::Lines };
+    let runtimes = RefCell::default();
     for_threads(threads, form, |device, thread| {
         work(device, thread)?;
-        Ok(ThreadReport {
-            tid: thread.tid(),
-            facts: Facts::of(device, thread)?,
-            detail,
-        })
+        ThreadReport::new(device, thread, detail, &runtimes)
     })
 }
 
@@ -89,7 +90,39 @@ fn change(
 struct ThreadReport {
     tid: i32,
     facts: Facts,
+    hints: Option<Hints>,
     detail: Detail,
+}
+
+impl ThreadReport {
+    fn new(
+        device: &Device,
+        thread: &Thread,
+        detail: Detail,
+        runtimes: &RefCell<Runtimes>,
+    ) -> Result<Self, ThreadError> {
+        let facts = Facts::of(device, thread)?;
+        let hints = Hints::of(thread.tid(), &facts.status, &mut runtimes.borrow_mut());
+        if hints.is_some() {
+            // It still lives: the id, by which /proc has the executable, was no other's.
+            device.get(thread.target())?;
+        }
+        Ok(Self {
+            tid: thread.tid(),
+            facts,
+            hints,
+            detail,
+        })
+    }
+}
+
+/// A thread, and whose hints it has.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ThreadReportJson {
+    #[serde(flatten)]
+    thread: ThreadJson,
+    #[serde(flatten)]
+    hints: HintsJson,
 }
 
 /// The part of the state that is printed as text.
@@ -104,7 +137,7 @@ enum Detail {
 }
 
 impl Answer for ThreadReport {
-    type Json = ThreadJson;
+    type Json = ThreadReportJson;
 
     const COLUMNS: &'static [(&'static str, bool)] = &[
         ("GO", true),
@@ -115,7 +148,10 @@ impl Answer for ThreadReport {
         ("RT", true),
         ("SLICE-MS", true),
         ("CHANGE", false),
+        ("HINTS", false),
     ];
+
+    const LAST_IS_OPTIONAL: bool = true;
 
     fn tid(&self) -> i32 {
         self.tid
@@ -123,6 +159,7 @@ impl Answer for ThreadReport {
 
     fn cells(&self) -> Vec<String> {
         let Facts { status, stats } = &self.facts;
+        let hints = self.hints.as_ref().map(|hints| hints.of);
         let current = &status.current;
         let (fair, rt) = (current.policy.is_fair(), current.policy.is_rt());
         let slice = format!("{:.3}", current.slice_ns as f64 / 1e6);
@@ -135,15 +172,23 @@ impl Answer for ThreadReport {
             or_dash(rt.then_some(current.rt_priority)),
             or_dash((current.slice_ns != 0).then_some(slice)),
             or_dash(stats.last_cause),
+            or_dash(hints.map(HintsOf::word)),
         ]
     }
 
-    fn json(&self) -> ThreadJson {
-        ThreadJson::new(self.tid, &self.facts)
+    fn json(&self) -> ThreadReportJson {
+        ThreadReportJson {
+            thread: ThreadJson::new(self.tid, &self.facts),
+            hints: HintsJson::new(self.hints.as_ref()),
+        }
     }
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        describe(out, self.tid, &self.facts, self.detail)
+        describe(out, self.tid, &self.facts, self.detail)?;
+        match (&self.hints, self.detail) {
+            (Some(hints), Detail::All) => writeln!(out, "pid {}'s hints: {hints}", self.tid),
+            _ => Ok(()),
+        }
     }
 }
 

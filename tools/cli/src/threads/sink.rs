@@ -30,6 +30,9 @@ pub(crate) trait Answer {
     /// whether it is numbers.
     const COLUMNS: &'static [(&'static str, bool)];
 
+    /// True if the last column is left out where it has only dashes.
+    const LAST_IS_OPTIONAL: bool = false;
+
     fn tid(&self) -> i32;
 
     fn json(&self) -> Self::Json;
@@ -185,7 +188,7 @@ fn name_of(tid: i32) -> Option<String> {
 
 /// Writes the threads that did not fail as a table, unless there is none.
 fn write_table<A: Answer>(out: &mut dyn Write, answers: &[Outcome<A>]) -> io::Result<()> {
-    let rows: Vec<Vec<String>> = answers
+    let mut rows: Vec<Vec<String>> = answers
         .iter()
         .filter_map(|answer| match answer {
             Outcome::Thread { name, thread } => {
@@ -199,7 +202,14 @@ fn write_table<A: Answer>(out: &mut dyn Write, answers: &[Outcome<A>]) -> io::Re
         return Ok(());
     }
     let columns = [("TID", true), ("COMMAND", false)];
-    let columns = columns.iter().chain(A::COLUMNS).copied();
+    let mut columns: Vec<_> = columns.iter().chain(A::COLUMNS).copied().collect();
+    let is_dash = |row: &Vec<String>| row.last().is_some_and(|cell| cell == "-");
+    if A::LAST_IS_OPTIONAL && rows.iter().all(is_dash) {
+        columns.pop();
+        for row in &mut rows {
+            row.pop();
+        }
+    }
     writeln!(out, "{}", table(columns, rows))
 }
 

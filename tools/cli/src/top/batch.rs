@@ -15,6 +15,7 @@ use super::sample::Sample;
 use super::summary::summary;
 use crate::check::limits::SchedExt;
 use crate::facts::ThreadJson;
+use crate::program::HintsJson;
 use crate::stats::StatsJson;
 use crate::table::table;
 
@@ -57,6 +58,8 @@ struct TopThreadJson {
     command: String,
     #[serde(flatten)]
     thread: ThreadJson,
+    #[serde(flatten)]
+    hints: HintsJson,
     stats: StatsJson,
     /// Number of the CPU that the thread runs on, or ran on last.
     cpu: Option<i32>,
@@ -120,6 +123,7 @@ impl TopThreadJson {
             pid: row.pid,
             command: row.command.clone(),
             thread: ThreadJson::new(row.tid, &row.facts),
+            hints: HintsJson::new(row.hints.as_ref()),
             stats: StatsJson::new(row.tid, &row.facts.stats),
             cpu: row.cpu,
             cpu_percent: row.cpu_percent,

@@ -11,6 +11,7 @@ use super::sample::Row;
 use super::sample::Sample;
 use crate::args::SortKey;
 use crate::output::printable;
+use crate::program::HintsOf;
 use crate::table::or_dash;
 
 /// One column of the table.
@@ -102,6 +103,7 @@ pub(super) fn marks(row: &Row, sample: &Sample) -> String {
     let stats = &row.facts.stats;
     let marks: String = [
         ('!', row.is_pending()),
+        ('G', row.has_hints(HintsOf::Goroutine)),
         ('K', row.facts.status.kernel_work),
         ('P', row.has_policy_mismatch()),
         ('B', row.is_boosted()),
@@ -110,7 +112,7 @@ pub(super) fn marks(row: &Row, sample: &Sample) -> String {
         ('Q', row.is_limited()),
         ('T', row.throttled > 0),
         ('X', sample.is_taken_over()),
-        ('?', row.quota.is_err()),
+        ('?', row.quota.is_err() || row.has_hints(HintsOf::Unknown)),
     ]
     .into_iter()
     .filter_map(|(mark, set)| set.then_some(mark))
@@ -175,6 +177,7 @@ mod tests {
 
     use super::*;
     use crate::check::limits::SchedExt;
+    use crate::program::Hints;
     use crate::top::fixture;
     use crate::top::help::help;
 
@@ -191,8 +194,21 @@ mod tests {
         sample.sched_ext = Ok(Some(SchedExt::Full));
         row.quota = Err(std::io::ErrorKind::PermissionDenied.into());
         assert_eq!(marks(&row, &sample), "!PBCRTX?");
-        for mark in "!PBCRQTX?".chars() {
+        for mark in "!GKPBCRQTX?".chars() {
             assert!(help().contains(&format!("\n  {mark}  ")), "{mark}");
+        }
+    }
+
+    #[test]
+    fn a_thread_of_goroutines_has_a_mark_and_one_that_may_be_has_another() {
+        let mut row = fixture::row(42, Some(50));
+        for (of, expected) in [
+            (HintsOf::Goroutine, "G"),
+            (HintsOf::Thread, "-"),
+            (HintsOf::Unknown, "?"),
+        ] {
+            row.hints = Some(Hints { of, unknown: None });
+            assert_eq!(marks(&row, &fixture::sample(vec![])), expected);
         }
     }
 

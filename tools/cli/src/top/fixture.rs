@@ -88,6 +88,7 @@ pub(super) fn row(tid: i32, prio: Option<u32>) -> Row {
                 ..Default::default()
             }),
         },
+        hints: None,
         cpu: Some(1),
         cpu_percent: 12.5,
         wait_percent: Some(0.5),

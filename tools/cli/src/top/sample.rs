@@ -32,6 +32,9 @@ use crate::device;
 use crate::error::Error;
 use crate::error::ThreadError;
 use crate::facts::Facts;
+use crate::program::Hints;
+use crate::program::HintsOf;
+use crate::program::Runtimes;
 
 /// The state of the system and its threads at one moment.
 pub(super) struct Sample {
@@ -104,6 +107,8 @@ pub(super) struct Row {
     pub(super) started: u64,
     pub(super) command: String,
     pub(super) facts: Facts,
+    /// Whose hints the thread has; `None` if it is not bound to a slot.
+    pub(super) hints: Option<Hints>,
     /// Number of the CPU that the thread runs on, or ran on last.
     pub(super) cpu: Option<i32>,
     /// CPU time since the last sample, in percent of one CPU.
@@ -136,6 +141,11 @@ impl Row {
     /// for.
     pub(super) fn is_boosted(&self) -> bool {
         self.kernel_priority < kernel_priority(&self.facts.status.current)
+    }
+
+    /// Returns whether the hints of the thread are as `of` says.
+    pub(super) fn has_hints(&self, of: HintsOf) -> bool {
+        self.hints.as_ref().is_some_and(|hints| hints.of == of)
     }
 
     /// Returns whether a quota limits the thread. Real-time threads escape quotas.
@@ -188,6 +198,7 @@ pub(super) struct Sampler {
     taken: Instant,
     threads: HashMap<(i32, u64), Times>,
     throttled: HashMap<PathBuf, u64>,
+    runtimes: Runtimes,
 }
 
 impl Sampler {
@@ -207,6 +218,7 @@ impl Sampler {
             taken: Instant::now(),
             threads: HashMap::new(),
             throttled: HashMap::new(),
+            runtimes: Runtimes::default(),
         })
     }
 
@@ -217,6 +229,7 @@ impl Sampler {
             seconds: now.duration_since(self.taken).as_secs_f64(),
             threads: HashMap::new(),
             throttled: HashMap::new(),
+            runtimes: std::mem::take(&mut self.runtimes),
             autogroup: false,
         };
         let autogroup = autogroup_enabled();
@@ -258,6 +271,8 @@ impl Sampler {
         self.taken = now;
         self.threads = next.threads;
         self.throttled = next.throttled;
+        self.runtimes = next.runtimes;
+        self.runtimes.forget_unused();
         Ok(Sample {
             sched_ext: SchedExt::read(),
             autogroup,
@@ -286,6 +301,7 @@ impl Sampler {
             return Ok(None);
         }
         let facts = Facts::read(&self.device, target)?;
+        let hints = Hints::of(task.tid, &facts.status, &mut next.runtimes);
         let file = format!("/proc/{}/task/{}/cgroup", process.pid, task.tid);
         let group = self.hierarchies.group_of(file.as_ref());
         // The directory was there before the answers, and is still there: they are of the
@@ -321,6 +337,7 @@ impl Sampler {
             kernel_priority: stat.priority,
             command: stat.comm,
             facts,
+            hints,
             // An autogroup counts in the root group alone.
             autogroup: (next.autogroup && matches!(cpu_group, Ok(None)))
                 .then(|| autogroup(process.pid))
@@ -368,6 +385,7 @@ struct Baseline {
     seconds: f64,
     threads: HashMap<(i32, u64), Times>,
     throttled: HashMap<PathBuf, u64>,
+    runtimes: Runtimes,
     autogroup: bool,
 }
 
