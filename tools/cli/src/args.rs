@@ -249,8 +249,15 @@ have, or that is the kernel's default.")]
     #[command(after_help = "\
 The line \"backend\" names what a program gets that takes the best interface there is. A line
 with \"?\" is about what cannot be read from here, and does not count.
-Exit status: 0 when priorities can be set, and the service of --unit starts with one; 2 if
-the command line is wrong; 1 otherwise")]
+
+With --pid, a Go program is named that stops its own world: its garbage collector stops
+all threads for moments, and waits for each that runs Go code. A thread that is lower than
+the others may have to wait for a CPU until then. Whether the program collects, and how
+often, cannot be read from here. Of a program that was built with gosched-overlay, it says
+how many threads follow their goroutines.
+
+Exit status: 0 when priorities can be set, and the service of --unit starts with one,
+and the process of --pid exists; 2 if the command line is wrong; 1 otherwise")]
     Check(Check),
     /// Print the JSON schema of what --json writes
     Schema,
@@ -395,6 +402,11 @@ pub(crate) struct Check {
     /// Check also that this service starts with what "gosched systemd" has written for it
     #[arg(long, value_name = "SERVICE")]
     pub(crate) unit: Option<Service>,
+
+    /// Check also whether this process is a Go program that waits for threads of its own, as
+    /// they are lower than the others
+    #[arg(short, long, value_name = "PID")]
+    pub(crate) pid: Option<ThreadId>,
 }
 
 #[derive(clap::Args)]

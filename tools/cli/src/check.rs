@@ -5,6 +5,7 @@
 mod backend;
 mod finding;
 pub(crate) mod limits;
+mod process;
 mod unit;
 
 use std::fmt::Display;
@@ -28,6 +29,7 @@ use procfs::ProcError;
 
 pub(crate) use self::finding::Finding;
 use self::finding::Verdict;
+use self::process::Asked;
 use crate::args::Check;
 use crate::args::Service;
 use crate::error::Error;
@@ -41,9 +43,11 @@ use crate::output::printable;
 pub(crate) fn check(args: &Check, json: bool) -> Result<ExitCode, Error> {
     let asked = Kernel::ask();
     let opened = Device::open();
+    let module = module(&asked);
+    let is_absent = matches!(module.verdict, Verdict::Fail | Verdict::Skip);
     let mut findings = vec![
         kernel(&asked),
-        module(&asked),
+        module,
         device(&asked, opened.as_ref().err()),
     ];
     match &opened {
@@ -67,6 +71,14 @@ pub(crate) fn check(args: &Check, json: bool) -> Result<ExitCode, Error> {
     ]);
     if let Some(Service(service)) = &args.unit {
         findings.push(unit::unit(service, Path::new("/")));
+    }
+    if let Some(pid) = args.pid {
+        let asked = match &opened {
+            Ok(device) => Asked::Device(device),
+            Err(_) if is_absent => Asked::Kernel,
+            Err(_) => Asked::Nobody,
+        };
+        findings.push(process::process(pid, asked));
     }
 
     if json {

@@ -215,9 +215,15 @@ fn extra(verb: &str) -> Extra {
                     "gosched check --unit etcd",
                     "Check also that the drop-in of a service is in force.",
                 ),
+                (
+                    "gosched check --pid 5678",
+                    "Check also that a Go program does not wait for threads that are lower.",
+                ),
             ],
             &[
                 DEVICE,
+                PROC,
+                EXECUTABLE,
                 CGROUP,
                 SCHED_EXT,
                 (
