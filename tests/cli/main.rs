@@ -5,6 +5,7 @@
 mod follow;
 mod handed;
 mod output;
+mod program;
 mod run;
 mod screen;
 mod system;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Builds the tests of each package of the Go module into a program, without libraries,
-//! as the guest has none.
+//! as the guest has none. Builds also a program for tests of the command, with the overlay of
+//! Go's runtime and without.
 
 use std::env;
 use std::fmt::Write;
@@ -34,6 +35,24 @@ fn main() {
             .expect("a String takes all");
     }
     programs.push(']');
+    let overlay = go(&[
+        "run",
+        "./cmd/gosched-overlay",
+        "-o",
+        Path::new(&out)
+            .join("overlay")
+            .to_str()
+            .expect("OUT_DIR is UTF-8"),
+    ]);
+    let overlay = format!("-overlay={}", overlay.trim_end());
+    for (name, options) in [("plain", None), ("overlay.program", Some(&*overlay))] {
+        let path = Path::new(&out).join(name);
+        let path = path.to_str().expect("OUT_DIR is UTF-8");
+        // Without symbols, as most programs are installed.
+        let build = ["build", "-buildvcs=false", "-ldflags=-s -w", "-o", path];
+        let build = build.into_iter().chain(options);
+        go(&build.chain(["./internal/lowered"]).collect::<Vec<_>>());
+    }
     fs::write(Path::new(&out).join("programs.rs"), programs).expect("OUT_DIR has room");
 }
 
