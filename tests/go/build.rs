@@ -20,12 +20,13 @@ fn main() {
     let overlays = Path::new(&out).join("overlays");
     let overlays = overlays.to_str().expect("OUT_DIR is UTF-8");
     let overlay = go(&["run", "./cmd/gosched-overlay", "-o", overlays]);
-    let with_overlay = ["-tags=guest,overlay", "-overlay", overlay.trim_end()];
+    let overlay = ["-overlay", overlay.trim_end()];
+    let tagged = [&["-tags=guest,overlay"][..], &overlay].concat();
     let packages = go(&["list", "-f", WITH_TESTS, "./..."]);
     let builds = packages
         .lines()
         .map(|package| (package, package, &["-tags=guest"][..]))
-        .chain([("go_sched/overlay", "go_sched/gosched", &with_overlay[..])]);
+        .chain([("go_sched/overlay", "go_sched/gosched", &tagged[..])]);
     let mut programs = String::from("&[");
     for (number, (name, package, options)) in builds.enumerate() {
         let path = Path::new(&out).join(format!("{number}.test"));
@@ -35,23 +36,12 @@ fn main() {
             .expect("a String takes all");
     }
     programs.push(']');
-    let overlay = go(&[
-        "run",
-        "./cmd/gosched-overlay",
-        "-o",
-        Path::new(&out)
-            .join("overlay")
-            .to_str()
-            .expect("OUT_DIR is UTF-8"),
-    ]);
-    let overlay = format!("-overlay={}", overlay.trim_end());
-    for (name, options) in [("plain", None), ("overlay.program", Some(&*overlay))] {
+    for (name, options) in [("plain", &[][..]), ("overlay.program", &overlay[..])] {
         let path = Path::new(&out).join(name);
         let path = path.to_str().expect("OUT_DIR is UTF-8");
         // Without symbols, as most programs are installed.
         let build = ["build", "-buildvcs=false", "-ldflags=-s -w", "-o", path];
-        let build = build.into_iter().chain(options);
-        go(&build.chain(["./internal/lowered"]).collect::<Vec<_>>());
+        go(&[&build[..], options, &["./internal/lowered"]].concat());
     }
     fs::write(Path::new(&out).join("programs.rs"), programs).expect("OUT_DIR has room");
 }
