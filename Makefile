@@ -81,7 +81,7 @@ help:
 	echo 'make test-go      the tests of the Go packages with the newest Go'
 	echo 'make fuzz         random requests of an unprivileged user (SECONDS=N, SEED=N)'
 	echo 'make torture      race everything, and check (SECONDS=N, CPUS=N, SEED=N); debug kernel'
-	echo 'make bench        what go_sched costs and buys, to bench/report'
+	echo 'make bench        what go_sched costs and buys, to bench/report (ONLY="PART ...": these parts anew)'
 	echo 'make bench-quick  the same, less often and shorter, to $(GO_SCHED_CACHE)/bench-quick'
 	echo 'make bench-host   what priorities of goroutines buy on this machine, without go_sched in the kernel'
 	echo 'make bench-page   draw the page with the plots of bench/report (REPORT=DIR: of another), outside the tree'
@@ -187,7 +187,8 @@ bench bench-quick: programs
 	export PATH=$(GO_SCHED_CACHE)/newest-go/bin:$$PATH
 	$(call build_goroutines,$(bench_overlay)/bin/go_sched_bench_goroutines)
 	$(binaries)/go_sched_bench --report $(bench_report) $(if $(findstring quick,$@),--quick) \
-		$(addprefix --only ,$(ONLY)) --page $(bench_page) --service-icount 2 \
+		$(addprefix --only ,$(ONLY)) $(and $(ONLY),$(wildcard $(bench_report)/report.json),--add) \
+		--page $(bench_page) --service-icount 2 \
 		--overlay $(bench_overlay) --guest-program $(binaries)/go_sched_bench_guest
 
 # Takes nothing but Go: neither a guest nor go_sched in the kernel.

@@ -74,7 +74,14 @@ struct Cost {
 
 /// Measures all remedies in turn, so that a change of the machine's mood hits all of them.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let all_or = |some: &[Wait]| if some.is_empty() { Wait::VARIANTS } else { some }.to_vec();
+    let all_or = |some: &[Wait]| {
+        if some.is_empty() {
+            Wait::VARIANTS
+        } else {
+            some
+        }
+        .to_vec()
+    };
     let mut go = None;
     for wait in all_or(&arguments.wait) {
         let chosen =

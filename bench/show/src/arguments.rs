@@ -40,8 +40,8 @@ pub(crate) enum Command {
         /// Folder to write the page to
         into: PathBuf,
     },
-    /// Put the report's table between "<!-- bench -->" and "<!-- /bench -->" of a README, and draw
-    /// its picture into the folder of the report
+    /// Put the report's tables between the markers of a README, as "<!-- bench -->" and
+    /// "<!-- /bench -->", and draw its picture into the folder of the report
     Readme {
         /// Folder of the report
         #[arg(long, value_name = "DIR", default_value = "bench/report")]

@@ -3,18 +3,24 @@
 //! The figures of all boots, each with its method, found by their subjects.
 
 use go_sched_bench_data::Change;
+use go_sched_bench_data::GoOperation;
 use go_sched_bench_data::Growth;
 use go_sched_bench_data::Interface;
 use go_sched_bench_data::Omitted;
+use go_sched_bench_data::Outcome;
 use go_sched_bench_data::Path;
 use go_sched_bench_data::Record;
+use go_sched_bench_data::Remedy;
+use go_sched_bench_data::Runtime;
 use go_sched_bench_data::Setup;
 use go_sched_bench_data::Statistic;
 use go_sched_bench_data::Subject;
+use go_sched_bench_data::Wait;
 use go_sched_bench_data::Waiter;
 
 use crate::report::Method;
 use crate::report::Report;
+use crate::statistics::percent;
 use crate::statistics::Summary;
 
 /// The setup that paths are compared with.
@@ -112,6 +118,32 @@ impl Figures {
             level,
             statistic,
         })
+    }
+
+    /// Returns a figure of those that wait for goroutines.
+    pub(crate) fn goroutines(
+        &self,
+        wait: Wait,
+        remedy: Remedy,
+        outcome: Outcome,
+    ) -> Option<&Measured> {
+        self.find(Subject::Goroutines {
+            wait,
+            remedy,
+            outcome,
+        })
+    }
+
+    /// Returns the work of a background in per cent of its work with nothing done.
+    pub(crate) fn background(&self, wait: Wait, remedy: Remedy) -> Option<f64> {
+        let of = |remedy| self.goroutines(wait, remedy, Outcome::Background);
+        let (work, before) = of(remedy).zip(of(Remedy::Nothing))?;
+        Some(percent(work.summary.median, before.summary.median))
+    }
+
+    /// Returns the cost of an operation of Go's scheduler.
+    pub(crate) fn go_cost(&self, operation: GoOperation, runtime: Runtime) -> Option<&Measured> {
+        self.find(Subject::GoCost { operation, runtime })
     }
 
     /// Returns the figures for each number of threads that sleep, the smallest first.

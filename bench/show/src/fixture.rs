@@ -7,17 +7,22 @@ use base64::Engine;
 use go_sched_bench_data::Alternative;
 use go_sched_bench_data::Change;
 use go_sched_bench_data::Figure;
+use go_sched_bench_data::GoOperation;
 use go_sched_bench_data::Growth;
 use go_sched_bench_data::Interface;
 use go_sched_bench_data::Kernel;
 use go_sched_bench_data::Omitted;
+use go_sched_bench_data::Outcome;
 use go_sched_bench_data::Path;
 use go_sched_bench_data::Record;
+use go_sched_bench_data::Remedy;
+use go_sched_bench_data::Runtime;
 use go_sched_bench_data::Scenario;
 use go_sched_bench_data::Service;
 use go_sched_bench_data::Setup;
 use go_sched_bench_data::Statistic;
 use go_sched_bench_data::Subject;
+use go_sched_bench_data::Wait;
 use go_sched_bench_data::Waiter;
 use go_sched_bench_data::LOWERED;
 use hdrhistogram::serialization::Serializer;
@@ -73,6 +78,8 @@ pub(crate) fn report_with_requests(requests: u64) -> Report {
         boot(Part::Changes, Method::Instructions, changes()),
         boot(Part::Scale, Method::Instructions, scale()),
         boot(Part::Lowered, Method::Ratio, lowered()),
+        boot(Part::Goroutines, Method::Ratio, goroutines()),
+        boot(Part::GoroutineCosts, Method::Instructions, go_costs()),
         boot(Part::Service, Method::Ratio, service(requests)),
     ];
     report.missing.push(Missing {
@@ -148,6 +155,49 @@ fn lowered() -> Vec<Record> {
                 };
                 records.push(figure(subject, &[wait * times, wait * times * 1.01]));
             }
+        }
+    }
+    records
+}
+
+fn goroutines() -> Vec<Record> {
+    let mut records = Vec::new();
+    for &wait in Wait::VARIANTS {
+        for &remedy in Remedy::VARIANTS {
+            let (time, work) = match remedy {
+                Remedy::GoSched => (1e6, 2600.0),
+                Remedy::Overlay => (4e6, 2000.0),
+                _ => (2e7, 2620.0),
+            };
+            for &outcome in Outcome::VARIANTS {
+                let value = match outcome {
+                    Outcome::P50 => time / 2.0,
+                    Outcome::P99 => time,
+                    Outcome::Max => time * 2.0,
+                    Outcome::Background => work,
+                    Outcome::Collections => 50.0,
+                };
+                let subject = Subject::Goroutines {
+                    wait,
+                    remedy,
+                    outcome,
+                };
+                records.push(figure(subject, &[value, value * 1.01]));
+            }
+        }
+    }
+    records
+}
+
+fn go_costs() -> Vec<Record> {
+    let mut records = Vec::new();
+    for &operation in GoOperation::VARIANTS {
+        for (&runtime, cost) in Runtime::VARIANTS
+            .iter()
+            .zip([1000.0, 1020.0, 1090.0, 990.0, 1010.0])
+        {
+            let subject = Subject::GoCost { operation, runtime };
+            records.push(figure(subject, &[cost, cost + 1.0]));
         }
     }
     records

@@ -2,6 +2,8 @@
 
 //! Judges whether the measurements reach the goals of go_sched.
 
+mod waits;
+
 use std::fmt;
 
 use go_sched_bench_data::Alternative;
@@ -11,12 +13,7 @@ use go_sched_bench_data::Interface;
 use go_sched_bench_data::Path;
 use go_sched_bench_data::Scenario;
 use go_sched_bench_data::Setup;
-use go_sched_bench_data::Statistic;
 use go_sched_bench_data::Subject;
-use go_sched_bench_data::Waiter;
-use go_sched_bench_data::LOWERED;
-use gosched::policy::Band;
-use gosched::policy::GoPrio;
 use strum::VariantArray;
 
 use crate::figures::setup_title;
@@ -188,15 +185,9 @@ pub(crate) fn all(figures: &Figures, service: Option<&ServiceResults>) -> Vec<Go
     }
     goals.push(memory(figures));
     goals.push(flat(figures));
-    for level in LOWERED.into_iter().flatten() {
-        // Others have a share, and their siblings wait for that.
-        if GoPrio::new(level).map(GoPrio::band) == Some(Band::Idle) {
-            for statistic in [Statistic::Mean, Statistic::P999] {
-                goals.push(lowered(figures, Waiter::Sibling, level, statistic));
-            }
-        }
-        goals.push(lowered(figures, Waiter::Neighbour, level, Statistic::P99));
-    }
+    goals.extend(waits::for_threads(figures));
+    goals.extend(waits::for_goroutines(figures));
+    goals.extend(waits::costs(figures));
     for &scenario in Scenario::VARIANTS {
         for ours in OURS {
             goals.push(Goal::new(
@@ -309,37 +300,6 @@ fn flat(figures: &Figures) -> Goal {
     Goal::new(
         "context switch beside managed threads that sleep".to_owned(),
         format!("flat: at most {FLAT}% from the fewest to the most threads"),
-        outcome,
-    )
-}
-
-fn lowered(figures: &Figures, waiter: Waiter, level: u32, statistic: Statistic) -> Goal {
-    let pair = figures
-        .lowered(waiter, Some(level), statistic)
-        .zip(figures.lowered(waiter, None, statistic));
-    let outcome = match pair {
-        None => Err(Unjudged::without_figure(
-            figures,
-            Subject::Lowered {
-                waiter,
-                level: Some(level),
-                statistic,
-            },
-        )),
-        Some((figure, baseline)) => {
-            let difference = compare(&figure.summary, &baseline.summary);
-            let words = format!(
-                "{}: {} against {}",
-                format::compared(&figure.summary, &baseline.summary, format::LATENCY),
-                format::nanoseconds(figure.summary.median),
-                format::nanoseconds(baseline.summary.median),
-            );
-            Ok((words, Verdict::at_most(0.0, &difference)))
-        }
-    };
-    Goal::new(
-        format!("{waiter}, background at {level}: {statistic}"),
-        "no longer than with nobody lowered".to_owned(),
         outcome,
     )
 }

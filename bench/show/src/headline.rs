@@ -9,13 +9,19 @@ use comfy_table::CellAlignment;
 use comfy_table::Table;
 use go_sched_bench_data::Alternative;
 use go_sched_bench_data::Change;
+use go_sched_bench_data::GoOperation;
 use go_sched_bench_data::Growth;
 use go_sched_bench_data::Interface;
+use go_sched_bench_data::Outcome;
 use go_sched_bench_data::Path;
+use go_sched_bench_data::Remedy;
+use go_sched_bench_data::Runtime;
 use go_sched_bench_data::Scenario;
 use go_sched_bench_data::Setup;
 use go_sched_bench_data::Statistic;
+use go_sched_bench_data::Wait;
 use go_sched_bench_data::Waiter;
+use strum::VariantArray;
 
 use crate::figures::setup_title;
 use crate::figures::Figures;
@@ -65,6 +71,14 @@ pub(crate) fn all(results: &Results) -> Vec<Headline> {
     for level in [8, 20] {
         headlines.extend(lowered(figures, Waiter::Sibling, level, Statistic::Mean));
         headlines.extend(lowered(figures, Waiter::Neighbour, level, Statistic::P99));
+    }
+    for wait in [Wait::Computing4, Wait::Allocating4, Wait::Http, Wait::Stop] {
+        for remedy in [Remedy::Overlay, Remedy::GoSched] {
+            headlines.extend(goroutines(figures, wait, remedy));
+        }
+    }
+    for runtime in [Runtime::Overlay, Runtime::GoSched] {
+        headlines.extend(go_cost(figures, GoOperation::Switch, runtime));
     }
     if let Some(service) = &results.service {
         for scenario in service.scenarios() {
@@ -132,6 +146,47 @@ fn lowered(
         String::new(),
         format::nanoseconds(figure.summary.median),
         format::compared(&figure.summary, &baseline.summary, format::LATENCY),
+        figure.method.short().to_owned(),
+    ])
+}
+
+/// Returns the line of what waits for goroutines, which are lowered.
+fn goroutines(figures: &Figures, wait: Wait, remedy: Remedy) -> Option<Headline> {
+    let p99 = |remedy| figures.goroutines(wait, remedy, Outcome::P99);
+    let (before, after) = (p99(Remedy::Nothing)?, p99(remedy)?);
+    let others = Remedy::VARIANTS
+        .iter()
+        .filter(|remedy| !matches!(remedy, Remedy::Nothing | Remedy::Overlay | Remedy::GoSched));
+    let other = others
+        .filter_map(|remedy| Some((remedy, p99(*remedy)?.summary.median)))
+        .min_by(|(_, one), (_, other)| one.total_cmp(other))
+        .map(|(remedy, time)| format!("{} ({remedy})", format::nanoseconds(time)));
+    let name = remedy.to_string();
+    let short = name.strip_prefix("goroutines, ").unwrap_or(&name);
+    Some([
+        format!("{wait}: p99"),
+        format::nanoseconds(before.summary.median),
+        other.unwrap_or_default(),
+        format!("{} ({short})", format::nanoseconds(after.summary.median)),
+        format!(
+            "{}, background {:.0}%",
+            format::compared(&after.summary, &before.summary, format::LATENCY),
+            figures.background(wait, remedy)?
+        ),
+        after.method.short().to_owned(),
+    ])
+}
+
+/// Returns the line of an operation of Go's scheduler, against the plain runtime.
+fn go_cost(figures: &Figures, operation: GoOperation, runtime: Runtime) -> Option<Headline> {
+    let plain = figures.go_cost(operation, Runtime::Plain)?;
+    let figure = figures.go_cost(operation, runtime)?;
+    Some([
+        format!("{operation}, {runtime}"),
+        amount(plain),
+        String::new(),
+        amount(figure),
+        format::difference(&compare(&figure.summary, &plain.summary)),
         figure.method.short().to_owned(),
     ])
 }

@@ -31,10 +31,11 @@ use crate::tables;
 const STYLE: &str = include_str!("style.css");
 
 /// The sections: the anchor and the title of each.
-const TITLES: [(&str, &str); 8] = [
+const TITLES: [(&str, &str); 9] = [
     ("paths", "Cost on the hot path"),
     ("changes", "Cost of a change"),
     ("service", "What it buys: a server under load"),
+    ("goroutines", "What it buys: goroutines with priorities"),
     ("lowered", "What it may cost: waiting for lowered threads"),
     ("growth", "How it grows"),
     ("goals", "Goals"),
@@ -58,6 +59,7 @@ fn html(report: &Report, results: &Results) -> Result<Markup> {
         paths(results)?,
         changes(results)?,
         service(results)?,
+        goroutines(results),
         lowered(results),
         growth(results)?,
         goals(&results.goals),
@@ -222,6 +224,35 @@ fn service(results: &Results) -> Result<Markup> {
             "done about the server is done about them too."
         }
     })
+}
+
+fn goroutines(results: &Results) -> Markup {
+    html! {
+        p {
+            "A program in Go answers requests beside goroutines of its own that never block. Whoever "
+            "becomes ready waits for a P, which the kernel knows nothing of. A request takes 200 us "
+            "and comes each 5 ms; those to a server of net/http come from another process, each "
+            "100 ms, and of these so few that p99 is the slowest. Latency counts from when a request "
+            "was due. The stop of the world is a call of runtime.ReadMemStats, without the wait for "
+            "a P before: where there is one P alone, nobody is to be stopped."
+        }
+        p {
+            "What is done about it: nothing; one P more than CPUs; threads of their own, each with a "
+            "P, lowered to 8 by SET, by hint or by SCHED_IDLE, or the requests' thread raised by "
+            code { "chrt -r" } "; goroutines lowered to 8, by the overlay of Go's runtime alone "
+            "(\"no device\"), and with threads that follow. Background is what the goroutines get "
+            "done, against nothing done. All of it is on one CPU, where the emulator has no "
+            "scheduling of its own; figures are medians of the runs."
+        }
+        (tables::goroutines(&results.figures))
+        h3 { "Cost" }
+        p {
+            "The plain runtime, the overlay, and the overlay after somebody was lowered, from when on "
+            "there are more Ps: what becomes ready may then run on another thread. Of the program, "
+            "all goroutines are lowered then."
+        }
+        (tables::go_costs(&results.figures))
+    }
 }
 
 fn lowered(results: &Results) -> Markup {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table and the picture of the README, which come from a report and from nowhere
+//! The tables and the picture of the README, which come from a report and from nowhere
 //! else.
 
 use std::fs;
@@ -9,27 +9,35 @@ use std::path::Path;
 use anyhow::Context;
 use anyhow::Result;
 use comfy_table::presets;
+use comfy_table::Table;
+use go_sched_bench_data::Outcome;
+use go_sched_bench_data::Remedy;
+use go_sched_bench_data::Wait;
 
+use crate::figures::Figures;
+use crate::format;
 use crate::goals::tally;
 use crate::headline;
 use crate::report::Report;
 use crate::results::Results;
 use crate::server_charts;
 
-/// The markers around the table.
-const START: &str = "<!-- bench -->";
-const END: &str = "<!-- /bench -->";
+/// The names of the markers around the table of all parts, and around that of goroutines.
+const ALL: &str = "bench";
+const GOROUTINES: &str = "bench goroutines";
 /// The picture, in the folder of the report.
 const PICTURE: &str = "p99.svg";
 
-/// Puts the report's table into a README, and draws its picture; or, with `check`, fails
-/// unless both are there already.
+/// Puts the report's tables into a README, and draws its picture; or, with `check`, fails
+/// unless all are there already.
 pub(crate) fn update(directory: &Path, readme: &Path, check: bool) -> Result<()> {
     let report = Report::read(directory)?;
     let results = Results::of(&report)?;
     let name = readme.display();
     let text = fs::read_to_string(readme).with_context(|| name.to_string())?;
-    let text = replace(&text, &block(&report, &results)?).with_context(|| name.to_string())?;
+    let text = replace(&text, ALL, &block(&report, &results)?)
+        .and_then(|text| replace(&text, GOROUTINES, &goroutines(&results.figures)))
+        .with_context(|| name.to_string())?;
     let service = results.service.context("the report has no server")?;
     let picture = server_charts::before_and_after(&service)?.wide;
     for (path, new) in [
@@ -79,12 +87,46 @@ fn block(report: &Report, results: &Results) -> Result<String> {
     ))
 }
 
-/// Returns the text with another block between the markers.
-fn replace(text: &str, block: &str) -> Result<String> {
-    let missing = || format!("there is no {START} with {END} after it");
-    let (before, rest) = text.split_once(START).with_context(missing)?;
-    let (_, after) = rest.split_once(END).with_context(missing)?;
-    Ok(format!("{before}{START}\n{block}\n{END}{after}"))
+/// Returns the table of those that wait for goroutines.
+fn goroutines(figures: &Figures) -> String {
+    const REMEDIES: [(Remedy, &str); 3] = [
+        (Remedy::Nothing, "plain Go"),
+        (Remedy::Overlay, "overlay, any kernel"),
+        (Remedy::GoSched, "overlay and go_sched"),
+    ];
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN);
+    table.set_header(
+        ["p50 / p99 / max ms"]
+            .into_iter()
+            .chain(REMEDIES.map(|(_, title)| title)),
+    );
+    for wait in [Wait::Computing4, Wait::Allocating4, Wait::Http] {
+        let cells = REMEDIES.map(|(remedy, _)| {
+            let times = [Outcome::P50, Outcome::P99, Outcome::Max].map(|outcome| {
+                let time = figures.goroutines(wait, remedy, outcome);
+                time.map_or("-".to_owned(), |time| {
+                    format::number(time.summary.median / 1e6)
+                })
+            });
+            let work = match figures.background(wait, remedy) {
+                Some(work) if remedy != Remedy::Nothing => format!(", background {work:.0}%"),
+                _ => String::new(),
+            };
+            times.join(" / ") + &work
+        });
+        table.add_row([wait.to_string()].into_iter().chain(cells));
+    }
+    table.trim_fmt()
+}
+
+/// Returns the text with another block between the markers of a name.
+fn replace(text: &str, name: &str, block: &str) -> Result<String> {
+    let (start, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
+    let missing = || format!("there is no {start} with {end} after it");
+    let (before, rest) = text.split_once(&start).with_context(missing)?;
+    let (_, after) = rest.split_once(&end).with_context(missing)?;
+    Ok(format!("{before}{start}\n{block}\n{end}{after}"))
 }
 
 #[cfg(test)]
@@ -100,15 +142,15 @@ mod tests {
     #[test]
     fn only_what_stands_between_the_markers_changes() {
         let text = "a\n<!-- bench -->\nold\n<!-- /bench -->\nb\n";
-        let new = replace(text, "new").expect("the markers are there");
+        let new = replace(text, "bench", "new").expect("the markers are there");
         assert_eq!(new, "a\n<!-- bench -->\nnew\n<!-- /bench -->\nb\n");
-        assert_eq!(replace(&new, "new").expect("they still are"), new);
+        assert_eq!(replace(&new, "bench", "new").expect("they still are"), new);
     }
 
     #[test]
     fn without_markers_nothing_is_guessed() {
-        assert!(replace("a\n<!-- bench -->\nb\n", "new").is_err());
-        assert!(replace("<!-- /bench --><!-- bench -->", "new").is_err());
+        assert!(replace("a\n<!-- bench -->\nb\n", "bench", "new").is_err());
+        assert!(replace("<!-- /bench --><!-- bench -->", "bench", "new").is_err());
     }
 
     #[test]
@@ -116,13 +158,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let readme = folder.path().join("README.md");
         fixture::report().write(folder.path()).expect("a report");
-        fs::write(&readme, "<!-- bench --><!-- /bench -->").expect("a README");
+        let markers =
+            [super::ALL, super::GOROUTINES].map(|name| format!("<!-- {name} --><!-- /{name} -->"));
+        fs::write(&readme, markers.concat()).expect("a README");
 
         assert!(update(folder.path(), &readme, true).is_err());
         update(folder.path(), &readme, false).expect("it is written");
         update(folder.path(), &readme, true).expect("it is there");
         let text = fs::read_to_string(&readme).expect("the README");
         assert!(text.contains("| pipe round trip, patched"), "{text}");
+        assert!(text.contains("10.1 / 20.1 / 40.2"), "{text}");
 
         fs::write(folder.path().join(PICTURE), "another").expect("a picture");
         assert!(update(folder.path(), &readme, true).is_err());

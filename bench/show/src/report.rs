@@ -270,16 +270,29 @@ impl Report {
         self.good_boots().find(|boot| boot.part == part)
     }
 
-    /// Returns the version measured, and the parts that are of an older one.
+    /// Returns the version measured, or the versions and what is of which.
     pub(crate) fn trees(&self) -> String {
         let name = |tree: &Option<String>| tree.clone().unwrap_or("unknown version".to_owned());
-        let mut words = name(&self.tree);
+        let mut groups: Vec<(&Option<String>, Vec<&str>)> = Vec::new();
         for boot in &self.boots {
-            if boot.tree != self.tree {
-                words += &format!("; {}: {}", boot.part.title(), name(&boot.tree));
+            let title = boot.part.title();
+            match groups.iter_mut().find(|(tree, _)| **tree == boot.tree) {
+                Some((_, titles)) => titles.push(title),
+                None => groups.push((&boot.tree, vec![title])),
             }
         }
-        words
+        groups.sort_by_key(|(_, titles)| titles.len());
+        match groups.split_last() {
+            None => name(&self.tree),
+            Some(((tree, _), [])) => name(tree),
+            Some(((most, _), others)) => {
+                let of = |(tree, titles): &(&Option<String>, Vec<&str>)| {
+                    format!("{} for {}", name(tree), titles.join(" and "))
+                };
+                let others: Vec<_> = others.iter().map(of).collect();
+                format!("{}, {} for all else", others.join(", "), name(most))
+            }
+        }
     }
 
     /// Returns the meaning of most boots' numbers, for the heading.

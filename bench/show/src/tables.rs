@@ -4,11 +4,16 @@
 
 use go_sched_bench_data::Alternative;
 use go_sched_bench_data::Change;
+use go_sched_bench_data::GoOperation;
 use go_sched_bench_data::Growth;
 use go_sched_bench_data::Interface;
+use go_sched_bench_data::Outcome;
 use go_sched_bench_data::Path;
+use go_sched_bench_data::Remedy;
+use go_sched_bench_data::Runtime;
 use go_sched_bench_data::Setup;
 use go_sched_bench_data::Statistic;
+use go_sched_bench_data::Wait;
 use go_sched_bench_data::Waiter;
 use go_sched_bench_data::LOWERED;
 use maud::html;
@@ -181,6 +186,62 @@ pub(crate) fn lowered(figures: &Figures) -> Markup {
         } @else {
             p { "Not measured, " a href="#missing" { "see below" } "." }
         }
+    }
+}
+
+/// Returns a table for each wait for goroutines.
+pub(crate) fn goroutines(figures: &Figures) -> Markup {
+    let cell = |wait, remedy, outcome| {
+        let figure = figures.goroutines(wait, remedy, outcome)?;
+        let before = figures.goroutines(wait, Remedy::Nothing, outcome);
+        Some(match outcome {
+            Outcome::Background => {
+                let work = figures.background(wait, remedy)?;
+                html! { (format!("{work:.1}%")) }
+            }
+            Outcome::Collections => html! { (format::number(figure.summary.median)) },
+            Outcome::P50 | Outcome::P99 | Outcome::Max => html! {
+                (format::nanoseconds(figure.summary.median))
+                @if let Some(before) = before.filter(|_| remedy != Remedy::Nothing) {
+                    div.muted {
+                        (format::compared(&figure.summary, &before.summary, format::LATENCY))
+                    }
+                }
+            },
+        })
+    };
+    let measured = |wait| figures.goroutines(wait, Remedy::Nothing, Outcome::P50);
+    html! {
+        @for &wait in Wait::VARIANTS {
+            @if let Some(figure) = measured(wait) {
+                h3 { (wait) }
+                (table(&named(Remedy::VARIANTS), &named(Outcome::VARIANTS), |remedy, outcome| {
+                    cell(wait, remedy, outcome)
+                }))
+                p.muted { "Method: " (figure.method.label()) "." }
+            }
+        }
+        @if Wait::VARIANTS.iter().all(|wait| measured(*wait).is_none()) {
+            p { "Not measured, " a href="#missing" { "see below" } "." }
+        }
+    }
+}
+
+/// Returns the table of the costs of Go's scheduler.
+pub(crate) fn go_costs(figures: &Figures) -> Markup {
+    let cell = |operation, runtime| {
+        let figure = &figures.go_cost(operation, runtime)?.summary;
+        let plain = figures.go_cost(operation, Runtime::Plain);
+        Some(html! {
+            (amount(figure))
+            @if let Some(plain) = plain.filter(|_| runtime != Runtime::Plain) {
+                div { (format::difference(&compare(figure, &plain.summary))) }
+            }
+        })
+    };
+    html! {
+        (table(&named(GoOperation::VARIANTS), &named(Runtime::VARIANTS), cell))
+        (unit(figures.go_cost(GoOperation::Switch, Runtime::Plain)))
     }
 }
 

@@ -34,11 +34,15 @@ func compare(overlaid string) error {
 	}
 	cpus := runtime.NumCPU()
 	goroutines := 2 * cpus
-	fmt.Printf("Requests of 200 us, each 5 ms, beside goroutines that keep all CPUs busy: %s,\n"+
-		"%d CPUs, %d goroutines; medians of %d runs of %v in turn. No go_sched in the kernel.\n\n",
-		runtime.Version(), cpus, goroutines, compareRuns, compareLength)
+	fmt.Printf("A request of 200 us each 5 ms, beside %d goroutines on %d CPUs; %s, medians of %d runs of %v.\n"+
+		"Plain is Go's runtime as it is; overlay has the goroutines lowered to %d. Neither has go_sched in\n"+
+		"the kernel, nor needs it.\n\n",
+		goroutines, cpus, runtime.Version(), compareRuns, compareLength, low)
+	if load := loadAverage(); load > 1 {
+		fmt.Printf("This machine is busy with something else (load %.1f), which shows in all figures.\n\n", load)
+	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "background\truntime\tp50 ms\tp99 ms\tmax ms\tbackground's work\tcollections/s\t")
+	fmt.Fprintln(table, "goroutines\truntime\tp50 ms\tp99 ms\tmax ms\ttheir work\tcollections/s\t")
 	verdicts := ""
 	for _, work := range []string{"compute", "allocate"} {
 		var results [2]result
@@ -53,7 +57,7 @@ func compare(overlaid string) error {
 				runs[j] = append(runs[j], r)
 			}
 		}
-		for j, name := range []string{"as it is", "overlay, lowered"} {
+		for j, name := range []string{"plain", "overlay"} {
 			r := medians(runs[j])
 			results[j] = r
 			fmt.Fprintf(table, "%s\t%s\t%.2f\t%.2f\t%.2f\t%.0f%%\t%.0f\t\n", work, name,
@@ -68,6 +72,15 @@ func compare(overlaid string) error {
 	}
 	fmt.Print("\nLatency counts from when a request was due. Goals:\n" + verdicts)
 	return nil
+}
+
+// loadAverage returns that of the last minute, 0 if it is not known.
+func loadAverage() (load float64) {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		_, _ = fmt.Sscan(string(text), &load)
+	}
+	return load
 }
 
 func runOnce(program string, arguments ...string) (r result, err error) {
