@@ -74,16 +74,13 @@ struct Cost {
 
 /// Measures all remedies in turn, so that a change of the machine's mood hits all of them.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let all_or = |some: &[Wait]| {
-        if some.is_empty() {
-            Wait::VARIANTS
-        } else {
-            some
-        }
-        .to_vec()
+    let waits = if arguments.wait.is_empty() {
+        Wait::VARIANTS
+    } else {
+        &arguments.wait
     };
     let mut go = None;
-    for wait in all_or(&arguments.wait) {
+    for &wait in waits {
         let chosen =
             |remedy: &&Remedy| arguments.remedy.is_empty() || arguments.remedy.contains(remedy);
         let remedies = Remedy::VARIANTS.iter().filter(chosen);

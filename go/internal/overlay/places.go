@@ -43,7 +43,7 @@ var places = []place{
 	{name: "a goroutine is chosen", files: []string{proc}, in: "schedule", edit: func(s *source, in ast.Node) error {
 		st, err := s.inside(in, "resetspinning()")
 		if err == nil {
-			s.before(st, "if gp = gprioPick(gp, inheritTime); gp == nil { goto top }")
+			s.before(st, "if gprio.active { if gp = gprioPick(gp, inheritTime); gp == nil { goto top } }")
 		}
 		return err
 	}},
@@ -287,7 +287,7 @@ func start(code, gp string) func(*source, ast.Node) error {
 	return func(s *source, in ast.Node) error {
 		st, err := s.statement(in, code)
 		if err == nil {
-			s.before(st, "gprioStart("+gp+"); gprioEnterG0("+gp+")")
+			s.before(st, "if gprio.active { gprioStart("+gp+") }; gprioEnterG0("+gp+")")
 		}
 		return err
 	}
@@ -307,7 +307,7 @@ func wake(gp string) func(*source, ast.Node) error {
 	return func(s *source, in ast.Node) error {
 		e, err := s.expression(in, "wakep()")
 		if err == nil {
-			s.replace(e, "gprioWakep("+gp+")")
+			s.replace(e, "if gprio.active { gprioWakep("+gp+") } else { wakep() }")
 		}
 		return err
 	}
