@@ -233,7 +233,7 @@ fn check_names_a_go_program_that_waits_for_lowered_threads() {
     let go = Lowered::start(PLAIN, READABLE, &["-prio", "8"]);
     let found = check(go.pid());
     let named = format!("{} (lowered) is a Go program", go.pid());
-    let parts = [&*named, "without gosched-overlay", "and 1 of its "];
+    let parts = [&*named, "without gosched-overlay", "with 1 of its "];
     assert_found(&found, "warn", &parts);
     assert!(found.to_string().contains("SetGoroutine"), "{found}");
     assert!(found.to_string().contains("unknown how often"), "{found}");
@@ -242,7 +242,7 @@ fn check_names_a_go_program_that_waits_for_lowered_threads() {
 #[test]
 fn check_finds_nothing_lower_in_a_go_program_that_has_lowered_nothing_or_all() {
     let go = Lowered::start(PLAIN, READABLE, &[]);
-    let fine = ["is a Go program, and none of its ", " is lower than others"];
+    let fine = ["is a Go program, and none of its ", " is below others"];
     assert_found(&check(go.pid()), "ok", &fine);
     succeeds(&["set", "-a", "8", &go.pid().to_string()]);
     assert_found(&check(go.pid()), "ok", &fine);
@@ -266,7 +266,7 @@ fn check_tells_whether_the_threads_of_a_program_follow_its_goroutines() {
     assert_found(&check(go.pid()), "warn", &none);
     // A priority of a thread is none of its goroutine.
     succeeds(&["set", "8", &go.tid.to_string()]);
-    let lowered = ["built with gosched-overlay, and 1 of its "];
+    let lowered = ["built with gosched-overlay, with 1 of its "];
     assert_found(&check(go.pid()), "warn", &lowered);
 }
 

@@ -65,18 +65,11 @@ struct Count {
 }
 
 pub(super) fn process(id: ThreadId, asked: Asked<'_>) -> Finding {
-    // With the inode of the pidfd, it is the process that is meant.
     let threads = Threads::of(id);
     let name = name(id.pid);
     let runtime = Runtimes::default().of(id.pid);
     match threads {
-        Err(error @ (FindError::NotFound | FindError::Recycled)) => {
-            return Finding::fail(
-                CHECK,
-                format!("{id}: {error}"),
-                "list the processes, see ps(1)",
-            )
-        }
+        Err(error @ (FindError::NotFound | FindError::Recycled)) => return missing(id, &error),
         Err(error) => return unknown_program(&name, &UnknownRuntime::Proc(error)),
         Ok(_) => (),
     }
@@ -86,7 +79,9 @@ pub(super) fn process(id: ThreadId, asked: Asked<'_>) -> Finding {
         Err(error) => return unknown_program(&name, &error),
     };
     match look(id, asked, is_overlay) {
+        Ok(Some(Count { all: 0, .. })) => missing(id, &FindError::NotFound),
         Ok(Some(count)) => finding(&name, is_overlay, count),
+        Err(error) if error.is_end() => missing(id, &FindError::NotFound),
         Ok(None) => unknown_threads(&name, is_overlay, "the device is not open"),
         Err(error) => unknown_threads(&name, is_overlay, &error.to_string()),
     }
@@ -193,7 +188,7 @@ fn finding(name: &str, is_overlay: bool, count: Count) -> Finding {
     match (is_overlay, lower) {
         (false, 0) => Finding::ok(
             CHECK,
-            format!("{name} is a Go program, and none of its {all} threads is lower than others"),
+            format!("{name} is a Go program, and none of its {all} threads is below others"),
         ),
         (true, 0) if bound > 0 => Finding::ok(
             CHECK,
@@ -231,14 +226,19 @@ fn finding(name: &str, is_overlay: bool, count: Count) -> Finding {
             Finding::warn(
                 CHECK,
                 format!(
-                    "{name} is a Go program built {built}, and {lower} of its {all} threads are \
-                     lower than others: when it collects garbage, all of it waits until each of \
-                     the {lower} that runs Go code has had a CPU; unknown how often that is"
+                    "{name} is a Go program built {built}, with {lower} of its {all} threads below \
+                     others: when it collects garbage, all of it waits until whoever of these runs \
+                     Go code has had a CPU; unknown how often that is"
                 ),
                 format!("{advice}; with GODEBUG=gctrace=1 it says when it collects"),
             )
         }
     }
+}
+
+fn missing(id: ThreadId, error: &FindError) -> Finding {
+    let detail = format!("{id}: {error}");
+    Finding::fail(CHECK, detail, "list the processes, see ps(1)")
 }
 
 fn unknown_program(name: &str, reason: &UnknownRuntime) -> Finding {
@@ -264,9 +264,7 @@ fn unknown_threads(name: &str, is_overlay: bool, reason: &str) -> Finding {
             "the threads of {name}, a Go program built with gosched-overlay, follow its goroutines"
         )
     } else {
-        format!(
-            "threads of {name}, a Go program built without gosched-overlay, are lower than others"
-        )
+        format!("threads of {name}, a Go program built without gosched-overlay, are below others")
     };
     Finding::unknown(
         CHECK,
