@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/http"
 	"syscall"
 	"time"
 
@@ -44,6 +45,20 @@ func ExampleGo() {
 	<-done
 	// Output:
 	// compacting
+}
+
+// A server answers requests beside work that they need not wait for.
+func ExampleOverlay() {
+	compact := func() {}
+	answer := func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "hello") }
+	if err := gosched.Overlay(); err != nil {
+		log.Print(err) // Built without the flag: all goroutines are alike.
+	}
+	if err := gosched.Go(8, compact); err != nil {
+		log.Fatal(err)
+	}
+	http.HandleFunc("/", answer)
+	log.Fatal(http.ListenAndServe("localhost:8080", nil))
 }
 
 // Work that shall not get in the way runs at a low priority, or else without one.
