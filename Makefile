@@ -79,6 +79,7 @@ help:
 	echo 'make test-debug   the tests in a kernel that checks itself'
 	echo 'make test-scx     tests beside a sched_ext scheduler, in a kernel that takes one'
 	echo 'make test-go      the tests of the Go packages with the newest Go'
+	echo "make test-runtime Go's own tests of its runtime with the overlay that gives goroutines priorities"
 	echo 'make fuzz         random requests of an unprivileged user (SECONDS=N, SEED=N)'
 	echo 'make torture      race everything, and check (SECONDS=N, CPUS=N, SEED=N); debug kernel'
 	echo 'make bench        what go_sched costs and buys, to bench/report (ONLY="PART ...": these parts anew)'
@@ -133,6 +134,12 @@ test-go: guest
 	(cd go && go vet ./... && go test -count=1 -race ./...)
 	cd tests
 	cargo test --locked --package go-sched-go-tests
+
+# Go's own tests, each new goroutine at a random priority, with three releases of Go. GO=COMMAND
+# takes that one alone. No guest is needed.
+.PHONY: test-runtime
+test-runtime: machine
+	scripts/test-runtime $(GO)
 
 # Without VARIANT, the kernel is the one that reports its coverage. The timeout includes
 # the boot and the shutdown.
@@ -346,7 +353,7 @@ lint: $(kernel_stamp)
 	cargo-clippy clippy --workspace --all-targets --locked -- -D warnings
 	test -z "$$(gofmt -l go)" || { gofmt -d go; exit 1; }
 	(cd go && go vet ./... && go test ./...)
-	shellcheck -x .ci/run qemu/run scripts/run-tests scripts/check-machine scripts/install kernel/build \
+	shellcheck -x .ci/run qemu/run scripts/run-tests scripts/test-runtime scripts/check-machine scripts/install kernel/build \
 		scripts/install-packages packaging/build packaging/test-chroot \
 		packaging/test-guest/boot packaging/test-guest/check packaging/test-guest/containers \
 		packaging/dkms/check-rustc packaging/debian/gosched.postrm docs/commands \
@@ -362,7 +369,7 @@ lint: $(kernel_stamp)
 		$(CURDIR)/kernel/linux-6.12/*.patch
 
 products := accel-* bench bench-host bench-page bench-quick bindgen deb deb-test demo go-build \
-	linux-6.12 log module-* newest-go oha overlay target
+	between-go linux-6.12 log module-* newest-go oha overlay target
 .PHONY: clean
 clean:
 	# By name, in case that GO_SCHED_CACHE is a folder that others use.
