@@ -131,7 +131,7 @@ test-go: guest
 	scripts/install-packages --go
 	export PATH=$(GO_SCHED_CACHE)/newest-go/bin:$$PATH
 	go version
-	(cd go && go vet ./... && go test -count=1 -race ./...)
+	(cd go && go vet ./... && go test -count=1 -timeout 30m -race ./...)
 	cd tests
 	cargo test --locked --package go-sched-go-tests
 
@@ -352,7 +352,7 @@ lint: $(kernel_stamp)
 	for source in *.rs; do rustfmt --check --edition 2021 <"$$source"; done
 	cargo-clippy clippy --workspace --all-targets --locked -- -D warnings
 	test -z "$$(gofmt -l go)" || { gofmt -d go; exit 1; }
-	(cd go && go vet ./... && go test ./...)
+	(cd go && go vet ./... && go test -timeout 30m ./...)
 	shellcheck -x .ci/run qemu/run scripts/run-tests scripts/test-runtime scripts/check-machine scripts/install kernel/build \
 		scripts/install-packages packaging/build packaging/test-chroot \
 		packaging/test-guest/boot packaging/test-guest/check packaging/test-guest/containers \
