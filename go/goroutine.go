@@ -42,8 +42,9 @@ func Overlay() error {
 // the one that the goroutine had before. Goroutines that it starts from now on start with the
 // same. It takes the overlay, see Overlay, and neither a device nor any privilege.
 //
-// A goroutine below 32 is lowered: it runs when a P is not needed by a goroutine that is not. The
-// first one that is lowered stops the world for a moment, for the Ps of the others.
+// A goroutine below 32 is lowered: it runs when a P is not needed by a goroutine that is not. Where
+// these need all of them, it gets one turn in 61, as they may wait for it. The first one that is
+// lowered stops the world for a moment, for the Ps of the others.
 //
 // Where there is a Device, the thread follows its goroutine: the kernel runs it at the priority,
 // or at the highest one that the thread may have, see Status. A process whose nice value is not 0
