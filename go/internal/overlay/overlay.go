@@ -167,7 +167,7 @@ func (o *Overlay) edit(p place, sources map[string]*source) error {
 		}
 	}
 	if !found {
-		return o.unknown(p, fmt.Sprintf("there is no %s in %s", strings.ReplaceAll(p.in, "|", " or "),
+		return o.unknown(p, fmt.Sprintf("there is not one %s in %s", strings.ReplaceAll(p.in, "|", " or "),
 			strings.Join(p.files, " or ")))
 	}
 	return nil
@@ -241,6 +241,9 @@ func (o *Overlay) stopTheWorld(sources map[string]*source) (stop, start string, 
 		return "", "", err
 	}
 	f := s.function("GOMAXPROCS")
+	if f == nil {
+		return "", "", fmt.Errorf("this does not know %s: there is not one GOMAXPROCS", o.Go.Version)
+	}
 	for _, st := range f.Body.List {
 		switch code := s.code(st); {
 		case strings.Contains(code, "stopTheWorldGC("):

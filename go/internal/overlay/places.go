@@ -12,7 +12,7 @@ type place struct {
 	name string
 	// The file, or several of which each that there is has to have the place.
 	files []string
-	// The function, or the struct type. Empty: the file as a whole.
+	// The function, or the struct type; | separates the names that it has had.
 	in string
 	// The first release that has the place, 22 for Go 1.22. 0: all have it.
 	since int
@@ -91,6 +91,7 @@ var places = []place{
 		return err
 	}},
 
+	{name: "a thread of C calls Go", files: []string{"runtime/cgocall.go"}, in: "cgocallbackg", since: 21, edit: begin("if gp := getg(); gp.m.isextra && gp.m.ncgo == 0 { gp.gprio = 0 }")},
 	{name: "a thread of C leaves Go", files: []string{proc}, in: "dropm", edit: func(s *source, in ast.Node) error {
 		st, err := s.statement(in, "mp.curg.preemptStop = false")
 		if err == nil {
@@ -163,6 +164,7 @@ var places = []place{
 		return err
 	}},
 	{name: "GC workers after a stop of the world", files: []string{proc}, in: "procresize", since: 26, edit: condition("gcBlackenEnabled != 0", "!gprio.active")},
+	{name: "who an idle GC worker makes way for", files: []string{proc}, in: "pollWork", edit: begin("if gprioMarkedEnough() { return true }")},
 	{name: "the work of an idle GC worker", files: []string{gc}, in: "gcBgMarkWorker", edit: func(s *source, in ast.Node) error {
 		c, err := only(s, in, "case gcMarkWorkerIdleMode", func(c *ast.CaseClause) bool {
 			return len(c.List) == 1 && s.code(c.List[0]) == "gcMarkWorkerIdleMode"

@@ -86,14 +86,17 @@ func (s *source) edited() []byte {
 // line returns the number of the line that an offset is in.
 func (s *source) line(offset int) int { return 1 + strings.Count(string(s.text[:offset]), "\n") }
 
-// function returns the function of a name that has a body, methods among them, or nil.
-func (s *source) function(name string) *ast.FuncDecl {
+// function returns the only function of a name that has a body, methods among them, or nil.
+func (s *source) function(name string) (found *ast.FuncDecl) {
 	for _, d := range s.file.Decls {
 		if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == name && f.Body != nil {
-			return f
+			if found != nil {
+				return nil
+			}
+			found = f
 		}
 	}
-	return nil
+	return found
 }
 
 // structure returns the struct type of a name, or nil.
