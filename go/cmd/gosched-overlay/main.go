@@ -33,14 +33,20 @@ Options:
   -json        with -list: as JSON
   -h, -help    print this
 
-Exit status: 0, or 1 if nothing was made, or 2 for a wrong option.
+Exit status: 0, or 1 if nothing was made, or 2 for a wrong option. If nothing was made, the path
+is one that does not exist, so that the go command fails too.
 `
+
+// noOverlay is printed in place of the path if nothing was made. The go command takes an empty
+// -overlay for none, and does not see how "$(gosched-overlay)" ended: with this it fails.
+const noOverlay = "/gosched-overlay/has/failed"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
 	folder := ""
-	if cache, err := os.UserCacheDir(); err == nil {
+	cache, noCache := os.UserCacheDir()
+	if noCache == nil {
 		folder = filepath.Join(cache, "gosched-overlay")
 	}
 	flags := flag.NewFlagSet("gosched-overlay", flag.ContinueOnError)
@@ -61,17 +67,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("-json goes with -list")
 	}
 	if err == nil && folder == "" && !*list {
-		err = fmt.Errorf("there is no folder for caches, as HOME is not set: give one with -o")
+		err = fmt.Errorf("there is no folder for caches: %v: give one with -o", noCache)
 	}
+	status := 0
 	if err != nil {
 		fmt.Fprintf(stderr, "gosched-overlay: %v; see gosched-overlay -help\n", err)
-		return 2
-	}
-	if err := make(*command, folder, *list, *asJSON, stdout); err != nil {
+		status = 2
+	} else if err := make(*command, folder, *list, *asJSON, stdout); err != nil {
 		fmt.Fprintf(stderr, "gosched-overlay: %v\n", err)
-		return 1
+		status = 1
 	}
-	return 0
+	if status != 0 && !*list {
+		fmt.Fprintln(stdout, noOverlay)
+	}
+	return status
 }
 
 func make(command, folder string, list, asJSON bool, stdout io.Writer) error {

@@ -278,9 +278,9 @@ func (o *Overlay) Write(folder string) (string, error) {
 		hash.Write(o.files[name])
 	}
 	final := filepath.Join(folder, fmt.Sprintf("%s-%x", o.Go.Version, hash.Sum(nil)[:8]))
-	json := filepath.Join(final, "overlay.json")
-	if _, err := os.Stat(json); err == nil {
-		return json, nil
+	path := filepath.Join(final, "overlay.json")
+	if o.isAt(final, names) {
+		return path, nil
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return "", err
@@ -297,27 +297,58 @@ func (o *Overlay) Write(folder string) (string, error) {
 	if err := os.Chmod(temporary, 0o755); err != nil {
 		return "", err
 	}
-	if err := os.Rename(temporary, final); err != nil {
-		if _, stat := os.Stat(json); stat != nil {
-			return "", err
+	// What is there is damaged, or another process has just written it.
+	err = os.Rename(temporary, final)
+	if err != nil && !o.isAt(final, names) {
+		if err = os.RemoveAll(final); err == nil {
+			err = os.Rename(temporary, final)
 		}
 	}
-	return json, nil
+	if err != nil && !o.isAt(final, names) {
+		return "", err
+	}
+	return path, nil
+}
+
+// isAt tells whether a folder has the overlay, whole.
+func (o *Overlay) isAt(folder string, names []string) bool {
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join(folder, fileName(name)))
+		if err != nil || !bytes.Equal(text, o.files[name]) {
+			return false
+		}
+	}
+	want, err := o.json(folder, names)
+	if err != nil {
+		return false
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "overlay.json"))
+	return err == nil && bytes.Equal(text, want)
+}
+
+// fileName returns what a file of Go's is called in the folder of an overlay.
+func fileName(name string) string { return strings.ReplaceAll(name, "/", "-") }
+
+// json returns the content of overlay.json in a folder.
+func (o *Overlay) json(folder string, names []string) ([]byte, error) {
+	replace := map[string]string{}
+	for _, name := range names {
+		replace[filepath.Join(o.Go.Root, "src", filepath.FromSlash(name))] = filepath.Join(folder, fileName(name))
+	}
+	text, err := json.MarshalIndent(map[string]any{"Replace": replace}, "", "\t")
+	return append(text, '\n'), err
 }
 
 // writeFiles writes the files to a folder that will have another name.
 func (o *Overlay) writeFiles(folder, final string, names []string) error {
-	replace := map[string]string{}
 	for _, name := range names {
-		file := strings.ReplaceAll(name, "/", "-")
-		replace[filepath.Join(o.Go.Root, "src", filepath.FromSlash(name))] = filepath.Join(final, file)
-		if err := os.WriteFile(filepath.Join(folder, file), o.files[name], 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, fileName(name)), o.files[name], 0o644); err != nil {
 			return err
 		}
 	}
-	text, err := json.MarshalIndent(map[string]any{"Replace": replace}, "", "\t")
+	text, err := o.json(final, names)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(folder, "overlay.json"), append(text, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(folder, "overlay.json"), text, 0o644)
 }

@@ -55,6 +55,29 @@ func TestWriteTwiceGivesOnePath(t *testing.T) {
 	}
 }
 
+func TestDamagedOverlayIsWrittenAnew(t *testing.T) {
+	o, folder := made(t), t.TempDir()
+	path, err := o.Write(folder)
+	must(t, err)
+	for _, damage := range []func(string) error{
+		os.Remove, func(file string) error { return os.WriteFile(file, nil, 0o644) },
+	} {
+		for _, name := range []string{"runtime-proc.go", "overlay.json"} {
+			file := filepath.Join(filepath.Dir(path), name)
+			before, err := os.ReadFile(file)
+			must(t, err)
+			must(t, damage(file))
+			again, err := o.Write(folder)
+			must(t, err)
+			after, err := os.ReadFile(file)
+			must(t, err)
+			if again != path || string(after) != string(before) {
+				t.Errorf("%s is at %s, and has %d bytes, not %d", name, again, len(after), len(before))
+			}
+		}
+	}
+}
+
 func TestAnotherContentHasAnotherPath(t *testing.T) {
 	folder := t.TempDir()
 	first, err := made(t).Write(folder)
