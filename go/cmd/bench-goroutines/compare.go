@@ -35,8 +35,8 @@ func compare(overlaid string) error {
 	cpus := runtime.NumCPU()
 	goroutines := 2 * cpus
 	fmt.Printf("A request of 200 us each 5 ms, beside %d goroutines on %d CPUs; %s, medians of %d runs of %v.\n"+
-		"Plain is Go's runtime as it is; overlay has the goroutines lowered to %d. Neither has go_sched in\n"+
-		"the kernel, nor needs it.\n\n",
+		"Plain is Go's runtime as it is; overlay has the goroutines lowered to %d. Neither uses go_sched in\n"+
+		"the kernel.\n\n",
 		goroutines, cpus, runtime.Version(), compareRuns, compareLength, low)
 	if load := loadAverage(); load > 1 {
 		fmt.Printf("This machine is busy with something else (load %.1f), which shows in all figures.\n\n", load)
@@ -85,6 +85,7 @@ func loadAverage() (load float64) {
 
 func runOnce(program string, arguments ...string) (r result, err error) {
 	command := exec.Command(program, arguments...)
+	command.Env = append(os.Environ(), "GOSCHED_DEVICE=off")
 	command.Stderr = os.Stderr
 	output, err := command.Output()
 	if err != nil {
