@@ -198,9 +198,9 @@ bench bench-quick: programs
 		--page $(bench_page) --service-icount 2 \
 		--overlay $(bench_overlay) --guest-program $(binaries)/go_sched_bench_guest
 
-# Takes nothing but Go: neither a guest nor go_sched in the kernel.
+# Takes nothing but Go and room for it: neither a guest nor go_sched in the kernel.
 .PHONY: bench-host
-bench-host:
+bench-host: machine
 	command -v go >/dev/null || scripts/install-packages
 	mkdir -p $(GO_SCHED_CACHE)/bench-host
 	echo "Building a program twice, with $$(go version)"
