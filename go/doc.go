@@ -75,8 +75,8 @@
 // # Threads and goroutines
 //
 // The kernel orders threads. It cannot reorder goroutines that wait for a P: that takes the
-// overlay. A goroutine that is not locked to its thread may leave the thread, and its priority, at any time; so Do
-// locks. A garbage collection waits for each thread that runs Go code, including the least
+// overlay. A goroutine that is not locked to its thread may leave the thread, and its priority,
+// at any time; so Do locks. A garbage collection waits for each thread that runs Go code, including the least
 // urgent one.
 //
 // Threads lists the threads of the process. For a program that declares Roles, the list says

@@ -87,7 +87,7 @@ func build(t testing.TB, program, kind string, env []string, flags ...string) st
 	return path
 }
 
-// needC skips a test that needs a C compiler and has none.
+// needC skips a test where there is no C compiler, and returns the environment that uses it.
 func needC(t testing.TB) []string {
 	t.Helper()
 	out, err := exec.Command("go", "env", "CC").Output()
@@ -146,8 +146,8 @@ func tail(text string) string {
 	return text
 }
 
-// native tells whether tests of the race detector and the like run here.
-func native(t testing.TB) {
+// skipUnlessTried skips a test of what is tried on some architectures alone.
+func skipUnlessTried(t testing.TB) {
 	t.Helper()
 	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
 		t.Skip("not tried on ", runtime.GOARCH)

@@ -47,7 +47,7 @@ func TestDeadlockIsDetected(t *testing.T) {
 }
 
 func TestRaceDetectorWorks(t *testing.T) {
-	native(t)
+	skipUnlessTried(t)
 	path := build(t, "lost", "race", needC(t), "-race")
 	for _, scenario := range []string{"channels", "mutexes", "pools", "raising and lowering", "GOMAXPROCS changes"} {
 		succeed(t, []string{"GOMAXPROCS=2"}, path, scenario)

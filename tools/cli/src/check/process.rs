@@ -194,7 +194,7 @@ fn finding(name: &str, is_overlay: bool, count: Count) -> Finding {
             CHECK,
             format!(
                 "{name} is a Go program built with gosched-overlay: {bound} of its {all} threads \
-                 follow their goroutines"
+                 follow their goroutines, or a hint that they have bound themselves"
             ),
         ),
         (true, 0) => Finding::warn(

@@ -9,9 +9,13 @@ package main
 
 extern int called(int prio);
 
-static void *thread(void *arg) { return (void *)(long)called((int)(long)arg); }
+static void *thread(void *arg)
+{
+	called((int)(long)arg);
+	return (void *)(long)called((int)(long)arg);
+}
 
-// Calls Go from a thread of C's own.
+// Calls Go from a thread of C's own, twice.
 static int call_apart(int prio)
 {
 	pthread_t t;
