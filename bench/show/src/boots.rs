@@ -20,6 +20,7 @@ use std::thread;
 use anyhow::Context;
 use anyhow::Result;
 use go_sched_bench_data::Record;
+use go_sched_bench_data::Wait;
 use gosched::raw::set_schedprio;
 use rustix::io::Errno;
 use serde::Deserialize;
@@ -68,7 +69,10 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
         Part::Scale => (&["scale"], &["--memory", SCALE_MEMORY]),
         // With several CPUs, the emulator runs one at a time for some milliseconds.
         Part::Lowered => (&["lowered"], &["--cpus", "1"]),
-        Part::Goroutines => (&["goroutines"], &["--cpus", "1"]),
+        // Long enough to be several boots.
+        Part::Goroutines | Part::GoroutinesAllocating | Part::GoroutinesStop => {
+            (&["goroutines"], &["--cpus", "1"])
+        }
         Part::GoroutineCosts => (&["goroutine-costs"], &[]),
         Part::Service => (&["service"], &[]),
     };
@@ -76,9 +80,10 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     let mut add = |words: &[&str]| machine.extend(words.iter().map(ToString::to_string));
     // Where the kernel lies in memory must not differ between boots.
     add(&["--append", "nokaslr"]);
+    let waits = waits(part);
     let method = if bench.on == Place::Host {
         Method::WallClock
-    } else if matches!(part, Part::Lowered | Part::Goroutines | Part::Service) {
+    } else if !waits.is_empty() || matches!(part, Part::Lowered | Part::Service) {
         if part == Part::Service {
             add(&["--cpus", &bench.service_cpus.to_string()]);
         }
@@ -108,6 +113,9 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     if bench.quick {
         arguments.push("--quick".to_owned());
     }
+    for wait in waits {
+        arguments.extend(["--wait".to_owned(), wait.to_string()]);
+    }
     if part == Part::Service {
         let repeats = bench
             .service_repeats
@@ -124,6 +132,16 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
         method,
         machine,
         arguments,
+    }
+}
+
+/// Returns the waits for goroutines that a part measures.
+fn waits(part: Part) -> &'static [Wait] {
+    match part {
+        Part::Goroutines => &[Wait::Computing4, Wait::Computing16, Wait::Http],
+        Part::GoroutinesAllocating => &[Wait::Allocating4, Wait::Allocating16, Wait::GcPressure],
+        Part::GoroutinesStop => &[Wait::Stop, Wait::StopBesideProcess],
+        _ => &[],
     }
 }
 

@@ -38,8 +38,12 @@ pub(crate) enum Part {
     Scale,
     /// Times that others wait for lowered threads that spend their time in the kernel.
     Lowered,
-    /// Times that a program in Go waits for its own goroutines.
+    /// Times that a program in Go waits for its own goroutines, which compute.
     Goroutines,
+    /// The same, which allocate.
+    GoroutinesAllocating,
+    /// Times that a program in Go takes to stop the world.
+    GoroutinesStop,
     /// The cost of operations of Go's scheduler.
     GoroutineCosts,
     /// A server under load.
@@ -58,6 +62,8 @@ impl Part {
             Self::Scale => "growth with the number of threads",
             Self::Lowered => "waiting for lowered threads",
             Self::Goroutines => "waiting for goroutines",
+            Self::GoroutinesAllocating => "waiting for goroutines that allocate",
+            Self::GoroutinesStop => "stopping goroutines",
             Self::GoroutineCosts => "cost of goroutines",
             Self::Service => "server under load",
         }
