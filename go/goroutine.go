@@ -40,15 +40,16 @@ func Overlay() error {
 
 // SetGoroutine gives the calling goroutine a priority, or with None takes it away, and returns
 // the one that the goroutine had before. Goroutines that it starts from now on start with the
-// same. It takes the overlay, see Overlay, and neither a device nor any privilege.
+// same, and so do those that a library starts for it and keeps, as for a connection of net/http.
+// SetGoroutine takes the overlay, see Overlay, and neither a device nor any privilege.
 //
 // A goroutine below 32 is lowered: it runs when a P is not needed by a goroutine that is not. Where
 // these need all of them, it gets one turn in 61, as they may wait for it. The first one that is
 // lowered stops the world for a moment, for the Ps of the others.
 //
 // Where there is a Device, the thread follows its goroutine: the kernel runs it at the priority,
-// or at the highest one that the thread may have, see Status. A process whose nice value is not 0
-// has its own priority in place of the 32 then.
+// or at the highest one that the thread may have, see Status. In place of the 32 there is then the
+// priority next to what the process has without one, as 27 at nice value 5.
 func SetGoroutine(prio Prio) (before Prio, err error) {
 	if prio != None {
 		if err := prio.check(); err != nil {
