@@ -75,6 +75,7 @@ var places = []place{
 	}},
 	{name: "a goroutine begins to run", files: []string{proc}, in: "execute", edit: start("gogo(&gp.sched)", "gp")},
 	{name: "a coroutine begins to run", files: []string{"runtime/coro.go"}, in: "coroswitch_m", since: 22, edit: start("gogo(&gnext.sched)", "gnext")},
+	{name: "a coroutine has run", files: []string{"runtime/coro.go"}, in: "coroswitch_m", since: 22, edit: begin("gprioLeave()")},
 	{name: "a goroutine has run", files: []string{proc}, in: "dropg", edit: begin("gprioLeave()")},
 	{name: "a goroutine is put back", files: []string{proc}, in: "goschedImpl", edit: put},
 	{name: "another P for who is put back", files: []string{proc}, in: "goschedImpl", since: 22, edit: wake("gp")},
@@ -145,7 +146,7 @@ var places = []place{
 			return strings.HasPrefix(s.code(i.Cond), "gcBlackenEnabled != 0") && strings.Contains(s.code(i.Body), "findRunnableGCWorker(")
 		})
 		if err == nil {
-			s.insertAt(st.Cond.Pos(), "gprioMayMark(getg().m.p.ptr()) && ")
+			s.insertAt(st.Cond.End(), " && gprioMayMark(getg().m.p.ptr())")
 		}
 		return err
 	}},
@@ -297,9 +298,9 @@ func start(code, gp string) func(*source, ast.Node) error {
 
 // put replaces the call that puts a goroutine into the global queue.
 func put(s *source, in ast.Node) error {
-	e, err := s.expression(in, "globrunqput")
+	st, err := s.statement(in, "globrunqput(gp)")
 	if err == nil {
-		s.replace(e, "gprioPut")
+		s.replace(st, "if gprio.active { gprioPut(gp) } else { globrunqput(gp) }")
 	}
 	return err
 }
