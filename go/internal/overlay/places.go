@@ -24,6 +24,7 @@ const (
 	runtime2 = "runtime/runtime2.go"
 	osLinux  = "runtime/os_linux.go"
 	gc       = "runtime/mgc.go"
+	sweep    = "runtime/mgcsweep.go"
 	others   = "runtime/stubs_nonlinux.go"
 )
 
@@ -219,6 +220,30 @@ var places = []place{
 		if err == nil {
 			s.before(st, "gprioHold()")
 			s.after(st, "gprioRelease()")
+		}
+		return err
+	}},
+	{name: "a sweeper begins", files: []string{sweep}, in: "begin", edit: func(s *source, in ast.Node) error {
+		st, err := only(s, in, "return sweepLocker{..., false}", func(r *ast.ReturnStmt) bool {
+			return strings.HasSuffix(s.code(r), ", false}")
+		})
+		if err == nil {
+			s.begin(in.(*ast.FuncDecl), "gprioHold()")
+			s.before(st, "gprioRelease()")
+		}
+		return err
+	}},
+	{name: "a sweeper ends", files: []string{sweep}, in: "end", edit: func(s *source, in ast.Node) error {
+		st, err := s.when(in, "a.state.CompareAndSwap(")
+		if err == nil {
+			s.insertAt(st.Body.Lbrace+1, " gprioRelease(); ")
+		}
+		return err
+	}},
+	{name: "the sweeper waits for another one", files: []string{sweep}, in: "bgsweep", edit: func(s *source, in ast.Node) error {
+		st, err := only(s, in, "continue", func(*ast.BranchStmt) bool { return true })
+		if err == nil {
+			s.before(st, "if gprio.active { osyield() }")
 		}
 		return err
 	}},
