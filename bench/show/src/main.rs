@@ -35,6 +35,7 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::Unit;
 
+use crate::arguments::Accelerator;
 use crate::arguments::Arguments;
 use crate::arguments::Bench;
 use crate::arguments::Command;
@@ -76,7 +77,8 @@ fn bench(bench: &Bench) -> Result<bool> {
     report.tree = machine::describe(&bench.tree);
     report.machine = machine::this();
     if bench.add {
-        report.check_same(&Report::read(&bench.report)?)?;
+        let emulated = bench.on == Place::Guest && bench.accel == Accelerator::Tcg;
+        report.check_same(&Report::read(&bench.report)?, emulated)?;
     }
     let mut well = true;
     for part in Part::value_variants() {
@@ -141,6 +143,7 @@ fn keep(report: &mut Report, old: Report) {
 mod tests {
     use super::keep;
     use crate::fixture;
+    use crate::report::Method;
     use crate::report::Part;
     use crate::report::Report;
 
@@ -159,9 +162,20 @@ mod tests {
         let mut other = fixture::report();
         other.machine.kernel = "another".to_owned();
         other.tree = Some("another".to_owned());
-        report.check_same(&other).expect("both may differ");
+        report.check_same(&other, false).expect("both may differ");
         other.quick = false;
-        assert!(report.check_same(&other).is_err());
+        assert!(report.check_same(&other, true).is_err());
+    }
+
+    #[test]
+    fn reports_of_other_machines_go_together_if_all_is_emulated() {
+        let report = fixture::report();
+        let mut other = fixture::report();
+        other.machine.cpu = "another".to_owned();
+        report.check_same(&other, true).expect("no figure is of it");
+        assert!(report.check_same(&other, false).is_err());
+        other.boots[0].method = Method::WallClock;
+        assert!(report.check_same(&other, true).is_err());
     }
 
     #[test]

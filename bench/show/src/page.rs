@@ -334,7 +334,7 @@ fn method(report: &Report) -> Markup {
             "machine, and only what ran on the same boot is compared. Wall clock: real hardware."
         }
         p {
-            "This machine: " (machine.cpu) ", " (machine.cpus) " CPUs, Linux " (machine.kernel)
+            "The machine of the last run: " (machine.cpu) ", " (machine.cpus) " CPUs, Linux " (machine.kernel)
             @if let Some(qemu) = &machine.qemu { ", " (qemu) } "."
         }
         @for boot in &report.boots { (boot_details(boot)) }

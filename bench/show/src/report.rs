@@ -246,17 +246,21 @@ impl Report {
 
     /// Fails unless figures of the other can stand beside this report's. The kernel may
     /// be another: that is what reports are added up for, on real hardware. So may the
-    /// version of go_sched: the report says of which one each part is.
-    pub(crate) fn check_same(&self, other: &Self) -> Result<()> {
+    /// version of go_sched: the report says of which one each part is. If all of both is
+    /// emulated, the machine has no part in any figure.
+    pub(crate) fn check_same(&self, other: &Self, emulated: bool) -> Result<()> {
+        let wall_clock = |boot: &Boot| boot.method == Method::WallClock;
+        let emulated = emulated && !other.boots.iter().any(wall_clock);
         let conditions = |report: &Self| {
             let machine = &report.machine;
             let place = format!("{:?}", report.place).to_lowercase();
-            format!(
-                "{}, on {place}, {} CPUs, {}",
-                if report.quick { "quick" } else { "full" },
-                machine.cpus,
-                machine.cpu,
-            )
+            let extent = if report.quick { "quick" } else { "full" };
+            let machine = if emulated {
+                String::new()
+            } else {
+                format!(", {} CPUs, {}", machine.cpus, machine.cpu)
+            };
+            format!("{extent}, on {place}{machine}")
         };
         let (own, others) = (conditions(self), conditions(other));
         anyhow::ensure!(
