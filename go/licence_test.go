@@ -18,7 +18,7 @@ func TestLibrariesMayBeUsedUnderTheMITLicence(t *testing.T) {
 	line := regexp.MustCompile(`(?m)^(?://|#) SPDX-License-Identifier: (.*)$`)
 	text, err := os.ReadFile("../LICENSES/MIT.txt")
 	must(t, err)
-	for _, root := range []string{".", "../policy", "../tools/gosched"} {
+	for _, root := range []string{".", "../policy", "../tools/gosched", "../tools/gotrace"} {
 		// Each has a copy of its own, as a library is distributed without the rest.
 		copied, err := os.ReadFile(filepath.Join(root, "LICENSE"))
 		must(t, err)
