@@ -357,7 +357,7 @@ lint: $(kernel_stamp)
 		scripts/install-packages packaging/build packaging/test-chroot \
 		packaging/test-guest/boot packaging/test-guest/check packaging/test-guest/containers \
 		packaging/dkms/check-rustc packaging/debian/gosched.postrm docs/commands \
-		tools/gosched/src/uapi/regenerate
+		tools/gosched/src/uapi/regenerate tools/gotrace/fixtures/regenerate
 	LIBCLANG_PATH=$$(llvm-config --libdir) tools/gosched/src/uapi/regenerate
 	git diff --exit-code tools/gosched/src/uapi
 	$(bench_show) readme --check README.md

@@ -22,7 +22,7 @@ fn main() {
     let overlay = go(&["run", "./cmd/gosched-overlay", "-o", overlays]);
     let overlay = ["-overlay", overlay.trim_end()];
     let tagged = [&["-tags=guest,overlay"][..], &overlay].concat();
-    let packages = go(&["list", "-f", WITH_TESTS, "./..."]);
+    let packages = go(&["list", "-tags=guest", "-f", WITH_TESTS, "./..."]);
     let builds = packages
         .lines()
         .map(|package| (package, package, &["-tags=guest"][..]))
