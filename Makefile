@@ -225,7 +225,7 @@ shell:
 torture: to_build = $(call built,$(or $(variant),debug))/.go_sched_stamp
 fuzz: to_build = $(call built,$(or $(variant),kcov))/.go_sched_stamp
 test-debug: to_build = $(call built,debug)/.go_sched_stamp
-test-scx: to_build = $(call built,scx)/.go_sched_stamp
+test-scx: to_build = $(call built,bpf)/.go_sched_stamp
 .PHONY: machine machine-kernel
 machine-kernel:
 	scripts/check-machine $(to_build)
@@ -234,7 +234,7 @@ machine:
 
 .PHONY: setup
 setup: machine-kernel
-	scripts/install-packages $(addprefix --,$(filter scx,$(variant)))
+	scripts/install-packages $(addprefix --,$(filter bpf,$(variant)))
 
 .PHONY: kernel
 kernel: $(kernel_stamp)
