@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tells what the scheduler does with the threads of one program, and which goroutine a thread
+ * of Go's runtime has, read at the kernel's own switch from where the thread keeps it. Who
+ * gets a CPU while a thread of the program waits for it is told, too.
+ */
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include "record.h"
+
+#define MAX_CPUS	8192
+#define MAX_THREADS	65536
+
+/* Of include/linux/sched.h. */
+#define PF_KTHREAD	0x00200000
+
+/* The process that is recorded: its tgid, or -1 as long as there is none. */
+__s32 target = -1;
+
+/* The recorder, while the next process that it starts is to be the target; otherwise 0. */
+__u32 starter;
+
+/* Where the runtime keeps what is read. Set by user space. */
+struct go_layout layout;
+/* Whether layout holds for the program, and whether for the one that it executes next. */
+bool is_go;
+bool is_go_after_exec;
+
+/* Events that found no room in the ring buffer. */
+__u64 lost;
+
+/* How many threads of the program wait in the queue of each CPU. */
+__u32 waiting[MAX_CPUS];
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} events SEC(".maps");
+
+/* The CPU in whose queue a thread of the program waits. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_THREADS);
+	__type(key, __s32);
+	__type(value, __u32);
+} queued SEC(".maps");
+
+static __always_inline void adjust_waiting(__u32 cpu, __s32 by)
+{
+	if (cpu < MAX_CPUS)
+		__sync_fetch_and_add(&waiting[cpu], by);
+}
+
+/* Notes that a thread waits in the queue of a CPU. */
+static __always_inline void enqueue(__s32 tid, __u32 cpu)
+{
+	if (!bpf_map_update_elem(&queued, &tid, &cpu, BPF_NOEXIST))
+		adjust_waiting(cpu, 1);
+}
+
+static __always_inline void dequeue(__s32 tid)
+{
+	__u32 *cpu = bpf_map_lookup_elem(&queued, &tid);
+
+	if (cpu) {
+		adjust_waiting(*cpu, -1);
+		bpf_map_delete_elem(&queued, &tid);
+	}
+}
+
+static __always_inline __u64 user_pointer(__u64 address)
+{
+	__u64 value = 0;
+
+	bpf_probe_read_user(&value, sizeof(value), (void *)address);
+	return value;
+}
+
+static __always_inline __u32 user_word(__u64 address)
+{
+	__u32 value = 0;
+
+	bpf_probe_read_user(&value, sizeof(value), (void *)address);
+	return value;
+}
+
+/* Returns the P of an M, or 0. Before Go 1.26 an M in a system call keeps it as oldp alone. */
+static __always_inline __u64 p_of(__u64 m)
+{
+	const __u32 in_syscall = 2;
+	__u64 p = user_pointer(m + layout.m_p);
+
+	if (p || !layout.m_oldp)
+		return p;
+	p = user_pointer(m + layout.m_oldp);
+	/* Unless another M has taken it since. */
+	if (p && user_word(p + layout.p_status) == in_syscall &&
+	    user_word(p + layout.p_syscalltick) == user_word(m + layout.m_syscalltick))
+		return p;
+	return 0;
+}
+
+/* Reads the goroutine of a thread whose memory is mapped: the current one. */
+static __always_inline void read_goroutine(struct task_struct *thread, struct goroutine *to)
+{
+	__u64 g, m, curg, p;
+
+	to->p = -1;
+	if (!is_go)
+		return;
+	g = user_pointer(thread->thread.fsbase + layout.tls_g);
+	if (!g)
+		return;
+	m = user_pointer(g + layout.g_m);
+	if (!m)
+		return;
+	curg = user_pointer(m + layout.m_curg);
+	to->known = 1;
+	to->scheduling = curg != g;
+	p = p_of(m);
+	if (p)
+		to->p = user_word(p + layout.p_id);
+	if (curg)
+		to->id = user_pointer(curg + layout.g_goid);
+}
+
+static __always_inline __s8 go_priority(struct task_struct *thread)
+{
+	struct gmp_info *info;
+
+	/* A kernel without go_sched has none. */
+	if (!bpf_core_field_exists(thread->gmp_info))
+		return NO_GO_PRIORITY;
+	info = thread->gmp_info;
+	return info ? info->applied : NO_GO_PRIORITY;
+}
+
+static __always_inline void tell_thread(struct event_thread *to, struct task_struct *thread)
+{
+	to->tid = thread->pid;
+	to->tgid = thread->tgid;
+	to->prio = thread->prio;
+	to->go_prio = go_priority(thread);
+	to->kernel = thread->flags & PF_KTHREAD ? 1 : 0;
+	__builtin_memcpy(to->name, thread->comm, sizeof(to->name));
+}
+
+/* Returns an event about a thread, or 0 if there is no room. */
+static __always_inline struct event *begin(__u8 kind, __u32 cpu, struct task_struct *thread)
+{
+	struct event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		__sync_fetch_and_add(&lost, 1);
+		return 0;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time = bpf_ktime_get_ns();
+	event->cpu = cpu;
+	event->kind = kind;
+	event->syscall = NO_SYSCALL;
+	event->goroutine.p = -1;
+	event->other.go_prio = NO_GO_PRIORITY;
+	tell_thread(&event->thread, thread);
+	return event;
+}
+
+/* User space reads the buffer many times a second, so that nobody need be woken. */
+static __always_inline void end(struct event *event)
+{
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline __u8 throttled(struct task_struct *thread)
+{
+	struct cfs_rq *queue;
+
+	/* Without CONFIG_FAIR_GROUP_SCHED there are no quotas. */
+	if (!bpf_core_field_exists(thread->se.cfs_rq))
+		return 0;
+	queue = thread->se.cfs_rq;
+	if (!bpf_core_field_exists(queue->throttle_count))
+		return 0;
+	return queue->throttle_count ? EVENT_THROTTLED : 0;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
+	     unsigned int prev_state)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	bool leaves = prev->tgid == target, comes = next->tgid == target;
+	/* Who is preempted stays in the queue, whatever it was about to do. */
+	bool sleeps = prev_state && !preempt;
+	struct event *event;
+	struct pt_regs *regs;
+
+	if (!leaves && !comes && (cpu >= MAX_CPUS || !waiting[cpu]))
+		return 0;
+	if (comes)
+		dequeue(next->pid);
+	if (leaves && !sleeps)
+		enqueue(prev->pid, cpu);
+	else if (leaves)
+		/* It was woken before it slept. */
+		dequeue(prev->pid);
+
+	event = begin(EVENT_SWITCH, cpu, prev);
+	if (!event)
+		return 0;
+	if (preempt)
+		event->flags |= EVENT_PREEMPTED_IN_KERNEL;
+	tell_thread(&event->other, next);
+	event->state = sleeps ? prev_state : 0;
+	if (leaves) {
+		regs = (struct pt_regs *)bpf_task_pt_regs(prev);
+		event->syscall = regs->orig_ax;
+		event->argument = regs->di;
+		event->flags |= throttled(prev);
+		read_goroutine(prev, &event->goroutine);
+	}
+	end(event);
+	return 0;
+}
+
+static __always_inline int wake(struct task_struct *thread)
+{
+	struct task_struct *current;
+	struct pt_regs *regs;
+	struct event *event;
+	__u32 cpu;
+
+	if (thread->tgid != target)
+		return 0;
+	cpu = thread->thread_info.cpu;
+	enqueue(thread->pid, cpu);
+
+	event = begin(EVENT_WAKEUP, cpu, thread);
+	if (!event)
+		return 0;
+	/* The thread may be awake, and not to run before its group has a new quota. */
+	event->flags |= throttled(thread);
+	current = bpf_get_current_task_btf();
+	regs = (struct pt_regs *)bpf_task_pt_regs(current);
+	/*
+	 * Who is in user mode wakes nobody: an interrupt does. One that comes during a system
+	 * call is taken for the thread's own work.
+	 */
+	if ((current->flags & PF_KTHREAD) || (long)regs->orig_ax >= 0) {
+		tell_thread(&event->other, current);
+		if (current->tgid == target)
+			read_goroutine(current, &event->goroutine);
+	}
+	end(event);
+	return 0;
+}
+
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(on_wakeup, struct task_struct *thread)
+{
+	return wake(thread);
+}
+
+SEC("tp_btf/sched_wakeup_new")
+int BPF_PROG(on_wakeup_new, struct task_struct *thread)
+{
+	return wake(thread);
+}
+
+SEC("tp_btf/sched_migrate_task")
+int BPF_PROG(on_migrate, struct task_struct *thread, int cpu)
+{
+	__s32 tid = thread->pid;
+	__u32 *queue;
+	struct event *event;
+
+	if (thread->tgid != target)
+		return 0;
+	queue = bpf_map_lookup_elem(&queued, &tid);
+	/* Who is about to be woken is told of then. */
+	if (!queue)
+		return 0;
+	adjust_waiting(*queue, -1);
+	*queue = cpu;
+	adjust_waiting(cpu, 1);
+	event = begin(EVENT_MIGRATE, cpu, thread);
+	if (event)
+		end(event);
+	return 0;
+}
+
+/* Not there without go_sched in the kernel. */
+SEC("?tp_btf/go_sched_apply")
+int BPF_PROG(on_priority, struct task_struct *thread, int before, int after, int old_policy,
+	     int new_policy, int cause)
+{
+	struct event *event;
+
+	if (thread->tgid != target)
+		return 0;
+	event = begin(EVENT_PRIORITY, thread->thread_info.cpu, thread);
+	if (!event)
+		return 0;
+	event->thread.go_prio = before;
+	event->other.go_prio = after;
+	event->cause = cause;
+	end(event);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	if (starter && child->pid == child->tgid && parent->tgid == starter) {
+		target = child->tgid;
+		starter = 0;
+	}
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *thread, int old_tid)
+{
+	struct event *event;
+
+	if (thread->tgid != target)
+		return 0;
+	/* The next program may not be Go's; user space finds out. */
+	is_go = is_go_after_exec;
+	is_go_after_exec = 0;
+	dequeue(old_tid);
+	event = begin(EVENT_EXEC, bpf_get_smp_processor_id(), thread);
+	if (!event)
+		return 0;
+	event->other.tid = old_tid;
+	event->other.tgid = thread->tgid;
+	end(event);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *thread)
+{
+	struct event *event;
+
+	if (thread->tgid != target)
+		return 0;
+	dequeue(thread->pid);
+	event = begin(EVENT_EXIT, bpf_get_smp_processor_id(), thread);
+	if (event)
+		end(event);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

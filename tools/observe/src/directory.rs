@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The folder that a record is: `meta.json`, the kernel's events, and the trace of Go's runtime
+//! if there is one.
+
+use std::fs;
+use std::fs::DirBuilder;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::BufWriter;
+use std::io::Read;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::event::Event;
+use crate::event::SIZE;
+use crate::layout::GoProgram;
+
+const META: &str = "meta.json";
+const EVENTS: &str = "events";
+/// The trace of Go's runtime.
+const GO_TRACE: &str = "go.trace";
+
+/// All files of a record.
+const FILES: [&str; 3] = [META, EVENTS, GO_TRACE];
+
+/// The longest time that a record is of, in ns: 30 days.
+const LONGEST: u64 = 30 * 24 * 3600 * 1_000_000_000;
+
+/// The version of the folder's contents.
+const VERSION: u32 = 1;
+/// The most bytes of `meta.json` that are read.
+const MOST_META: u64 = 1 << 20;
+
+/// What a record is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The version of the record.
+    pub version: u32,
+    /// The size of an event, in bytes.
+    pub event_size: usize,
+    /// `little` or `big`.
+    pub endian: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The process, in the first pid namespace.
+    pub pid: i32,
+    /// The process that has recorded it.
+    pub recorder: i32,
+    /// Its command line, with blanks between the arguments.
+    pub command: String,
+    /// What its goroutines were read by; `None` if they were not.
+    pub go: Option<GoProgram>,
+    /// Why goroutines were not read.
+    pub no_go: Option<String>,
+    /// `CLOCK_MONOTONIC` at the beginning and at the end, in ns.
+    pub from: u64,
+    /// See `from`.
+    pub to: u64,
+    /// `CLOCK_BOOTTIME` less `CLOCK_MONOTONIC`, in ns.
+    pub boottime_offset: i64,
+    /// Events that found no room in the ring buffer.
+    pub lost: u64,
+    /// Whether the record ends because its size was used up.
+    pub full: bool,
+}
+
+/// The reason that a record cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// A file cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    Os {
+        /// The file.
+        path: PathBuf,
+        /// The error.
+        error: io::Error,
+    },
+    /// The folder is none of `gosched record`.
+    #[error("{} is no record of \"gosched record\": {why}", path.display())]
+    NoRecord {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Another version has written it.
+    #[error("{} was written by another version of gosched", .0.display())]
+    Version(PathBuf),
+    /// A machine of another byte order has written it.
+    #[error("{} was recorded on a machine of another byte order", .0.display())]
+    Endian(PathBuf),
+}
+
+fn os(path: &Path) -> impl Fn(io::Error) -> DirectoryError + '_ {
+    |error| DirectoryError::Os {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+/// The byte order of this machine.
+fn endian() -> String {
+    if cfg!(target_endian = "little") {
+        "little".to_owned()
+    } else {
+        "big".to_owned()
+    }
+}
+
+/// Writes a record: into a folder beside its own, whose place that takes when it is complete.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    /// `None` once it has its place.
+    unfinished: Option<PathBuf>,
+    /// `None` once all events are written.
+    events: Option<BufWriter<File>>,
+    room: u64,
+}
+
+/// What a full disk needs to have left for `meta.json`, in bytes.
+const ROOM_FOR_META: u64 = 64 << 10;
+
+impl Writer {
+    /// Makes a folder with room for so many bytes of events. Its files can be read by this user
+    /// alone. A folder that is there must be empty, or a record, which is replaced in the end.
+    pub fn create(path: &Path, room: u64) -> Result<Self, DirectoryError> {
+        check_replaceable(path)?;
+        let Some(name) = path.file_name() else {
+            return Err(DirectoryError::NoRecord {
+                path: path.to_owned(),
+                why: "a record takes a folder of its own".to_owned(),
+            });
+        };
+        let mut unfinished_name = name.to_owned();
+        unfinished_name.push(format!(".{}.unfinished", process::id()));
+        let unfinished = path.with_file_name(unfinished_name);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&unfinished)
+            .map_err(os(&unfinished))?;
+        let events = unfinished.join(EVENTS);
+        match create(&events) {
+            Ok(file) => Ok(Self {
+                path: path.to_owned(),
+                unfinished: Some(unfinished),
+                events: Some(BufWriter::with_capacity(1 << 20, file)),
+                room,
+            }),
+            Err(error) => {
+                let _ = fs::remove_dir(&unfinished);
+                Err(os(&events)(error))
+            }
+        }
+    }
+
+    /// Adds an event; returns false, and does not, if there is no room left.
+    pub fn add(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        let (Some(room), Some(events)) =
+            (self.room.checked_sub(bytes.len() as u64), &mut self.events)
+        else {
+            return Ok(false);
+        };
+        self.room = room;
+        events.write_all(bytes)?;
+        Ok(true)
+    }
+
+    /// Ends the record with what it is of, and a copy of a trace of Go's runtime. On a full disk the
+    /// last events make room. Returns why the trace is not there, if so.
+    pub fn finish(
+        mut self,
+        meta: &mut Meta,
+        go_trace: Option<&Path>,
+    ) -> Result<Option<io::Error>, DirectoryError> {
+        let folder = self.unfinished.clone().unwrap_or_default();
+        let write = |meta: &Meta| {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(folder.join(META))?;
+            file.write_all(&serde_json::to_vec_pretty(meta)?)?;
+            file.write_all(b"\n")
+        };
+        let flushed = self.events.as_mut().map_or(Ok(()), Write::flush);
+        let (file, _) = self.events.take().map(BufWriter::into_parts).unzip();
+        if let (true, Some(file)) = (flushed.and_then(|()| write(meta)).is_err(), file) {
+            meta.full = true;
+            let length = file.metadata().map_or(0, |metadata| metadata.len());
+            let kept = length.saturating_sub(ROOM_FOR_META) / SIZE as u64 * SIZE as u64;
+            file.set_len(kept)
+                .and_then(|()| write(meta))
+                .map_err(os(&folder.join(META)))?;
+        }
+        let copied = go_trace.map(|from| {
+            let copy = folder.join(GO_TRACE);
+            let copied = open_file(from)
+                .and_then(|(from, size)| io::copy(&mut from.take(size), &mut create(&copy)?));
+            if copied.is_err() {
+                let _ = fs::remove_file(&copy);
+            }
+            copied.map(drop)
+        });
+        remove(&self.path).map_err(os(&self.path))?;
+        fs::rename(&folder, &self.path).map_err(os(&self.path))?;
+        self.unfinished = None;
+        Ok(copied.and_then(Result::err))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(unfinished) = &self.unfinished {
+            // The reason why there is no record has been said.
+            let _ = remove(unfinished);
+        }
+    }
+}
+
+/// Removes a record, if it is there, and nothing else.
+fn remove(path: &Path) -> io::Result<()> {
+    for file in FILES {
+        match fs::remove_file(path.join(file)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => (),
+        }
+    }
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Creates a file that this user alone can read.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Fails unless there is nothing at a path, an empty folder, or a record.
+fn check_replaceable(path: &Path) -> Result<(), DirectoryError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(os(path)(error)),
+    };
+    let mut empty = true;
+    for entry in entries {
+        let name = entry.map_err(os(path))?.file_name();
+        empty = false;
+        if !FILES.iter().any(|file| name == *file) {
+            return Err(DirectoryError::NoRecord {
+                path: path.to_owned(),
+                why: "there are other files in it, and it is not replaced".to_owned(),
+            });
+        }
+    }
+    if empty {
+        return Ok(());
+    }
+    read_meta(path).map(|_| ())
+}
+
+impl Meta {
+    /// Returns what is the same in all records that this program writes.
+    pub fn new(kernel: String, command: String) -> Self {
+        Self {
+            version: VERSION,
+            event_size: SIZE,
+            endian: endian(),
+            kernel,
+            pid: -1,
+            recorder: i32::try_from(process::id()).unwrap_or(-1),
+            command,
+            go: None,
+            no_go: None,
+            from: 0,
+            to: 0,
+            boottime_offset: 0,
+            lost: 0,
+            full: false,
+        }
+    }
+}
+
+/// A record that was read.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// What it is of.
+    pub meta: Meta,
+    /// The events, in the order of their times.
+    pub events: Vec<Event>,
+    /// Bytes at the end that are no whole event, or events that are not known.
+    pub damaged: u64,
+    /// The trace of Go's runtime.
+    pub go_trace: Option<Vec<u8>>,
+}
+
+impl Record {
+    /// Reads a record.
+    pub fn read(path: &Path) -> Result<Self, DirectoryError> {
+        let meta = read_meta(path)?;
+        let events_path = path.join(EVENTS);
+        let bytes = read_file(&events_path).map_err(os(&events_path))?;
+        let mut damaged = (bytes.len() % SIZE) as u64;
+        let mut events: Vec<Event> = Vec::with_capacity(bytes.len() / SIZE);
+        for chunk in bytes.chunks_exact(SIZE) {
+            match Event::from_bytes(chunk) {
+                Some(event) if (meta.from..=meta.to).contains(&event.time) => events.push(event),
+                _ => damaged += SIZE as u64,
+            }
+        }
+        // Each CPU's are in order.
+        events.sort_by_key(|event| event.time);
+        let go_trace = match read_file(&path.join(GO_TRACE)) {
+            Ok(trace) => Some(trace),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(os(&path.join(GO_TRACE))(error)),
+        };
+        Ok(Self {
+            meta,
+            events,
+            damaged,
+            go_trace,
+        })
+    }
+}
+
+/// Reads a file, which nobody writes to without an end.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let (file, size) = open_file(path)?;
+    let mut bytes = Vec::new();
+    file.take(size).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens an ordinary file. Returns its size, too.
+fn open_file(path: &Path) -> io::Result<(File, u64)> {
+    // To open a FIFO would wait for who writes to it.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no ordinary file"));
+    }
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    Ok((file, size))
+}
+
+/// Reads what a record is of.
+fn read_meta(path: &Path) -> Result<Meta, DirectoryError> {
+    /// What all versions have.
+    #[derive(Deserialize)]
+    struct Form {
+        version: u32,
+        event_size: usize,
+        endian: String,
+    }
+    let no_record = |why: String| DirectoryError::NoRecord {
+        path: path.to_owned(),
+        why,
+    };
+    let meta_path = path.join(META);
+    let mut text = String::new();
+    match File::open(&meta_path) {
+        Ok(file) => file
+            .take(MOST_META)
+            .read_to_string(&mut text)
+            .map_err(os(&meta_path))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_dir() => {
+            return Err(no_record("it has no meta.json".to_owned()))
+        }
+        Err(error) => return Err(os(&meta_path)(error)),
+    };
+    let damaged = |error: serde_json::Error| no_record(format!("{META}: {error}"));
+    let form: Form = serde_json::from_str(&text).map_err(damaged)?;
+    if form.endian != endian() {
+        return Err(DirectoryError::Endian(path.to_owned()));
+    }
+    if form.version != VERSION || form.event_size != SIZE {
+        return Err(DirectoryError::Version(path.to_owned()));
+    }
+    let meta: Meta = serde_json::from_str(&text).map_err(damaged)?;
+    if meta.to.checked_sub(meta.from).is_none_or(|ns| ns > LONGEST) {
+        return Err(no_record(format!("{META}: the times are none of a record")));
+    }
+    Ok(meta)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta() -> Meta {
+        Meta::new("6.12".to_owned(), "server".to_owned())
+    }
+
+    fn names(path: &Path) -> Vec<String> {
+        let entries = fs::read_dir(path).expect("a folder");
+        let name = |entry: io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+        let mut names: Vec<_> = entries
+            .map(|entry| name(entry).to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_record_takes_the_place_of_an_older_one_when_it_is_complete() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("record");
+        for version in ["first", "second"] {
+            let writer = Writer::create(&path, 1 << 20).expect("room");
+            let mut meta = meta();
+            meta.command = version.to_owned();
+            assert!(writer.finish(&mut meta, None).expect("room").is_none());
+            assert_eq!(Record::read(&path).expect("a record").meta.command, version);
+        }
+        drop(Writer::create(&path, 1 << 20).expect("room"));
+        assert_eq!(
+            Record::read(&path).expect("a record").meta.command,
+            "second"
+        );
+        assert_eq!(names(folder.path()), ["record"]);
+    }
+
+    #[test]
+    fn what_is_no_record_is_not_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["events", "notes.txt"] {
+            fs::write(folder.path().join(name), "mine").expect("room");
+        }
+        assert!(Writer::create(folder.path(), 1).is_err());
+        fs::remove_file(folder.path().join("notes.txt")).expect("it is there");
+        // Another one's file of this name.
+        assert!(Writer::create(folder.path(), 1).is_err());
+        assert_eq!(names(folder.path()), ["events"]);
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_said_to_be_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = format!(
+            r#"{{"version":2,"event_size":{SIZE},"endian":"{}"}}"#,
+            endian()
+        );
+        fs::write(folder.path().join(META), text).expect("room");
+        let error = Record::read(folder.path()).expect_err("another version");
+        assert!(matches!(error, DirectoryError::Version(_)), "{error}");
+    }
+
+    #[test]
+    fn damaged_events_are_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("record");
+        let mut writer = Writer::create(&path, 1 << 20).expect("room");
+        assert!(writer.add(&[0; SIZE]).expect("room"));
+        assert!(writer.add(&[1, 2, 3]).expect("room"));
+        writer.finish(&mut meta(), None).expect("room");
+        let record = Record::read(&path).expect("a record");
+        assert_eq!((record.events.len(), record.damaged), (0, SIZE as u64 + 3));
+    }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What each goroutine did at each time, by the trace of Go's runtime, and what the kernel did
+//! with its thread meanwhile.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+use go_sched_gotrace::EventKind;
+use go_sched_gotrace::GoState;
+use go_sched_gotrace::Trace;
+
+use crate::threads::Doing;
+use crate::threads::Threads;
+
+/// A time in which a goroutine has one state, in ns of `CLOCK_MONOTONIC`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The beginning.
+    pub from: u64,
+    /// The end.
+    pub to: u64,
+    /// The state.
+    pub state: GoState,
+    /// The thread that it is on, while it runs or is in a system call.
+    pub tid: Option<i32>,
+    /// The P at its beginning.
+    pub p: Option<u64>,
+    /// The runtime's reason, while it waits.
+    pub reason: Option<String>,
+    /// Who made it runnable.
+    pub by: Option<u64>,
+}
+
+/// A goroutine.
+#[derive(Clone, Debug, Default)]
+pub struct GoroutineHistory {
+    /// The function that it began with; empty if that is not known.
+    pub function: String,
+    /// What it did, in the order of time.
+    pub stretches: Vec<Stretch>,
+}
+
+/// Where the time of a goroutine went, in ns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// It ran, and its thread had a CPU.
+    pub on_cpu: u64,
+    /// It was runnable, and had no P.
+    pub without_p: u64,
+    /// It ran as Go's runtime sees it, and its thread waited for a CPU, by who had that.
+    pub without_cpu: BTreeMap<Option<usize>, u64>,
+    /// The same, and the thread's group had used up its quota.
+    pub throttled: u64,
+    /// It ran as Go's runtime sees it, and its thread slept in the kernel.
+    pub thread_asleep: u64,
+    /// It ran as Go's runtime sees it, and what its thread did was not recorded.
+    pub unknown: u64,
+    /// It was in a system call.
+    pub in_syscall: u64,
+    /// It waited, by the runtime's reason.
+    pub waiting: BTreeMap<String, u64>,
+}
+
+/// The goroutines of the program.
+#[derive(Clone, Debug, Default)]
+pub struct Goroutines {
+    /// Each by its number.
+    pub histories: BTreeMap<u64, GoroutineHistory>,
+}
+
+impl Goroutines {
+    /// Tells what goroutines did, by a trace whose threads have the ids of the first pid namespace.
+    pub fn of(trace: &Trace) -> Self {
+        let mut histories: BTreeMap<u64, GoroutineHistory> = BTreeMap::new();
+        let mut open: HashMap<u64, Stretch> = HashMap::new();
+        let mut last = 0;
+        for event in &trace.events {
+            last = event.time;
+            let EventKind::Goroutine(change) = &event.kind else {
+                continue;
+            };
+            let history = histories.entry(change.id.0).or_default();
+            if history.function.is_empty() {
+                if let Some(function) = change.first_function() {
+                    history.function = function.to_owned();
+                }
+            }
+            // A generation tells of it again.
+            if change.from == change.to && open.contains_key(&change.id.0) {
+                continue;
+            }
+            if let Some(stretch) = open.remove(&change.id.0) {
+                history.end(stretch, event.time);
+            }
+            if change.to == GoState::NotExist {
+                continue;
+            }
+            let on_thread = matches!(change.to, GoState::Running | GoState::Syscall);
+            let tid = event.thread.and_then(|tid| i32::try_from(tid.0).ok());
+            let by = event.goroutine.filter(|by| *by != change.id);
+            open.insert(
+                change.id.0,
+                Stretch {
+                    from: event.time,
+                    to: event.time,
+                    state: change.to,
+                    tid: tid.filter(|_| on_thread),
+                    p: event.proc.map(|p| p.0),
+                    reason: change.reason.as_deref().map(str::to_owned),
+                    by: by.map(|by| by.0).filter(|_| change.to == GoState::Runnable),
+                },
+            );
+        }
+        for (id, stretch) in open {
+            histories.entry(id).or_default().end(stretch, last);
+        }
+        Self { histories }
+    }
+}
+
+impl GoroutineHistory {
+    fn end(&mut self, mut stretch: Stretch, time: u64) {
+        stretch.to = time;
+        if stretch.from < stretch.to {
+            self.stretches.push(stretch);
+        }
+    }
+
+    /// Adds up where the time went between two times.
+    pub fn account(&self, threads: &Threads, from: u64, to: u64) -> Account {
+        let mut account = Account::default();
+        for stretch in &self.stretches {
+            let (from, to) = (stretch.from.max(from), stretch.to.min(to));
+            if from >= to {
+                continue;
+            }
+            match stretch.state {
+                GoState::Runnable => account.without_p += to - from,
+                GoState::Syscall => account.in_syscall += to - from,
+                GoState::Waiting => {
+                    let reason = stretch.reason.clone().unwrap_or_default();
+                    *account.waiting.entry(reason).or_default() += to - from;
+                }
+                GoState::Running => account.run(threads, stretch.tid, from, to),
+                _ => (),
+            }
+        }
+        account
+    }
+}
+
+impl Account {
+    /// Adds a time in which the goroutine ran, as Go's runtime sees it.
+    fn run(&mut self, threads: &Threads, tid: Option<i32>, from: u64, to: u64) {
+        let mut known = 0;
+        let history = tid.and_then(|tid| threads.histories.get(&tid));
+        for part in history
+            .into_iter()
+            .flat_map(|thread| thread.between(from, to))
+        {
+            known += part.takes();
+            match part.doing {
+                Doing::Running { .. } => self.on_cpu += part.takes(),
+                Doing::Waiting {
+                    throttled: true, ..
+                } => self.throttled += part.takes(),
+                Doing::Waiting { cpu, .. } => {
+                    for (who, took) in threads.occupants_during(cpu, &part) {
+                        *self.without_cpu.entry(who).or_default() += took;
+                    }
+                }
+                Doing::Sleeping { .. } => self.thread_asleep += part.takes(),
+            }
+        }
+        self.unknown += (to - from).saturating_sub(known);
+    }
+
+    /// Adds up two accounts.
+    pub fn add(&mut self, other: Self) {
+        self.on_cpu += other.on_cpu;
+        self.without_p += other.without_p;
+        self.throttled += other.throttled;
+        self.thread_asleep += other.thread_asleep;
+        self.unknown += other.unknown;
+        self.in_syscall += other.in_syscall;
+        for (occupant, waited) in other.without_cpu {
+            *self.without_cpu.entry(occupant).or_default() += waited;
+        }
+        for (reason, waited) in other.waiting {
+            *self.waiting.entry(reason).or_default() += waited;
+        }
+    }
+
+    /// Returns the time that the goroutine's thread waited for a CPU, in ns.
+    pub fn without_cpu(&self) -> u64 {
+        self.without_cpu.values().sum()
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Records what the Linux scheduler does with the threads of one program, and which goroutine
+//! each thread of Go's runtime had.
+
+pub mod agreement;
+pub mod directory;
+pub mod event;
+pub mod goroutines;
+pub mod layout;
+pub mod perfetto;
+pub mod record;
+pub mod summary;
+pub mod threads;
+pub mod why;

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loads the BPF programs and passes on what they tell.
+
+use std::fs;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process;
+use std::time::Duration;
+
+use libbpf_rs::btf::Btf;
+use libbpf_rs::skel::OpenSkel;
+use libbpf_rs::skel::Skel;
+use libbpf_rs::skel::SkelBuilder;
+use libbpf_rs::RingBufferBuilder;
+
+use self::skeleton::types::go_layout;
+use self::skeleton::RecordSkelBuilder;
+use crate::event::Event;
+use crate::event::EventKind;
+use crate::layout::GoProgram;
+use crate::layout::Layout;
+use crate::layout::LayoutError;
+
+#[expect(warnings, reason = "libbpf-cargo makes this file")]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/record.skel.rs"));
+}
+
+/// The time between two reads of the ring buffer.
+const READ_EVERY: Duration = Duration::from_millis(20);
+
+/// The reason that nothing can be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The kernel says nothing of its types.
+    #[error(
+        "this kernel has no BTF (/sys/kernel/btf/vmlinux): it takes one with CONFIG_DEBUG_INFO_BTF"
+    )]
+    NoBtf,
+    /// The kernel refuses the BPF programs.
+    #[error("the kernel refuses the BPF programs: {0}")]
+    Load(libbpf_rs::Error),
+    /// The user lacks capabilities.
+    #[error("recording takes CAP_BPF and CAP_PERFMON, which root has")]
+    NotPermitted,
+    /// The ring buffer cannot be read.
+    #[error("the events of the kernel cannot be read: {0}")]
+    Read(libbpf_rs::Error),
+    /// What a caller does with events, or the start of a command, has failed.
+    #[error(transparent)]
+    Os(#[from] io::Error),
+}
+
+/// The process to record.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A process that runs.
+    Process(i32),
+    /// The next process that the recorder starts, with what it will execute if that is known.
+    Next(Option<PathBuf>),
+}
+
+/// What a recorder does meanwhile.
+pub trait Control {
+    /// Starts the process to record, if it is [`Target::Next`].
+    fn start(&mut self) -> io::Result<()>;
+
+    /// Takes an event, with its bytes. The recording ends if this returns false.
+    fn take(&mut self, event: &Event, bytes: &[u8]) -> io::Result<bool>;
+
+    /// Tells what goroutines are read of, each time that it becomes known.
+    fn program(&mut self, program: Result<GoProgram, LayoutError>);
+
+    /// Waits for so long, and returns whether the recording ends.
+    fn pause(&mut self, pause: Duration) -> io::Result<bool>;
+}
+
+/// What a recording has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Events that found no room in the ring buffer.
+    pub lost: u64,
+    /// The process that was recorded, or -1 if it was never started.
+    pub target: i32,
+}
+
+/// Records a process until `control` says that it ends.
+pub fn record(target: &Target, control: &mut dyn Control) -> Result<Outcome, RecordError> {
+    check_permitted()?;
+    // What libbpf says of its own accord, the error says as well.
+    libbpf_rs::set_print(None);
+    let btf = Btf::from_vmlinux().map_err(|_| RecordError::NoBtf)?;
+    let has_go_sched = btf
+        .type_by_name::<libbpf_rs::btf::types::Typedef<'_>>("btf_trace_go_sched_apply")
+        .is_some();
+    drop(btf);
+    let mut storage = MaybeUninit::uninit();
+    let mut open = RecordSkelBuilder::default()
+        .open(&mut storage)
+        .map_err(RecordError::Load)?;
+    open.progs.on_priority.set_autoload(has_go_sched);
+    let mut skeleton = open.load().map_err(RecordError::Load)?;
+    skeleton.attach().map_err(RecordError::Load)?;
+
+    let data = skeleton.maps.data_data.as_deref_mut();
+    let bss = skeleton.maps.bss_data.as_deref_mut();
+    let (Some(data), Some(bss)) = (data, bss) else {
+        return Err(RecordError::Load(libbpf_rs::Error::from(io::Error::from(
+            io::ErrorKind::Unsupported,
+        ))));
+    };
+    // What the target will execute first, which takes a while to read.
+    let mut expected = None;
+    match target {
+        Target::Process(pid) => {
+            let program = GoProgram::read(Path::new(&format!("/proc/{pid}/exe")));
+            if let Ok(program) = &program {
+                bss.layout = layout(program.layout);
+                bss.is_go = true;
+            }
+            control.program(program);
+            data.target = *pid;
+        }
+        Target::Next(executable) => {
+            if let Some(path) = executable {
+                let program = GoProgram::read(path);
+                if let Ok(program) = &program {
+                    bss.layout = layout(program.layout);
+                    bss.is_go_after_exec = true;
+                }
+                expected = Some((FileId::of(path), program));
+            }
+            bss.starter = process::id();
+        }
+    }
+    // The buffer's callback has the state that is needed below as well.
+    let state = std::cell::RefCell::new((control, Ok(true), false));
+    let mut builder = RingBufferBuilder::new();
+    builder
+        .add(&skeleton.maps.events, |bytes| {
+            let (control, goes_on, executes) = &mut *state.borrow_mut();
+            let Some(event) = Event::from_bytes(bytes) else {
+                return 0;
+            };
+            *executes |= event.kind() == EventKind::Exec;
+            if matches!(goes_on, Ok(true)) {
+                *goes_on = control.take(&event, bytes);
+            }
+            0
+        })
+        .map_err(RecordError::Read)?;
+    let buffer = builder.build().map_err(RecordError::Read)?;
+    state.borrow_mut().0.start()?;
+    loop {
+        // The end is looked for first: then the last events are in the buffer.
+        let ends = state.borrow_mut().0.pause(READ_EVERY)?;
+        buffer.consume().map_err(RecordError::Read)?;
+        let (control, goes_on, executes) = &mut *state.borrow_mut();
+        if std::mem::take(executes) {
+            let path = format!("/proc/{}/exe", data.target);
+            let path = Path::new(&path);
+            let program = match expected.take() {
+                // It may have ended by now.
+                Some((id, program)) if FileId::of(path).is_none_or(|now| id == Some(now)) => {
+                    program
+                }
+                _ => {
+                    bss.is_go = false;
+                    let program = GoProgram::read(path);
+                    if let Ok(program) = &program {
+                        bss.layout = layout(program.layout);
+                        bss.is_go = true;
+                    }
+                    program
+                }
+            };
+            control.program(program);
+        }
+        if ends || !std::mem::replace(goes_on, Ok(true))? {
+            break;
+        }
+    }
+    Ok(Outcome {
+        lost: bss.lost,
+        target: data.target,
+    })
+}
+
+/// What tells a file from all others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+/// Fails unless this process has the capabilities: the kernel has the same error for a program
+/// that it does not take.
+fn check_permitted() -> Result<(), RecordError> {
+    const SYS_ADMIN: u64 = 1 << 21;
+    const PERFMON: u64 = 1 << 38;
+    const BPF: u64 = 1 << 39;
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let has = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    let permitted = |has: u64| has & SYS_ADMIN != 0 || has & (PERFMON | BPF) == PERFMON | BPF;
+    if has.is_some_and(|has| !permitted(has)) {
+        return Err(RecordError::NotPermitted);
+    }
+    Ok(())
+}
+
+fn layout(layout: Layout) -> go_layout {
+    go_layout {
+        tls_g: layout.tls_g,
+        g_m: layout.g_m,
+        g_goid: layout.g_goid,
+        m_curg: layout.m_curg,
+        m_p: layout.m_p,
+        m_oldp: layout.m_oldp,
+        m_syscalltick: layout.m_syscalltick,
+        p_id: layout.p_id,
+        p_status: layout.p_status,
+        p_syscalltick: layout.p_syscalltick,
+        ..go_layout::default()
+    }
+}

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a record comes to: where the time of each thread, of each Go priority and of each
+//! kind of goroutine went, and who had the CPU meanwhile. All times are in ns.
+
+use std::collections::BTreeMap;
+
+use go_sched_gotrace::Trace;
+use serde::Serialize;
+
+use crate::agreement::Agreement;
+use crate::directory::Meta;
+use crate::directory::Record;
+use crate::event::Event;
+use crate::goroutines::Account;
+use crate::goroutines::Goroutines;
+use crate::threads::Delay;
+use crate::threads::Doing;
+use crate::threads::Occupant;
+use crate::threads::ThreadHistory;
+use crate::threads::Threads;
+
+/// A record, with what each thread and goroutine did.
+#[derive(Debug)]
+pub struct Timeline {
+    /// What the record is of.
+    pub meta: Meta,
+    /// The events, in the order of their times.
+    pub events: Vec<Event>,
+    /// The threads.
+    pub threads: Threads,
+    /// The goroutines; `None` without a trace of Go's runtime.
+    pub goroutines: Option<Goroutines>,
+    /// How far what was read at switches is what the trace tells; `None` without a trace.
+    pub agreement: Option<Agreement>,
+    /// What is missing, a sentence each.
+    pub missing: Vec<String>,
+}
+
+/// What a record comes to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The time that was recorded.
+    pub duration: u64,
+    /// How far goroutines and Ps that were read at switches are those of the trace of Go's runtime.
+    pub agreement: Option<Agreement>,
+    /// What is missing, a sentence each.
+    pub missing: Vec<String>,
+    /// The threads that have run or waited.
+    pub threads: Vec<ThreadSummary>,
+    /// Who had the CPUs that threads of the program waited for, who had them longest first.
+    pub antagonists: Vec<Antagonist>,
+    /// The Go priorities, the highest first, and what has none at the end.
+    pub priorities: Vec<PrioritySummary>,
+    /// The goroutines by the function that they began with; empty without a trace of Go's runtime.
+    pub goroutines: Vec<GoroutineSummary>,
+}
+
+/// Where the time of a thread went.
+#[derive(Clone, Debug, Serialize)]
+pub struct ThreadSummary {
+    /// Its id, in the first pid namespace.
+    pub tid: i32,
+    /// Its name.
+    pub name: String,
+    /// Its Go priority in force at the end.
+    pub go_prio: Option<u8>,
+    /// It ran.
+    pub on_cpu: u64,
+    /// It waited for a CPU.
+    pub waited: u64,
+    /// Its group had used up its quota.
+    pub throttled: u64,
+    /// It slept, by the system call.
+    pub asleep: BTreeMap<String, u64>,
+}
+
+/// Who had a CPU that threads of the program waited for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Antagonist {
+    /// Its id; 0: the CPU was idle, and about to switch.
+    pub tid: i32,
+    /// Its name.
+    pub name: String,
+    /// Whether it is a thread of the program itself.
+    pub own: bool,
+    /// Its Go priority in force.
+    pub go_prio: Option<u8>,
+    /// Whether it is a real-time thread.
+    pub realtime: bool,
+    /// How long threads waited while it ran: two that wait count twice.
+    pub waited: u64,
+}
+
+/// Waits for a CPU at one Go priority.
+#[derive(Clone, Debug, Serialize)]
+pub struct PrioritySummary {
+    /// The priority in force when the wait ended.
+    pub go_prio: Option<u8>,
+    /// The number of waits.
+    pub waits: usize,
+    /// Quantiles of how long a wait took.
+    pub p50: u64,
+    /// See `p50`.
+    pub p99: u64,
+    /// The longest wait.
+    pub max: u64,
+    /// All waits together.
+    pub total: u64,
+}
+
+/// Where the time of goroutines went that began with one function.
+#[derive(Clone, Debug, Serialize)]
+pub struct GoroutineSummary {
+    /// The function; empty if it is not known.
+    pub function: String,
+    /// The number of goroutines.
+    pub count: usize,
+    /// They ran, and their threads had a CPU.
+    pub on_cpu: u64,
+    /// They were runnable, and had no P.
+    pub without_p: u64,
+    /// They had a P, and their threads waited for a CPU.
+    pub without_cpu: u64,
+    /// Who had that CPU for longest.
+    pub antagonist: Option<Antagonist>,
+    /// The same, and the threads' group had used up its quota.
+    pub throttled: u64,
+    /// They ran as Go's runtime sees it, and their threads slept in the kernel.
+    pub thread_asleep: u64,
+    /// They ran as Go's runtime sees it, and what their threads did was not recorded.
+    pub unknown: u64,
+    /// They were in system calls.
+    pub in_syscall: u64,
+    /// They waited, by the runtime's reason.
+    pub waiting: BTreeMap<String, u64>,
+}
+
+impl Timeline {
+    /// Tells what threads and goroutines of a record did.
+    pub fn of(record: Record) -> Self {
+        let Record {
+            meta,
+            events,
+            damaged,
+            go_trace,
+        } = record;
+        let mut missing = Vec::new();
+        if meta.lost > 0 {
+            missing.push(format!(
+                "{} events found no room in the buffer: what threads did is not known all the time",
+                meta.lost
+            ));
+        }
+        if meta.full {
+            missing.push("the record ends early: its size was used up, see --max-size".to_owned());
+        }
+        if damaged > 0 {
+            missing.push(format!("{damaged} bytes of the record are damaged"));
+        }
+        if let Some(why) = &meta.no_go {
+            missing.push(format!("no goroutine was read: {why}"));
+        }
+        let mut agreement = None;
+        let goroutines = match go_trace.as_deref().map(Trace::parse) {
+            Some(Ok(trace)) => {
+                if let Some(bytes) = trace.truncated {
+                    missing.push(format!(
+                        "the trace of Go's runtime ends in the middle: {bytes} bytes were not read"
+                    ));
+                }
+                agreement = Some(Agreement::of(&events, meta.pid, &trace));
+                Some(Goroutines::of(&trace))
+            }
+            Some(Err(error)) => {
+                missing.push(format!("the trace of Go's runtime cannot be read: {error}"));
+                None
+            }
+            None => {
+                missing.push(
+                    "there is no trace of Go's runtime: what goroutines waited for is not known; \
+                     record with --go-trace"
+                        .to_owned(),
+                );
+                None
+            }
+        };
+        Self {
+            threads: Threads::of(&events, meta.pid, meta.to),
+            events,
+            meta,
+            goroutines,
+            agreement,
+            missing,
+        }
+    }
+
+    /// Adds up what threads and goroutines did.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            duration: self.meta.to.saturating_sub(self.meta.from),
+            agreement: self.agreement,
+            missing: self.missing.clone(),
+            threads: self.thread_summaries(),
+            antagonists: self.antagonists(),
+            priorities: self.priorities(),
+            goroutines: self.goroutine_summaries(),
+        }
+    }
+
+    fn thread_summaries(&self) -> Vec<ThreadSummary> {
+        let histories = self.threads.histories.iter();
+        histories
+            .filter(|(_, history)| !history.intervals.is_empty())
+            .map(|(tid, history)| thread_summary(*tid, history))
+            .collect()
+    }
+
+    fn antagonist(&self, occupant: &Occupant, waited: u64) -> Antagonist {
+        Antagonist {
+            tid: occupant.tid,
+            name: occupant.name.clone(),
+            own: occupant.tgid == self.meta.pid,
+            go_prio: occupant.go_prio,
+            realtime: occupant.realtime,
+            waited,
+        }
+    }
+
+    fn antagonists(&self) -> Vec<Antagonist> {
+        let mut waited = vec![0; self.threads.occupants.len()];
+        for history in self.threads.histories.values() {
+            for interval in &history.intervals {
+                if let Doing::Waiting {
+                    cpu,
+                    throttled: false,
+                } = interval.doing
+                {
+                    for (who, took) in self.threads.occupants_during(cpu, interval) {
+                        if let Some(who) = who {
+                            waited[who] += took;
+                        }
+                    }
+                }
+            }
+        }
+        let occupants = self.threads.occupants.iter().zip(waited);
+        let mut antagonists: Vec<_> = occupants
+            .filter(|(_, waited)| *waited > 0)
+            .map(|(occupant, waited)| self.antagonist(occupant, waited))
+            .collect();
+        antagonists.sort_by_key(|antagonist| std::cmp::Reverse(antagonist.waited));
+        antagonists
+    }
+
+    fn priorities(&self) -> Vec<PrioritySummary> {
+        let mut by_priority: BTreeMap<Option<u8>, Vec<u64>> = BTreeMap::new();
+        for history in self.threads.histories.values() {
+            for Delay { takes, go_prio, .. } in &history.delays {
+                by_priority.entry(*go_prio).or_default().push(*takes);
+            }
+        }
+        let priorities = by_priority.into_iter().rev();
+        priorities
+            .map(|(go_prio, mut delays)| {
+                delays.sort_unstable();
+                PrioritySummary {
+                    go_prio,
+                    waits: delays.len(),
+                    p50: quantile(&delays, 50),
+                    p99: quantile(&delays, 99),
+                    max: quantile(&delays, 100),
+                    total: delays.iter().sum(),
+                }
+            })
+            .collect()
+    }
+
+    fn goroutine_summaries(&self) -> Vec<GoroutineSummary> {
+        let Some(goroutines) = &self.goroutines else {
+            return Vec::new();
+        };
+        let mut by_function: BTreeMap<&str, (usize, Account)> = BTreeMap::new();
+        for history in goroutines.histories.values() {
+            let account = history.account(&self.threads, self.meta.from, self.meta.to);
+            let (count, sum) = by_function.entry(&history.function).or_default();
+            *count += 1;
+            sum.add(account);
+        }
+        let summaries = by_function.into_iter();
+        let mut summaries: Vec<_> = summaries
+            .map(|(function, (count, account))| {
+                let longest = account
+                    .without_cpu
+                    .iter()
+                    .max_by_key(|(_, waited)| **waited);
+                let antagonist = longest.and_then(|(occupant, waited)| {
+                    let occupant = self.threads.occupants.get((*occupant)?)?;
+                    Some(self.antagonist(occupant, *waited))
+                });
+                GoroutineSummary {
+                    function: function.to_owned(),
+                    count,
+                    on_cpu: account.on_cpu,
+                    without_p: account.without_p,
+                    without_cpu: account.without_cpu(),
+                    antagonist,
+                    throttled: account.throttled,
+                    thread_asleep: account.thread_asleep,
+                    unknown: account.unknown,
+                    in_syscall: account.in_syscall,
+                    waiting: account.waiting,
+                }
+            })
+            .collect();
+        summaries.sort_by_key(|summary| {
+            std::cmp::Reverse(summary.on_cpu + summary.without_p + summary.without_cpu)
+        });
+        summaries
+    }
+}
+
+/// Returns a quantile, in percent, of values in ascending order.
+fn quantile(sorted: &[u64], percent: usize) -> u64 {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+}
+
+fn thread_summary(tid: i32, history: &ThreadHistory) -> ThreadSummary {
+    let mut summary = ThreadSummary {
+        tid,
+        name: history.name.clone(),
+        go_prio: history.go_prio,
+        on_cpu: 0,
+        waited: 0,
+        throttled: 0,
+        asleep: BTreeMap::new(),
+    };
+    for interval in &history.intervals {
+        match interval.doing {
+            Doing::Running { .. } => summary.on_cpu += interval.takes(),
+            Doing::Waiting {
+                throttled: true, ..
+            } => summary.throttled += interval.takes(),
+            Doing::Waiting { .. } => summary.waited += interval.takes(),
+            Doing::Sleeping { syscall, .. } => {
+                *summary.asleep.entry(syscall_name(syscall)).or_default() += interval.takes();
+            }
+        }
+    }
+    summary
+}
+
+/// Returns the name of a system call, or its number.
+pub fn syscall_name(number: i32) -> String {
+    match number {
+        -1 => "page fault".to_owned(),
+        number => usize::try_from(number)
+            .ok()
+            .and_then(syscalls::Sysno::new)
+            .map_or_else(
+                || format!("system call {number}"),
+                |call| call.name().to_owned(),
+            ),
+    }
+}

@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What each thread of the program did at each time: it ran, waited for a CPU that another
+//! thread had, or slept.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+use crate::event::Event;
+use crate::event::EventKind;
+use crate::event::Thread;
+
+/// Who has a CPU.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Occupant {
+    /// The id of the thread; 0: the CPU is idle, and about to switch.
+    pub tid: i32,
+    /// The id of its process.
+    pub tgid: i32,
+    /// Its name.
+    pub name: String,
+    /// Its Go priority in force.
+    pub go_prio: Option<u8>,
+    /// Whether the kernel runs it as a real-time thread.
+    pub realtime: bool,
+    /// Whether it is a thread of the kernel's own.
+    pub kernel: bool,
+}
+
+/// What a thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// It runs on a CPU.
+    Running {
+        /// The CPU.
+        cpu: u32,
+    },
+    /// It waits for a CPU.
+    Waiting {
+        /// The CPU in whose queue it is; [`Threads::occupants_during`] tells who has that.
+        cpu: u32,
+        /// Whether its group has used up its quota.
+        throttled: bool,
+    },
+    /// It sleeps.
+    Sleeping {
+        /// The number of the system call that it sleeps in, or -1.
+        syscall: i32,
+    },
+}
+
+/// A time in which a thread does one thing, in ns of `CLOCK_MONOTONIC`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// The beginning.
+    pub from: u64,
+    /// The end.
+    pub to: u64,
+    /// What the thread does.
+    pub doing: Doing,
+}
+
+/// A wait for a CPU, from becoming runnable to running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delay {
+    /// The time at which it ends.
+    pub at: u64,
+    /// How long it takes, in ns.
+    pub takes: u64,
+    /// The Go priority in force when it ends.
+    pub go_prio: Option<u8>,
+}
+
+/// A thread of the program.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadHistory {
+    /// Its last name.
+    pub name: String,
+    /// What it did, in the order of time; before its first event that is not known.
+    pub intervals: Vec<Interval>,
+    /// Its waits for a CPU.
+    pub delays: Vec<Delay>,
+    /// The changes of its Go priority in force: time and new one.
+    pub priorities: Vec<(u64, Option<u8>)>,
+    /// Its Go priority in force at the end.
+    pub go_prio: Option<u8>,
+}
+
+/// The threads of the program.
+#[derive(Clone, Debug, Default)]
+pub struct Threads {
+    /// Each by its id, in the first pid namespace.
+    pub histories: BTreeMap<i32, ThreadHistory>,
+    /// Those who had CPUs that threads of the program waited for.
+    pub occupants: Vec<Occupant>,
+    /// Who had each CPU up to a time, in the order of time: an index of `occupants`.
+    until: HashMap<u32, Vec<(u64, usize)>>,
+}
+
+/// The state of a thread since a time.
+#[derive(Clone, Copy, Debug)]
+struct Now {
+    since: u64,
+    doing: Doing,
+    /// When it became runnable, if it waits.
+    runnable: u64,
+}
+
+#[derive(Default)]
+struct Builder {
+    threads: Threads,
+    indices: HashMap<Occupant, usize>,
+    now: HashMap<i32, Now>,
+}
+
+/// States of the kernel in the order of its bits, see include/linux/sched.h.
+mod state {
+    pub(super) const EXIT_DEAD: u32 = 0x10;
+    pub(super) const EXIT_ZOMBIE: u32 = 0x20;
+    pub(super) const DEAD: u32 = 0x80;
+    /// Bits above say how it may be woken or frozen.
+    pub(super) const MASK: u32 = 0xff;
+}
+
+fn go_prio(thread: &Thread) -> Option<u8> {
+    u8::try_from(thread.go_prio).ok()
+}
+
+impl Threads {
+    /// Tells what the threads of a process did. Events are in the order of their times, and the
+    /// record ends at `end`.
+    pub fn of(events: &[Event], process: i32, end: u64) -> Self {
+        let mut builder = Builder::default();
+        for event in events {
+            builder.take(event, process);
+        }
+        let tids: Vec<i32> = builder.now.keys().copied().collect();
+        for tid in tids {
+            builder.close(tid, end, None);
+        }
+        builder.threads
+    }
+}
+
+impl Threads {
+    /// Tells who had a CPU while a thread waited for it, and for how long, in ns: an index of
+    /// `occupants`, or `None` where that is not known.
+    pub fn occupants_during(
+        &self,
+        cpu: u32,
+        wait: &Interval,
+    ) -> impl Iterator<Item = (Option<usize>, u64)> + '_ {
+        let until = self.until.get(&cpu).map_or(&[][..], Vec::as_slice);
+        let first = until.partition_point(|(time, _)| *time <= wait.from);
+        let (mut at, to) = (wait.from, wait.to);
+        // After the last switch, nobody is known.
+        let known = until[first..].iter().map(|(time, who)| (*time, Some(*who)));
+        let all = known.chain([(u64::MAX, None)]);
+        all.map_while(move |(time, who)| {
+            let end = time.min(to);
+            let took = end.checked_sub(at).filter(|took| *took > 0)?;
+            at = end;
+            Some((who, took))
+        })
+    }
+}
+
+impl Builder {
+    fn take(&mut self, event: &Event, process: i32) {
+        let (time, cpu) = (event.time, event.cpu);
+        let thread = &event.thread;
+        match event.kind() {
+            EventKind::Switch => {
+                let occupant = self.occupant(thread);
+                let until = self.threads.until.entry(cpu).or_default();
+                until.push((time, occupant));
+                if thread.tgid == process {
+                    self.leaves(event);
+                }
+                if event.other.tgid == process {
+                    self.comes(&event.other, cpu, time);
+                }
+            }
+            EventKind::Wakeup => {
+                // It may have been woken before it slept.
+                let sleeps = match self.now.get(&thread.tid) {
+                    Some(now) => matches!(now.doing, Doing::Sleeping { .. }),
+                    None => true,
+                };
+                if sleeps {
+                    self.close(thread.tid, time, None);
+                    self.wait(thread, cpu, time, time, event.is_throttled());
+                }
+            }
+            EventKind::Migrate => {
+                if let Some(now) = self.now.get(&thread.tid).copied() {
+                    if let Doing::Waiting { throttled, .. } = now.doing {
+                        self.close(thread.tid, time, None);
+                        self.wait(thread, cpu, time, now.runnable, throttled);
+                    }
+                }
+            }
+            EventKind::Priority => {
+                let new = go_prio(&event.other);
+                let history = self.history(thread);
+                history.priorities.push((time, new));
+                history.go_prio = new;
+            }
+            EventKind::Exec => {
+                // The thread that does goes on as the first one of the process.
+                self.close(event.other.tid, time, None);
+                self.close(thread.tid, time, None);
+                self.comes(thread, cpu, time);
+            }
+            EventKind::Exit => (),
+        }
+    }
+
+    fn history(&mut self, thread: &Thread) -> &mut ThreadHistory {
+        let history = self.threads.histories.entry(thread.tid).or_default();
+        history.name = thread.name();
+        history
+    }
+
+    fn occupant(&mut self, thread: &Thread) -> usize {
+        let occupant = Occupant {
+            tid: thread.tid,
+            tgid: thread.tgid,
+            name: thread.name(),
+            go_prio: go_prio(thread),
+            realtime: (0..100).contains(&thread.prio),
+            kernel: thread.is_of_kernel(),
+        };
+        *self.indices.entry(occupant).or_insert_with_key(|occupant| {
+            self.threads.occupants.push(occupant.clone());
+            self.threads.occupants.len() - 1
+        })
+    }
+
+    fn leaves(&mut self, event: &Event) {
+        let thread = &event.thread;
+        self.close(thread.tid, event.time, Some(event.cpu));
+        let history = self.history(thread);
+        history.go_prio = go_prio(thread);
+        let state = event.state & state::MASK;
+        if state & (state::EXIT_DEAD | state::EXIT_ZOMBIE | state::DEAD) != 0 {
+            return;
+        }
+        if event.state == 0 {
+            self.wait(
+                thread,
+                event.cpu,
+                event.time,
+                event.time,
+                event.is_throttled(),
+            );
+            return;
+        }
+        self.now.insert(
+            thread.tid,
+            Now {
+                since: event.time,
+                doing: Doing::Sleeping {
+                    syscall: event.syscall,
+                },
+                runnable: event.time,
+            },
+        );
+    }
+
+    fn comes(&mut self, thread: &Thread, cpu: u32, time: u64) {
+        let before = self.now.get(&thread.tid).copied();
+        self.close(thread.tid, time, None);
+        let history = self.history(thread);
+        history.go_prio = go_prio(thread);
+        if let Some(Now {
+            doing: Doing::Waiting { .. },
+            runnable,
+            ..
+        }) = before
+        {
+            history.delays.push(Delay {
+                at: time,
+                takes: time.saturating_sub(runnable),
+                go_prio: go_prio(thread),
+            });
+        }
+        self.now.insert(
+            thread.tid,
+            Now {
+                since: time,
+                doing: Doing::Running { cpu },
+                runnable: time,
+            },
+        );
+    }
+
+    fn wait(&mut self, thread: &Thread, cpu: u32, time: u64, runnable: u64, throttled: bool) {
+        self.history(thread);
+        self.now.insert(
+            thread.tid,
+            Now {
+                since: time,
+                doing: Doing::Waiting { cpu, throttled },
+                runnable,
+            },
+        );
+    }
+
+    /// Ends what a thread does. If that is not known, and it leaves a CPU, it ran there.
+    fn close(&mut self, tid: i32, time: u64, leaves: Option<u32>) {
+        let Some(now) = self.now.remove(&tid) else {
+            return;
+        };
+        let doing = match (now.doing, leaves) {
+            // Events are missing.
+            (Doing::Waiting { .. } | Doing::Sleeping { .. }, Some(_)) => return,
+            (doing, _) => doing,
+        };
+        self.push(tid, now.since, time, doing);
+    }
+
+    fn push(&mut self, tid: i32, from: u64, to: u64, doing: Doing) {
+        if from < to {
+            let history = self.threads.histories.entry(tid).or_default();
+            history.intervals.push(Interval { from, to, doing });
+        }
+    }
+}
+
+impl ThreadHistory {
+    /// Returns the parts of what the thread did that are between two times.
+    pub fn between(&self, from: u64, to: u64) -> impl Iterator<Item = Interval> + '_ {
+        let first = self
+            .intervals
+            .partition_point(|interval| interval.to <= from);
+        self.intervals[first..]
+            .iter()
+            .take_while(move |interval| interval.from < to)
+            .map(move |interval| Interval {
+                from: interval.from.max(from),
+                to: interval.to.min(to),
+                doing: interval.doing,
+            })
+    }
+}
+
+impl Interval {
+    /// Returns how long it takes, in ns.
+    pub fn takes(&self) -> u64 {
+        self.to - self.from
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::event::fixture::event;
+    use crate::event::fixture::thread;
+    use crate::event::fixture::EXEC;
+    use crate::event::fixture::MIGRATE;
+    use crate::event::fixture::SLEEPS;
+    use crate::event::fixture::SWITCH;
+    use crate::event::fixture::WAKEUP;
+
+    use super::*;
+
+    /// The process of the record, which has the threads 10 and 11.
+    const OWN: i32 = 10;
+
+    fn own(tid: i32) -> Thread {
+        thread(OWN, tid)
+    }
+
+    fn hog(tid: i32) -> Thread {
+        thread(tid, tid)
+    }
+
+    fn waited_for(threads: &Threads, tid: i32) -> Vec<(u64, Option<i32>)> {
+        let mut waited = Vec::new();
+        for interval in &threads.histories[&tid].intervals {
+            if let Doing::Waiting { cpu, .. } = interval.doing {
+                let occupants = threads.occupants_during(cpu, interval);
+                let tid = |who: usize| threads.occupants[who].tid;
+                waited.extend(occupants.map(|(who, took)| (took, who.map(tid))));
+            }
+        }
+        waited
+    }
+
+    #[test]
+    fn a_wait_is_put_down_to_those_who_had_the_cpu() {
+        let nobody = thread(0, 0);
+        let events = [
+            event(WAKEUP, 100, 0, [own(10), nobody], 0),
+            event(SWITCH, 130, 0, [hog(7), hog(8)], 0),
+            event(SWITCH, 190, 0, [hog(8), own(10)], 0),
+            event(SWITCH, 200, 0, [own(10), nobody], SLEEPS),
+        ];
+        let threads = Threads::of(&events, OWN, 250);
+        assert_eq!(waited_for(&threads, 10), [(30, Some(7)), (60, Some(8))]);
+        let history = &threads.histories[&10];
+        assert_eq!(history.delays.len(), 1);
+        assert_eq!(history.delays[0].takes, 90);
+        let sleeps = history.intervals.last().expect("intervals");
+        assert_eq!((sleeps.from, sleeps.to), (200, 250));
+        assert!(matches!(sleeps.doing, Doing::Sleeping { syscall: -1, .. }));
+    }
+
+    #[test]
+    fn a_wait_goes_on_in_the_queue_of_another_cpu() {
+        let events = [
+            event(WAKEUP, 100, 0, [own(10), own(11)], 0),
+            event(SWITCH, 110, 0, [hog(7), hog(8)], 0),
+            event(MIGRATE, 120, 1, [own(10), thread(0, 0)], 0),
+            event(SWITCH, 150, 1, [hog(9), own(10)], 0),
+        ];
+        let threads = Threads::of(&events, OWN, 160);
+        // Who had CPU 0 up to the move is not told.
+        let waits = [(10, Some(7)), (10, None), (30, Some(9))];
+        assert_eq!(waited_for(&threads, 10), waits);
+        assert_eq!(threads.histories[&10].delays[0].takes, 50);
+    }
+
+    #[test]
+    fn who_is_woken_before_it_sleeps_has_not_waited() {
+        let events = [
+            event(SWITCH, 100, 0, [hog(7), own(10)], 0),
+            event(WAKEUP, 110, 0, [own(10), hog(8)], 0),
+            event(SWITCH, 120, 0, [own(10), hog(7)], SLEEPS),
+        ];
+        let threads = Threads::of(&events, OWN, 130);
+        assert_eq!(waited_for(&threads, 10), []);
+    }
+
+    #[test]
+    fn the_thread_that_executes_goes_on_as_the_first_one() {
+        let events = [
+            event(SWITCH, 100, 0, [hog(7), own(11)], 0),
+            event(EXEC, 120, 0, [own(10), own(11)], 0),
+            event(SWITCH, 150, 0, [own(10), hog(7)], SLEEPS),
+        ];
+        let threads = Threads::of(&events, OWN, 160);
+        let ran = |tid: i32| -> u64 {
+            let intervals = threads.histories[&tid].intervals.iter();
+            let running = |interval: &&Interval| matches!(interval.doing, Doing::Running { .. });
+            intervals.filter(running).map(Interval::takes).sum()
+        };
+        assert_eq!((ran(11), ran(10)), (20, 30));
+    }
+
+    #[test]
+    fn who_is_preempted_waits_for_who_preempts_it() {
+        let events = [
+            event(SWITCH, 100, 0, [hog(7), own(10)], 0),
+            event(SWITCH, 120, 0, [own(10), own(11)], 0),
+            event(SWITCH, 150, 0, [own(11), own(10)], SLEEPS),
+        ];
+        let threads = Threads::of(&events, OWN, 160);
+        assert_eq!(waited_for(&threads, 10), [(30, Some(11))]);
+    }
+
+    #[test]
+    fn intervals_are_in_order_whatever_events_are_missing() {
+        let kinds = [SWITCH, WAKEUP, MIGRATE];
+        let tids = [own(10), own(11), hog(7), thread(0, 0)];
+        // A linear congruential generator: any order of events will do.
+        let mut seed: u64 = 1;
+        let mut number = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % below
+        };
+        let events: Vec<_> = (0..10_000)
+            .map(|time| {
+                let of = [tids[number(4)], tids[number(4)]];
+                event(
+                    kinds[number(3)],
+                    time,
+                    number(3) as u32,
+                    of,
+                    number(2) as u32,
+                )
+            })
+            .collect();
+        let threads = Threads::of(&events, OWN, 10_000);
+        for history in threads.histories.values() {
+            assert!(history
+                .intervals
+                .iter()
+                .all(|interval| interval.from < interval.to));
+            let pairs = history.intervals.windows(2);
+            assert!(pairs.clone().all(|pair| pair[0].to <= pair[1].from));
+        }
+    }
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Why a thread did not run: who had its CPU, by which mechanism, and which Go priority would
+//! have helped. All times are in ns.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::goroutines::Account;
+use crate::summary::Timeline;
+use crate::threads::Doing;
+use crate::threads::Occupant;
+
+/// What kept a thread from running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mechanism {
+    /// A real-time thread had the CPU.
+    Realtime,
+    /// Another thread had its share of the CPU.
+    Share,
+    /// The control group had used up its quota.
+    Quota,
+    /// The CPU was about to switch, or was woken.
+    Switching,
+    /// Who had the CPU is not known.
+    Unknown,
+}
+
+/// A part of a thread's waits.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cause {
+    /// What kept the thread from running.
+    pub mechanism: Mechanism,
+    /// The id of the thread that had the CPU.
+    pub tid: Option<i32>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Whether it is a thread of the same program.
+    pub own: bool,
+    /// Whether it is the recorder itself.
+    pub recorder: bool,
+    /// Whether it is a thread of the kernel's own.
+    pub kernel: bool,
+    /// Its Go priority in force.
+    pub go_prio: Option<u8>,
+    /// How long it kept the thread from running.
+    pub waited: u64,
+}
+
+/// What would have helped, and how much of the wait it would have removed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Advice {
+    /// What to do.
+    pub what: Remedy,
+    /// What it would have removed of the wait, in ns.
+    pub removes: u64,
+}
+
+/// What to do for a thread that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Remedy {
+    /// Give the thread itself this priority.
+    Raise {
+        /// The thread.
+        tid: i32,
+        /// The Go priority.
+        to: u8,
+    },
+    /// Give another thread this priority.
+    Lower {
+        /// The thread.
+        tid: i32,
+        /// Its name.
+        name: String,
+        /// The Go priority.
+        to: u8,
+    },
+    /// Give the control group more CPU time.
+    Quota,
+    /// Give the goroutines that compute this priority, as the Go runtime had no P.
+    LowerGoroutines {
+        /// The function that most of them began with.
+        function: String,
+        /// The Go priority.
+        to: u8,
+    },
+}
+
+/// Why a thread did not run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Why {
+    /// The thread; `None` for all of the program.
+    pub tid: Option<i32>,
+    /// The time that it ran.
+    pub on_cpu: u64,
+    /// The time that it was ready, and did not run.
+    pub waited: u64,
+    /// The time that goroutines of the program were ready and had no P; `None` without a trace of
+    /// Go's runtime.
+    pub without_p: Option<u64>,
+    /// What is missing, a sentence each.
+    pub missing: Vec<String>,
+    /// The parts of the wait, the longest first.
+    pub causes: Vec<Cause>,
+    /// What would have helped, what helps most first.
+    pub advice: Vec<Advice>,
+}
+
+/// The lowest priority that runs before all threads that are not real-time ones.
+const RT: u8 = 48;
+/// The priority that the guide has for background work.
+const BACKGROUND: u8 = 8;
+/// What removes less than a hundredth of the wait is not worth a sentence.
+const WORTH: u64 = 100;
+/// The most threads that are to be lowered.
+const MOST_LOWERED: usize = 3;
+
+impl Timeline {
+    /// Tells why a thread did not run, or the threads of the program.
+    pub fn why(&self, tid: Option<i32>) -> Why {
+        let (mut on_cpu, mut quota, mut unknown) = (0, 0, 0);
+        let mut by_occupant = vec![0; self.threads.occupants.len()];
+        for (id, history) in &self.threads.histories {
+            if tid.is_some_and(|tid| tid != *id) {
+                continue;
+            }
+            for interval in &history.intervals {
+                match interval.doing {
+                    Doing::Running { .. } => on_cpu += interval.takes(),
+                    Doing::Waiting {
+                        throttled: true, ..
+                    } => quota += interval.takes(),
+                    Doing::Waiting { cpu, .. } => {
+                        for (who, took) in self.threads.occupants_during(cpu, interval) {
+                            *who.map_or(&mut unknown, |who| &mut by_occupant[who]) += took;
+                        }
+                    }
+                    Doing::Sleeping { .. } => (),
+                }
+            }
+        }
+        let occupants = self.threads.occupants.iter().enumerate();
+        let mut by: BTreeMap<(Mechanism, Option<usize>), u64> = occupants
+            .map(|(who, occupant)| {
+                let mechanism = match occupant {
+                    _ if occupant.tid == 0 => Mechanism::Switching,
+                    _ if occupant.realtime => Mechanism::Realtime,
+                    _ => Mechanism::Share,
+                };
+                ((mechanism, Some(who)), by_occupant[who])
+            })
+            .collect();
+        by.insert((Mechanism::Quota, None), quota);
+        by.insert((Mechanism::Unknown, None), unknown);
+        by.retain(|_, waited| *waited > 0);
+        let waited = by.values().sum();
+        let causes = self.causes(&by);
+        let accounts = self.accounts();
+        Why {
+            tid,
+            on_cpu,
+            waited,
+            without_p: accounts
+                .as_ref()
+                .map(|accounts| accounts.values().map(|account| account.without_p).sum()),
+            advice: advice(tid, waited, &causes, accounts),
+            missing: self.missing.clone(),
+            causes,
+        }
+    }
+
+    /// Returns the parts of a wait. An occupant at several priorities, or that is not waited for
+    /// by its own doing, is one cause.
+    fn causes(&self, by: &BTreeMap<(Mechanism, Option<usize>), u64>) -> Vec<Cause> {
+        let mut causes: Vec<Cause> = Vec::new();
+        for ((mechanism, occupant), waited) in by {
+            let named = matches!(mechanism, Mechanism::Realtime | Mechanism::Share);
+            let occupant: Option<&Occupant> = (*occupant)
+                .filter(|_| named)
+                .map(|index| &self.threads.occupants[index]);
+            let tid = occupant.map(|occupant| occupant.tid);
+            let go_prio = occupant.and_then(|occupant| occupant.go_prio);
+            let same = |cause: &&mut Cause| {
+                cause.mechanism == *mechanism && cause.tid == tid && cause.go_prio == go_prio
+            };
+            if let Some(cause) = causes.iter_mut().find(same) {
+                cause.waited += waited;
+                continue;
+            }
+            causes.push(Cause {
+                mechanism: *mechanism,
+                tid,
+                name: occupant.map(|occupant| occupant.name.clone()),
+                own: occupant.is_some_and(|occupant| occupant.tgid == self.meta.pid),
+                recorder: occupant.is_some_and(|occupant| occupant.tgid == self.meta.recorder),
+                kernel: occupant.is_some_and(|occupant| occupant.kernel),
+                go_prio,
+                waited: *waited,
+            });
+        }
+        causes.sort_by_key(|cause| std::cmp::Reverse(cause.waited));
+        causes
+    }
+
+    /// Returns where the time of goroutines went, by the function that they began with.
+    fn accounts(&self) -> Option<BTreeMap<&str, Account>> {
+        let mut accounts: BTreeMap<&str, Account> = BTreeMap::new();
+        for history in self.goroutines.as_ref()?.histories.values() {
+            let account = history.account(&self.threads, self.meta.from, self.meta.to);
+            accounts.entry(&history.function).or_default().add(account);
+        }
+        Some(accounts)
+    }
+}
+
+fn advice(
+    tid: Option<i32>,
+    waited: u64,
+    causes: &[Cause],
+    accounts: Option<BTreeMap<&str, Account>>,
+) -> Vec<Advice> {
+    let sum = |of: &dyn Fn(&&Cause) -> bool| -> u64 {
+        causes.iter().filter(of).map(|cause| cause.waited).sum()
+    };
+    let mut advice = Vec::new();
+    // Two threads of the program that wait for each other are helped by neither's being raised.
+    if let Some(tid) = tid {
+        advice.push(Advice {
+            what: Remedy::Raise { tid, to: RT },
+            removes: sum(&|cause| cause.mechanism == Mechanism::Share),
+        });
+    }
+    let lowered = causes.iter().filter(|cause| {
+        let background = cause.go_prio.is_some_and(|prio| prio <= BACKGROUND);
+        // Who is a real-time thread has a reason, and others may wait for the kernel's.
+        cause.mechanism == Mechanism::Share && !background && !cause.kernel && !cause.recorder
+    });
+    for cause in lowered.take(MOST_LOWERED) {
+        if let (Some(tid), Some(name)) = (cause.tid, &cause.name) {
+            advice.push(Advice {
+                what: Remedy::Lower {
+                    tid,
+                    name: name.clone(),
+                    to: BACKGROUND,
+                },
+                removes: cause.waited,
+            });
+        }
+    }
+    advice.push(Advice {
+        what: Remedy::Quota,
+        removes: sum(&|cause| cause.mechanism == Mechanism::Quota),
+    });
+    advice.retain(|advice| advice.removes > 0 && advice.removes >= waited / WORTH);
+    if let Some(accounts) = accounts {
+        let without_p: u64 = accounts.values().map(|account| account.without_p).sum();
+        let computes = accounts.iter().max_by_key(|(_, account)| account.on_cpu);
+        if let Some((function, own)) = computes.filter(|_| without_p > 0) {
+            // They wait for each other, which no priority changes.
+            let removes = without_p.saturating_sub(own.without_p);
+            if removes > without_p / WORTH {
+                advice.push(Advice {
+                    what: Remedy::LowerGoroutines {
+                        function: (*function).to_owned(),
+                        to: BACKGROUND,
+                    },
+                    removes,
+                });
+            }
+        }
+    }
+    advice.sort_by_key(|advice| std::cmp::Reverse(advice.removes));
+    advice
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Realtime => "real-time thread",
+            Self::Share => "ordinary thread",
+            Self::Quota => "quota used up",
+            Self::Switching => "CPU is switching",
+            Self::Unknown => "?",
+        })
+    }
+}
