@@ -158,6 +158,48 @@ Exit status: that of COMMAND, or 128 plus the number of the signal that ended it
   126  COMMAND was found but cannot be run
   127  COMMAND was not found")]
     Trace(Trace),
+    /// Record what the scheduler does with a program's threads, and which goroutine each has
+    ///
+    /// Starts COMMAND, or takes the process of -p, and writes down each switch and wakeup of its
+    /// threads, and who had a CPU that they waited for, until COMMAND ends, a signal comes or the
+    /// time is over. The program is not changed, and may be stripped. Processes that it starts are
+    /// not recorded. "gosched timeline" shows what the record comes to. It takes root, or the
+    /// capabilities CAP_BPF and CAP_PERFMON, and for another user's process CAP_SYS_PTRACE.
+    #[cfg(feature = "observe")]
+    #[command(after_help = "\
+Exit status:
+    0  the process was recorded; with a COMMAND, its own, and 128 plus the
+       number of the signal that ended it
+    1  the record or a part of it is missing
+    2  the command line is wrong
+  126  COMMAND was found but cannot be run
+  127  COMMAND was not found")]
+    Record(Record),
+    /// Show what a record comes to: where the time of threads and goroutines went
+    #[cfg(feature = "observe")]
+    #[command(after_help = "\
+Columns of threads and goroutines, in milliseconds:
+  ON CPU   ran
+  NO P     was ready, and the Go runtime had no P for it
+  NO CPU   was ready, and the thread had no CPU
+  QUOTA    the same, as the control group had used up its CPU quota
+  OTHER    ran as the Go runtime sees it, and the thread slept in the kernel, or
+           what it did is not known
+  SYSCALL  in a system call or cgo
+  ASLEEP, WAITING
+           slept, or waited for something, longest as IN or FOR tells")]
+    Timeline(Timeline),
+    /// Tell from a record who kept a thread from running, and which priority would have helped
+    #[cfg(feature = "observe")]
+    #[command(after_help = "\
+WHY says how a thread was kept from running:
+  real-time thread  one that Linux runs before all ordinary ones
+  ordinary thread   one that shares the CPU with it, or goes first by a higher
+                    priority
+  quota used up     the control group had no CPU time left
+  CPU is switching  nobody had the CPU: to wake a thread up takes a while
+The percentages of the advice do not add up: one thing may help where another one would have.")]
+    Why(Why),
     /// Show the priorities of threads and the CPU time that they get, like top(1)
     #[command(after_help = "\
 Keys:
@@ -348,6 +390,70 @@ pub(crate) struct Trace {
     /// The command to run, and its arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
+}
+
+#[cfg(feature = "observe")]
+#[derive(clap::Args)]
+pub(crate) struct Record {
+    /// The folder to write to. A record that is there is replaced
+    #[arg(short, long, value_name = "DIR", default_value = "gosched-record")]
+    pub(crate) output: PathBuf,
+
+    /// Record this process, which runs already, and not a COMMAND
+    #[arg(short, long, value_name = "PID", value_parser = value::parse_pid)]
+    pub(crate) pid: Option<i32>,
+
+    /// End the record after so many seconds; gosched still waits for COMMAND
+    #[arg(short = 't', long, value_name = "SECONDS")]
+    pub(crate) seconds: Option<Interval>,
+
+    /// The most that the kernel's events may take on the disk, in MiB. The record ends there;
+    /// gosched still waits for COMMAND
+    #[arg(long, value_name = "MIB", default_value = "1024", value_parser = value::parse_size)]
+    pub(crate) max_size: NonZeroU32,
+
+    /// A trace of the Go runtime that the program has written when the recording ends, by
+    /// runtime/trace. With it, "gosched timeline" tells what goroutines waited for
+    #[arg(long, value_name = "FILE")]
+    pub(crate) go_trace: Option<PathBuf>,
+
+    /// The command to run, and its arguments
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required_unless_present = "pid",
+        conflicts_with = "pid"
+    )]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[cfg(feature = "observe")]
+#[derive(clap::Args)]
+pub(crate) struct Timeline {
+    /// The folder that "gosched record" has written
+    #[arg(value_name = "DIR", default_value = "gosched-record")]
+    pub(crate) record: PathBuf,
+
+    /// Write a file for Perfetto's viewer (ui.perfetto.dev), and not the summary: CPUs, the states
+    /// of threads, goroutines, who made whom runnable, Go priorities
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[cfg(feature = "observe")]
+#[derive(clap::Args)]
+pub(crate) struct Why {
+    /// The thread, by its id; without one, or with that of the process, all threads of the program
+    #[arg(value_name = "TID", value_parser = value::parse_pid)]
+    pub(crate) tid: Option<i32>,
+
+    /// The folder that "gosched record" has written
+    #[arg(short, long, value_name = "DIR", default_value = "gosched-record")]
+    pub(crate) record: PathBuf,
+
+    /// With the id of the process, tell of its first thread alone
+    #[arg(long)]
+    pub(crate) thread: bool,
 }
 
 #[derive(clap::Args)]

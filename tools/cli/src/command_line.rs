@@ -30,7 +30,14 @@ pub(crate) struct Misuse {
 }
 
 /// The verbs that write no JSON.
-const WITHOUT_JSON: [&str; 4] = ["completions", "man", "run", "systemd"];
+const WITHOUT_JSON: &[&str] = &[
+    "completions",
+    "man",
+    #[cfg(feature = "observe")]
+    "record",
+    "run",
+    "systemd",
+];
 
 /// Returns the command line for clap. The help of the verbs that write no JSON leaves
 /// out `--json`.
@@ -58,7 +65,7 @@ pub(crate) fn parse() -> Result<Args, Misuse> {
             let verb = verb.as_ref();
             verb.is_some_and(|verb| verbs.iter().any(|name| verb == name))
         };
-        if words().any(|word| word == "--json") && !is_one_of(&WITHOUT_JSON) {
+        if words().any(|word| word == "--json") && !is_one_of(WITHOUT_JSON) {
             complain_in_json();
         }
         let exit = match is_one_of(&["run"]) {

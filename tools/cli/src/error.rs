@@ -43,6 +43,9 @@ pub(crate) enum Error {
     Service(#[from] ServiceError),
     #[error(transparent)]
     Trace(#[from] TraceError),
+    #[cfg(feature = "observe")]
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
     #[error("top needs a terminal: use --batch to write to a file or a pipe")]
     NoTerminal,
     #[error("top cannot draw on a terminal of TERM=dumb: use --batch, or set TERM to what it is")]
@@ -256,6 +259,35 @@ pub(crate) enum TraceError {
     Lost,
     #[error("{path}: {error}", path = .path.display())]
     Os { path: PathBuf, error: io::Error },
+}
+
+/// The reason that nothing is recorded, or a record cannot be shown.
+#[cfg(feature = "observe")]
+#[derive(Debug, thiserror::Error)]
+#[cfg_attr(test, derive(strum::EnumCount))]
+pub(crate) enum ObserveError {
+    #[error(transparent)]
+    Record(#[from] gosched_observe::record::RecordError),
+    #[error(transparent)]
+    Directory(#[from] gosched_observe::directory::DirectoryError),
+    #[error(
+        "the kernel has the ids of the first pid namespace for what it records, and not those of this \
+         one: record from outside, with the ids there"
+    )]
+    PidNamespace,
+    #[error("the record has no thread {0}: gosched timeline lists those that it has")]
+    NotRecorded(i32),
+    #[error("process {0} cannot be recorded: {1}")]
+    Process(i32, io::Error),
+    #[error(
+        "process {0} is in another pid namespace, and has other ids for its threads in its trace: \
+         record it without --go-trace"
+    )]
+    OtherPidNamespace(i32),
+    #[error("the record ends early: {0}")]
+    Unwritten(io::Error),
+    #[error("there is no trace of the Go runtime in the record, as {path} cannot be copied: {1}", path = .0.display())]
+    GoTrace(PathBuf, io::Error),
 }
 
 /// A message of `gosched trace`, which goes on after it.

@@ -16,6 +16,8 @@ mod interrupt;
 mod kernel;
 mod manual;
 mod map;
+#[cfg(feature = "observe")]
+mod observe;
 mod output;
 mod program;
 mod run;
@@ -63,6 +65,12 @@ fn run_verb() -> Result<ExitCode, Error> {
         Verb::Stats(threads) => stats::stats(&threads, args.json),
         Verb::Watch(watch) => watch::watch(&watch, args.json),
         Verb::Trace(trace) => trace::trace(&trace, args.json),
+        #[cfg(feature = "observe")]
+        Verb::Record(record) => observe::record::record(&record),
+        #[cfg(feature = "observe")]
+        Verb::Timeline(timeline) => observe::timeline::timeline(&timeline, args.json),
+        #[cfg(feature = "observe")]
+        Verb::Why(why) => observe::why::why(&why, args.json),
         Verb::Top(top) => top::top(&top, args.json),
         Verb::Run(run) => Ok(run::run(&run)),
         Verb::Systemd(systemd) => systemd::systemd(&systemd),

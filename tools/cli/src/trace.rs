@@ -107,7 +107,7 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Error> {
 }
 
 /// Returns whether this process has the ids that the kernel writes into its trace buffers.
-fn is_first_pid_namespace() -> Result<bool, TraceError> {
+pub(crate) fn is_first_pid_namespace() -> Result<bool, TraceError> {
     /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
     const FIRST: u64 = 0xefff_fffc;
     const PATH: &str = "/proc/self/ns/pid";
@@ -161,7 +161,7 @@ fn record(
 }
 
 /// Waits for the command to end, and still passes signals on to it.
-fn await_end(child: &mut Child, interrupt: &mut Interrupt) -> io::Result<ExitStatus> {
+pub(crate) fn await_end(child: &mut Child, interrupt: &mut Interrupt) -> io::Result<ExitStatus> {
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
@@ -174,7 +174,7 @@ fn await_end(child: &mut Child, interrupt: &mut Interrupt) -> io::Result<ExitSta
 
 /// Passes a signal on to the command, unless a key of the terminal has sent the signal to
 /// the command as well.
-fn pass_on(signal: c_int, child: &Child) {
+pub(crate) fn pass_on(signal: c_int, child: &Child) {
     if matches!(signal, SIGINT | SIGQUIT) && is_in_foreground() {
         return;
     }
@@ -204,7 +204,7 @@ fn start(command: &[OsString]) -> Result<Option<Child>, ExitCode> {
 }
 
 /// Returns the status of the command as a shell does, unless gosched has failed.
-fn exit_code(status: ExitStatus, failed: bool) -> ExitCode {
+pub(crate) fn exit_code(status: ExitStatus, failed: bool) -> ExitCode {
     let code = status
         .code()
         .or_else(|| status.signal().map(|signal| 128 + signal));

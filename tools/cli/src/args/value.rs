@@ -134,7 +134,6 @@ pub(super) fn parse_pid(text: &str) -> Result<i32, ArgumentError> {
 /// The time between two updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interval(pub(crate) Duration);
-
 impl FromStr for Interval {
     type Err = ArgumentError;
 

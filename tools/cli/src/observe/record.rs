@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `gosched record`.
+
+use std::env;
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use std::time::Instant;
+
+use gosched_observe::directory::Meta;
+use gosched_observe::directory::Writer;
+use gosched_observe::event::Event;
+use gosched_observe::layout::GoProgram;
+use gosched_observe::layout::LayoutError;
+use gosched_observe::layout::LayoutSource;
+use gosched_observe::record;
+use gosched_observe::record::Control;
+use gosched_observe::record::Target;
+use rustix::event::poll;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::Timespec;
+use rustix::process::pidfd_open;
+use rustix::process::Pid;
+use rustix::process::PidfdFlags;
+use rustix::time::clock_gettime;
+use rustix::time::ClockId;
+
+use crate::args::Record;
+use crate::error::Error;
+use crate::error::ObserveError;
+use crate::exit;
+use crate::handed::Child;
+use crate::interrupt::Interrupt;
+use crate::output::complain;
+use crate::output::printable;
+use crate::run;
+use crate::trace::await_end;
+use crate::trace::exit_code;
+use crate::trace::is_first_pid_namespace;
+use crate::trace::pass_on;
+
+/// Records until the command ends, the time is over, or a signal comes.
+pub(crate) fn record(args: &Record) -> Result<ExitCode, Error> {
+    if !is_first_pid_namespace()? {
+        return Err(ObserveError::PidNamespace.into());
+    }
+    let (target, process, command) = match args.pid {
+        Some(tid) => {
+            let pid = process_of(tid)?;
+            if args.go_trace.is_some() && is_in_other_pid_namespace(pid) {
+                return Err(ObserveError::OtherPidNamespace(pid).into());
+            }
+            let process = Pid::from_raw(pid)
+                .map(|pid| pidfd_open(pid, PidfdFlags::empty()))
+                .transpose()
+                .map_err(|errno| ObserveError::Process(pid, errno.into()))?;
+            (Target::Process(pid), process, command_line(pid))
+        }
+        None => {
+            let words = args.command.iter().map(|word| word.to_string_lossy());
+            let command = words.collect::<Vec<_>>().join(" ");
+            (Target::Next(find(&args.command[0])), None, command)
+        }
+    };
+    let room = u64::from(args.max_size.get()) << 20;
+    let kernel = rustix::system::uname();
+    let mut meta = Meta::new(kernel.release().to_string_lossy().into_owned(), command);
+    meta.boottime_offset = now(ClockId::Boottime) - now(ClockId::Monotonic);
+    let mut recording = Recording {
+        args,
+        writer: Writer::create(&args.output, room).map_err(ObserveError::from)?,
+        interrupt: Interrupt::catch()?,
+        process,
+        child: None,
+        failed_start: None,
+        ends: None,
+        meta,
+        events: 0,
+        failed_write: None,
+    };
+    let outcome = record::record(&target, &mut recording);
+    if let Some(code) = recording.failed_start {
+        return Ok(code);
+    }
+    let recorded = match outcome {
+        Ok(outcome) => {
+            let mut meta = recording.meta;
+            meta.to = now(ClockId::Monotonic).unsigned_abs();
+            meta.pid = outcome.target;
+            meta.lost = outcome.lost;
+            let go_trace = args.go_trace.as_deref();
+            let finished = recording.writer.finish(&mut meta, go_trace);
+            finished.map(|failure| {
+                tell(&meta, recording.events, &args.output);
+                if let (Some(path), Some(error)) = (&args.go_trace, failure) {
+                    complain(&ObserveError::GoTrace(path.clone(), error));
+                    return false;
+                }
+                true
+            })
+        }
+        .map_err(ObserveError::from),
+        Err(error) => Err(error.into()),
+    };
+    // The command goes on, whatever has become of the record.
+    let Some((mut child, status)) = recording.child else {
+        return Ok(match recorded? {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(exit::FAILURE),
+        });
+    };
+    let whole = match recorded {
+        Ok(whole) => whole && recording.failed_write.is_none(),
+        Err(error) => {
+            complain(&error);
+            false
+        }
+    };
+    if let Some(error) = recording.failed_write {
+        complain(&ObserveError::Unwritten(error));
+    }
+    let status = match status {
+        Some(status) => status,
+        None => await_end(&mut child, &mut recording.interrupt)?,
+    };
+    Ok(exit_code(status, !whole))
+}
+
+/// Returns whether a process has other ids for itself than this one has for it.
+fn is_in_other_pid_namespace(pid: i32) -> bool {
+    let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    of(&pid.to_string()) != of("self")
+}
+
+/// Says what the record is, on standard error: the command's output is on standard output.
+fn tell(meta: &Meta, events: u64, output: &Path) {
+    let seconds = Duration::from_nanos(meta.to.saturating_sub(meta.from)).as_secs_f64();
+    let lost = match meta.lost {
+        0 => "none lost".to_owned(),
+        lost => format!("{lost} lost: the buffer was full"),
+    };
+    let goroutines = match (&meta.go, &meta.no_go) {
+        (Some(program), _) => match program.source {
+            LayoutSource::DebugInformation => {
+                format!("goroutines of {}, by debug information", program.version)
+            }
+            LayoutSource::Release => format!("goroutines of {}", program.version),
+        },
+        (None, Some(why)) => format!("no goroutines: {why}"),
+        (None, None) => "no goroutines".to_owned(),
+    };
+    let full = if meta.full {
+        "; the record ends early, as its size was used up: see --max-size"
+    } else {
+        ""
+    };
+    let text = format!(
+        "{events} events in {seconds:.1} s, {lost}; {goroutines}{full}. To see it: gosched timeline {}",
+        output.display()
+    );
+    complain(&printable(&text));
+}
+
+/// Returns whether a process has ended, perhaps without its parent's having noticed.
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(process, PollFlags::IN)];
+    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
+
+/// Returns a clock's time, in ns.
+fn now(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+/// Returns the process of a thread, which must exist.
+fn process_of(tid: i32) -> Result<i32, ObserveError> {
+    let status = fs::read_to_string(format!("/proc/{tid}/status"))
+        .map_err(|error| ObserveError::Process(tid, error))?;
+    let tgid = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
+    tgid.and_then(|tgid| tgid.trim().parse().ok())
+        .ok_or_else(|| ObserveError::Process(tid, io::ErrorKind::InvalidData.into()))
+}
+
+fn command_line(pid: i32) -> String {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&line);
+    line.trim_end_matches('\0').replace('\0', " ")
+}
+
+/// Returns the file that a command will execute, as `execvp(3)` finds it.
+fn find(program: &OsStr) -> Option<PathBuf> {
+    if Path::new(program).components().count() > 1 {
+        return Some(program.into());
+    }
+    let path = env::var_os("PATH")?;
+    let mut files = env::split_paths(&path).map(|folder| folder.join(program));
+    files.find(|file| file.is_file())
+}
+
+/// What is recorded so far.
+struct Recording<'a> {
+    args: &'a Record,
+    writer: Writer,
+    interrupt: Interrupt,
+    /// The command, and how it has ended.
+    child: Option<(Child, Option<std::process::ExitStatus>)>,
+    /// The exit status if the command could not be run.
+    failed_start: Option<ExitCode>,
+    /// The process that runs already.
+    process: Option<OwnedFd>,
+    ends: Option<Instant>,
+    meta: Meta,
+    events: u64,
+    /// Why the last events could not be written.
+    failed_write: Option<io::Error>,
+}
+
+impl Control for Recording<'_> {
+    fn start(&mut self) -> io::Result<()> {
+        let command: &[OsString] = &self.args.command;
+        self.meta.from = now(ClockId::Monotonic).unsigned_abs();
+        self.ends = self.args.seconds.map(|seconds| Instant::now() + seconds.0);
+        if self.process.is_some() {
+            return Ok(());
+        }
+        match Child::spawn(command) {
+            Ok(child) => self.child = Some((child, None)),
+            Err(error) => {
+                self.failed_start = Some(run::cannot_run(&command[0], &error));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, _event: &Event, bytes: &[u8]) -> io::Result<bool> {
+        let fits = match self.writer.add(bytes) {
+            Ok(fits) => fits,
+            Err(error) => {
+                self.failed_write = Some(error);
+                false
+            }
+        };
+        self.events += u64::from(fits);
+        self.meta.full |= !fits;
+        Ok(fits)
+    }
+
+    fn program(&mut self, program: Result<GoProgram, LayoutError>) {
+        match program {
+            Ok(program) => {
+                self.meta.go = Some(program);
+                self.meta.no_go = None;
+            }
+            Err(why) => {
+                self.meta.go = None;
+                self.meta.no_go = Some(why.to_string());
+            }
+        }
+    }
+
+    fn pause(&mut self, pause: Duration) -> io::Result<bool> {
+        let mut ends = self.ends.is_some_and(|end| end <= Instant::now());
+        if let Some(signal) = self.interrupt.wait(pause)? {
+            match &self.child {
+                // The end of the command ends the recording.
+                Some((child, _)) => pass_on(signal, child),
+                None => ends = true,
+            }
+        }
+        match &mut self.child {
+            Some((child, status)) => {
+                *status = child.try_wait()?;
+                Ok(ends || status.is_some())
+            }
+            None => Ok(ends || self.process.as_ref().is_some_and(has_ended)),
+        }
+    }
+}
