@@ -78,6 +78,7 @@ help:
 	echo '                  with NAME in their name)'
 	echo 'make test-debug   the tests in a kernel that checks itself'
 	echo 'make test-scx     tests beside a sched_ext scheduler, in a kernel that takes one'
+	echo 'make test-bpf     tests of "gosched record", in a kernel that takes BPF programs'
 	echo 'make test-go      the tests of the Go packages with the newest Go'
 	echo "make test-runtime Go's own tests of its runtime with the overlay that gives goroutines priorities"
 	echo 'make fuzz         random requests of an unprivileged user (SECONDS=N, SEED=N)'
@@ -122,6 +123,15 @@ test-debug: setup
 .PHONY: test-scx
 test-scx: setup
 	cd tests/scx
+	cargo test --locked --no-fail-fast
+
+# Records programs of the distribution's Go, of the newest one and of one between.
+.PHONY: test-bpf
+test-bpf: setup
+	scripts/install-packages --bpf
+	scripts/install-packages --runtime
+	export GO_SCHED_GOS=go:$(GO_SCHED_CACHE)/between-go/bin/go:$(GO_SCHED_CACHE)/newest-go/bin/go
+	cd tests/observe
 	cargo test --locked --no-fail-fast
 
 # Tests the Go packages with the newest Go. The other targets use the distribution's Go, and
@@ -225,7 +235,7 @@ shell:
 torture: to_build = $(call built,$(or $(variant),debug))/.go_sched_stamp
 fuzz: to_build = $(call built,$(or $(variant),kcov))/.go_sched_stamp
 test-debug: to_build = $(call built,debug)/.go_sched_stamp
-test-scx: to_build = $(call built,bpf)/.go_sched_stamp
+test-scx test-bpf: to_build = $(call built,bpf)/.go_sched_stamp
 .PHONY: machine machine-kernel
 machine-kernel:
 	scripts/check-machine $(to_build)
@@ -347,10 +357,12 @@ where:
 .PHONY: lint
 lint: $(kernel_stamp)
 	scripts/install-packages --lint
+	scripts/install-packages --bpf
 	# "cargo clippy" would prefer a rustup toolchain's cargo-clippy to the one in PATH.
 	cargo-fmt --all --check
 	for source in *.rs; do rustfmt --check --edition 2021 <"$$source"; done
 	cargo-clippy clippy --workspace --all-targets --locked -- -D warnings
+	cargo-clippy clippy --package gosched-cli --features observe --all-targets --locked -- -D warnings
 	test -z "$$(gofmt -l go)" || { gofmt -d go; exit 1; }
 	(cd go && go vet ./... && go test -timeout 30m ./...)
 	shellcheck -x .ci/run qemu/run scripts/run-tests scripts/test-runtime scripts/check-machine scripts/install kernel/build \

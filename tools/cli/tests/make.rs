@@ -135,7 +135,14 @@ fn room_is_asked_for_that_the_kernel_of_the_target_takes() {
     let ordinary = machine.path("cache/linux-6.12/build");
     fs::create_dir_all(&ordinary).expect("room");
     fs::write(ordinary.join(".go_sched_stamp"), "").expect("room");
-    for target in ["test-debug", "test-scx", "torture", "fuzz", "deb"] {
+    for target in [
+        "test-debug",
+        "test-scx",
+        "test-bpf",
+        "torture",
+        "fuzz",
+        "deb",
+    ] {
         let text = refusal(machine.make(&[target]));
         assert!(text.contains("takes up to 4000 MiB"), "{target}: {text}");
     }

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is recorded of a program is what the kernel and Go's runtime did.
+
+mod hostile;
+mod recorded;
+mod truth;

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The programs in Go that the tests record.
+
+/// A program in Go.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// The release of Go that built it, and how.
+    pub name: &'static str,
+    /// Its executable.
+    pub executable: &'static [u8],
+}
+
+/// Programs that write a trace of Go's runtime, see go/internal/traced. Go before 1.22 has none
+/// that is read.
+pub const TRACED: &[Program] = include!(concat!(env!("OUT_DIR"), "/traced.rs"));
+/// Programs that say on which thread each of their goroutines is, see go/internal/marked.
+pub const MARKED: &[Program] = include!(concat!(env!("OUT_DIR"), "/marked.rs"));
