@@ -88,6 +88,7 @@ help:
 	echo 'make bench-host   what priorities of goroutines buy on this machine, without go_sched in the kernel'
 	echo 'make bench-page   draw the page with the plots of bench/report (REPORT=DIR: of another), outside the tree'
 	echo 'make bench-readme put table and picture of bench/report into README.md'
+	echo 'make observe      build the command with what records the scheduler and explains it'
 	echo 'make shell        a root shell in the patched kernel; exit ends it'
 	echo 'make setup        install what is missing to do the above'
 	echo 'make kernel       build the patched kernel (VARIANT=NAME: a variant of it)'
@@ -125,12 +126,22 @@ test-scx: setup
 	cd tests/scx
 	cargo test --locked --no-fail-fast
 
+# The command with what shows the scheduler's doing. It needs no guest: any kernel with BTF will do.
+.PHONY: observe
+observe: machine
+	scripts/install-packages --bpf
+	$(step)/programs.log 'Building gosched with the feature observe' \
+		env $(static) cargo build --release --locked --target $(target) --package gosched-cli --features observe \
+		--target-dir $(GO_SCHED_CACHE)/target/observe
+	echo $(GO_SCHED_CACHE)/target/observe/$(target)/release/gosched
+
 # Records programs of the distribution's Go, of the newest one and of one between.
 .PHONY: test-bpf
 test-bpf: setup
 	scripts/install-packages --bpf
 	scripts/install-packages --runtime
 	export GO_SCHED_GOS=go:$(GO_SCHED_CACHE)/between-go/bin/go:$(GO_SCHED_CACHE)/newest-go/bin/go
+	cargo test --locked --package gosched-observe
 	cd tests/observe
 	cargo test --locked --no-fail-fast
 

@@ -27,6 +27,7 @@ pub(crate) const PAGES: Files = files![
     "container.md",
     "goroutines.md",
     "install.md",
+    "observe.md",
     "process.md",
     "security.md",
     "timing.md",
@@ -42,6 +43,7 @@ const LINKED: Files = files![
     "../packaging/usr/lib/sysusers.d/gosched.conf",
     "../packaging/usr/lib/udev/rules.d/60-go_sched.rules",
     "../tests/guide/main.rs",
+    "../tools/observe/bpf/record.h",
     "../uapi/go_sched.h",
 ];
 
