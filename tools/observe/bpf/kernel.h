@@ -68,8 +68,6 @@ struct task_struct {
 
 /* Of x86. */
 struct pt_regs {
-	unsigned long di;
-	unsigned long si;
 	unsigned long orig_ax;
 };
 

@@ -217,7 +217,6 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	if (leaves) {
 		regs = (struct pt_regs *)bpf_task_pt_regs(prev);
 		event->syscall = regs->orig_ax;
-		event->argument = regs->di;
 		event->flags |= throttled(prev);
 		read_goroutine(prev, &event->goroutine);
 	}
@@ -248,11 +247,8 @@ static __always_inline int wake(struct task_struct *thread)
 	 * Who is in user mode wakes nobody: an interrupt does. One that comes during a system
 	 * call is taken for the thread's own work.
 	 */
-	if ((current->flags & PF_KTHREAD) || (long)regs->orig_ax >= 0) {
+	if ((current->flags & PF_KTHREAD) || (long)regs->orig_ax >= 0)
 		tell_thread(&event->other, current);
-		if (current->tgid == target)
-			read_goroutine(current, &event->goroutine);
-	}
 	end(event);
 	return 0;
 }
@@ -294,7 +290,7 @@ int BPF_PROG(on_migrate, struct task_struct *thread, int cpu)
 /* Not there without go_sched in the kernel. */
 SEC("?tp_btf/go_sched_apply")
 int BPF_PROG(on_priority, struct task_struct *thread, int before, int after, int old_policy,
-	     int new_policy, int cause)
+	     int new_policy)
 {
 	struct event *event;
 
@@ -305,7 +301,6 @@ int BPF_PROG(on_priority, struct task_struct *thread, int before, int after, int
 		return 0;
 	event->thread.go_prio = before;
 	event->other.go_prio = after;
-	event->cause = cause;
 	end(event);
 	return 0;
 }

@@ -51,14 +51,12 @@ struct event {
 	__u32 cpu;		/* EVENT_WAKEUP, EVENT_MIGRATE: in whose queue the thread is */
 	__u8 kind;
 	__u8 flags;
-	__u8 cause;		/* EVENT_PRIORITY: GO_SCHED_CAUSE_* */
-	__u8 reserved;
+	__u8 reserved[2];
 	struct event_thread thread;
 	struct event_thread other;
 	__u32 state;		/* EVENT_SWITCH: of the thread, 0 if it is runnable */
 	__s32 syscall;		/* EVENT_SWITCH: which the thread is in, or NO_SYSCALL */
-	__u64 argument;		/* EVENT_SWITCH: the first one of that */
-	struct goroutine goroutine; /* EVENT_SWITCH: the thread's; EVENT_WAKEUP: the other's */
+	struct goroutine goroutine; /* EVENT_SWITCH: the thread's */
 };
 
 /* Offsets of what the runtime keeps, in bytes. */

@@ -69,9 +69,7 @@ pub struct Event {
     pub cpu: u32,
     kind: u8,
     flags: u8,
-    /// Why a priority changed: `GO_SCHED_CAUSE_*`.
-    pub cause: u8,
-    _reserved: u8,
+    _reserved: [u8; 2],
     /// The thread that the event is about.
     pub thread: Thread,
     /// The thread that comes, for [`EventKind::Switch`], or that wakes the other one.
@@ -80,9 +78,7 @@ pub struct Event {
     pub state: u32,
     /// The number of the system call that a thread is in when it leaves its CPU, or -1.
     pub syscall: i32,
-    /// The first argument of that.
-    pub argument: u64,
-    /// The goroutine of the thread that leaves its CPU, or that wakes another one.
+    /// The goroutine of the thread that leaves its CPU.
     pub goroutine: Goroutine,
 }
 
@@ -184,13 +180,11 @@ pub(crate) mod fixture {
             cpu,
             kind,
             flags: 0,
-            cause: 0,
-            _reserved: 0,
+            _reserved: [0; 2],
             thread,
             other,
             state,
             syscall: -1,
-            argument: 0,
             goroutine: Goroutine {
                 id: 0,
                 p: -1,
