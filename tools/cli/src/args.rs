@@ -4,6 +4,8 @@
 //! what a verb does with it.
 
 mod cpus;
+#[cfg(feature = "observe")]
+mod observe;
 mod value;
 
 use std::ffi::OsString;
@@ -18,6 +20,12 @@ use gosched::thread::ThreadId;
 pub(crate) use self::cpus::Cpus;
 #[cfg(test)]
 pub(crate) use self::cpus::CpusError;
+#[cfg(feature = "observe")]
+pub(crate) use self::observe::Record;
+#[cfg(feature = "observe")]
+pub(crate) use self::observe::Timeline;
+#[cfg(feature = "observe")]
+pub(crate) use self::observe::Why;
 pub(crate) use self::value::ArgumentError;
 pub(crate) use self::value::CeilingPrio;
 pub(crate) use self::value::Interval;
@@ -390,70 +398,6 @@ pub(crate) struct Trace {
     /// The command to run, and its arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
-}
-
-#[cfg(feature = "observe")]
-#[derive(clap::Args)]
-pub(crate) struct Record {
-    /// The folder to write to. A record that is there is replaced
-    #[arg(short, long, value_name = "DIR", default_value = "gosched-record")]
-    pub(crate) output: PathBuf,
-
-    /// Record this process, which runs already, and not a COMMAND
-    #[arg(short, long, value_name = "PID", value_parser = value::parse_pid)]
-    pub(crate) pid: Option<i32>,
-
-    /// End the record after so many seconds; gosched still waits for COMMAND
-    #[arg(short = 't', long, value_name = "SECONDS")]
-    pub(crate) seconds: Option<Interval>,
-
-    /// The most that the kernel's events may take on the disk, in MiB. The record ends there;
-    /// gosched still waits for COMMAND
-    #[arg(long, value_name = "MIB", default_value = "1024", value_parser = value::parse_size)]
-    pub(crate) max_size: NonZeroU32,
-
-    /// A trace of the Go runtime that the program has written when the recording ends, by
-    /// runtime/trace. With it, "gosched timeline" tells what goroutines waited for
-    #[arg(long, value_name = "FILE")]
-    pub(crate) go_trace: Option<PathBuf>,
-
-    /// The command to run, and its arguments
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        required_unless_present = "pid",
-        conflicts_with = "pid"
-    )]
-    pub(crate) command: Vec<OsString>,
-}
-
-#[cfg(feature = "observe")]
-#[derive(clap::Args)]
-pub(crate) struct Timeline {
-    /// The folder that "gosched record" has written
-    #[arg(value_name = "DIR", default_value = "gosched-record")]
-    pub(crate) record: PathBuf,
-
-    /// Write a file for Perfetto's viewer (ui.perfetto.dev), and not the summary: CPUs, the states
-    /// of threads, goroutines, who made whom runnable, Go priorities
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-#[cfg(feature = "observe")]
-#[derive(clap::Args)]
-pub(crate) struct Why {
-    /// The thread, by its id; without one, or with that of the process, all threads of the program
-    #[arg(value_name = "TID", value_parser = value::parse_pid)]
-    pub(crate) tid: Option<i32>,
-
-    /// The folder that "gosched record" has written
-    #[arg(short, long, value_name = "DIR", default_value = "gosched-record")]
-    pub(crate) record: PathBuf,
-
-    /// With the id of the process, tell of its first thread alone
-    #[arg(long)]
-    pub(crate) thread: bool,
 }
 
 #[derive(clap::Args)]

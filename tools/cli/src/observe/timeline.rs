@@ -19,6 +19,8 @@ use gosched_observe::summary::Timeline;
 use crate::args::Timeline as Arguments;
 use crate::error::Error;
 use crate::error::ObserveError;
+use crate::observe::ms;
+use crate::observe::seconds;
 use crate::output::complain;
 use crate::output::print;
 use crate::output::print_json;
@@ -72,14 +74,6 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(bytes)
-}
-
-fn seconds(ns: u64) -> f64 {
-    std::time::Duration::from_nanos(ns).as_secs_f64()
-}
-
-fn ms(ns: u64) -> String {
-    format!("{:.1}", seconds(ns) * 1e3)
 }
 
 fn micro(ns: u64) -> String {

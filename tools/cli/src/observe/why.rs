@@ -14,6 +14,7 @@ use gosched_observe::why::Why;
 use crate::args;
 use crate::error::Error;
 use crate::error::ObserveError;
+use crate::observe::ms;
 use crate::output::print;
 use crate::output::print_json;
 use crate::output::printable;
@@ -46,13 +47,6 @@ pub(crate) fn why(args: &args::Why, json: bool) -> Result<ExitCode, Error> {
     text += &describe(&why);
     print(|out| out.write_all(text.as_bytes()))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn ms(ns: u64) -> String {
-    format!(
-        "{:.1}",
-        std::time::Duration::from_nanos(ns).as_secs_f64() * 1e3
-    )
 }
 
 fn percent(part: u64, whole: u64) -> String {

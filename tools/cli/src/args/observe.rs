@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The arguments of the verbs that show what the scheduler does with a program.
+
+use std::ffi::OsString;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use super::value;
+use super::value::Interval;
+
+#[derive(clap::Args)]
+pub(crate) struct Record {
+    /// The folder to write to. A record that is there is replaced
+    #[arg(short, long, value_name = "DIR", default_value = "gosched-record")]
+    pub(crate) output: PathBuf,
+
+    /// Record this process, which runs already, and not a COMMAND
+    #[arg(short, long, value_name = "PID", value_parser = value::parse_pid)]
+    pub(crate) pid: Option<i32>,
+
+    /// End the record after so many seconds; gosched still waits for COMMAND
+    #[arg(short = 't', long, value_name = "SECONDS")]
+    pub(crate) seconds: Option<Interval>,
+
+    /// The most that the kernel's events may take on the disk, in MiB. The record ends there;
+    /// gosched still waits for COMMAND
+    #[arg(long, value_name = "MIB", default_value = "1024", value_parser = value::parse_size)]
+    pub(crate) max_size: NonZeroU32,
+
+    /// A trace of the Go runtime that the program has written when the recording ends, by
+    /// runtime/trace. With it, "gosched timeline" tells what goroutines waited for
+    #[arg(long, value_name = "FILE")]
+    pub(crate) go_trace: Option<PathBuf>,
+
+    /// The command to run, and its arguments
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required_unless_present = "pid",
+        conflicts_with = "pid"
+    )]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Timeline {
+    /// The folder that "gosched record" has written
+    #[arg(value_name = "DIR", default_value = "gosched-record")]
+    pub(crate) record: PathBuf,
+
+    /// Write a file for Perfetto's viewer (ui.perfetto.dev), and not the summary: CPUs, the states
+    /// of threads, goroutines, who made whom runnable, Go priorities
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Why {
+    /// The thread, by its id; without one, or with that of the process, all threads of the program
+    #[arg(value_name = "TID", value_parser = value::parse_pid)]
+    pub(crate) tid: Option<i32>,
+
+    /// The folder that "gosched record" has written
+    #[arg(short, long, value_name = "DIR", default_value = "gosched-record")]
+    pub(crate) record: PathBuf,
+
+    /// With the id of the process, tell of its first thread alone
+    #[arg(long)]
+    pub(crate) thread: bool,
+}
