@@ -2,6 +2,7 @@
 
 //! The hint page, mapped in all the ways that a program may, and workers bound to it.
 
+use std::fs;
 use std::mem::forget;
 use std::mem::replace;
 use std::os::fd::AsFd;
@@ -241,6 +242,18 @@ impl HintedWorker {
         let (page, slot) = (Arc::clone(&self.page), self.slot);
         self.worker
             .run(move || page.slot(slot).take(wanted, applied));
+    }
+
+    /// Stores a value once the thread sleeps, so that the thread does not read the value
+    /// before it runs again.
+    #[track_caller]
+    pub fn store_while_asleep(&self, wanted: u8) {
+        // The kernel says which call a thread sleeps in once it has been switched out.
+        let call = format!("/proc/self/task/{}/syscall", self.tid());
+        eventually("the thread sleeps", || {
+            fs::read_to_string(&call).is_ok_and(|call| !call.starts_with("running"))
+        });
+        self.slot().store(wanted);
     }
 
     /// Has the thread store a value, which must change nothing.

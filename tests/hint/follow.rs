@@ -48,7 +48,7 @@ fn a_thread_that_sleeps_is_raised() {
     for follow in WAYS {
         hinted.take(8, 8);
         for raised in [20, 40, 60] {
-            assert_unchanged(device, hinted.tid(), || hinted.slot().store(raised));
+            assert_unchanged(device, hinted.tid(), || hinted.store_while_asleep(raised));
             follow(device, hinted.tid());
             let record = device.get(hinted.tid());
             let prio = Some(raised.into());
@@ -84,7 +84,7 @@ fn nobody_is_lowered() {
     for follow in WAYS {
         hinted.take(40, 40);
         for lower in [39, 16, 8, 0, NONE] {
-            hinted.slot().store(lower);
+            hinted.store_while_asleep(lower);
             follow(device, hinted.tid());
             let record = device.get(hinted.tid());
             assert_eq!((record.prio, record.applied), (Some(40), Some(40)));
@@ -141,7 +141,7 @@ fn who_may_not_set_a_priority_may_not_have_one_followed() {
     hinted.take(8, 8);
     let tid = hinted.tid();
     hinted.worker().run(|| become_user_in_thread(USER));
-    hinted.slot().store(20);
+    hinted.store_while_asleep(20);
     for (user, result) in [(OTHER_USER, Err(Errno::PERM)), (USER, Ok(()))] {
         in_child(|| {
             become_user(user);
@@ -183,7 +183,7 @@ fn a_raise_is_followed_once() {
     let hinted = HintedWorker::free();
     let device = hinted.device();
     hinted.take(8, 8);
-    hinted.slot().store(40);
+    hinted.store_while_asleep(40);
     device.follow(hinted.tid());
     device.set(hinted.tid(), 20);
     // The store is older than the request.

@@ -2,7 +2,6 @@
 
 //! The effect of a store to a thread's slot of the hint page.
 
-use std::fs;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -130,12 +129,7 @@ fn any_thread_that_has_the_page_may_store() {
 #[test]
 fn a_store_to_the_slot_of_a_sleeping_thread_waits_until_it_runs() {
     let (hinted, base) = free_worker();
-    // The kernel says which call a thread sleeps in once it has been switched out.
-    let call = format!("/proc/self/task/{}/syscall", hinted.tid());
-    eventually("the worker sleeps", || {
-        fs::read_to_string(&call).is_ok_and(|call| !call.starts_with("running"))
-    });
-    hinted.slot().store(10);
+    hinted.store_while_asleep(10);
     assert_eq!(Attr::of(hinted.tid()), base.attr);
     assert_eq!(hinted.slot().applied(), NONE);
     hinted.take(10, 10);
