@@ -68,7 +68,7 @@ pub struct Event {
     /// [`EventKind::Migrate`].
     pub cpu: u32,
     kind: u8,
-    flags: u8,
+    pub(crate) flags: u8,
     _reserved: [u8; 2],
     /// The thread that the event is about.
     pub thread: Thread,
@@ -158,6 +158,8 @@ pub(crate) mod fixture {
     pub(crate) const WAKEUP: u8 = 2;
     pub(crate) const MIGRATE: u8 = 3;
     pub(crate) const EXEC: u8 = 5;
+    /// The flag of a thread whose group has used up its quota.
+    pub(crate) const THROTTLED: u8 = 2;
     /// `TASK_INTERRUPTIBLE`.
     pub(crate) const SLEEPS: u32 = 1;
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
 
 use crate::event::Event;
 use crate::event::EventKind;
@@ -104,6 +105,8 @@ struct Now {
     doing: Doing,
     /// When it became runnable, if it waits.
     runnable: u64,
+    /// Whether it is a real-time thread, which a quota of its group does not hold up.
+    realtime: bool,
 }
 
 #[derive(Default)]
@@ -111,15 +114,26 @@ struct Builder {
     threads: Threads,
     indices: HashMap<Occupant, usize>,
     now: HashMap<i32, Now>,
+    /// The CPUs on which the group has used up its quota.
+    throttled: HashSet<u32>,
 }
 
 /// States of the kernel in the order of its bits, see include/linux/sched.h.
-mod state {
-    pub(super) const EXIT_DEAD: u32 = 0x10;
-    pub(super) const EXIT_ZOMBIE: u32 = 0x20;
-    pub(super) const DEAD: u32 = 0x80;
-    /// Bits above say how it may be woken or frozen.
-    pub(super) const MASK: u32 = 0xff;
+pub(crate) mod state {
+    const EXIT_DEAD: u32 = 0x10;
+    const EXIT_ZOMBIE: u32 = 0x20;
+    const DEAD: u32 = 0x80;
+    /// The bits that are states. Those above say how a thread may be woken or frozen.
+    pub(crate) const MASK: u32 = 0xff;
+
+    /// Returns whether a thread that leaves its CPU in a state has ended.
+    pub(crate) fn has_ended(state: u32) -> bool {
+        state & (EXIT_DEAD | EXIT_ZOMBIE | DEAD) != 0
+    }
+}
+
+fn is_realtime(thread: &Thread) -> bool {
+    (0..100).contains(&thread.prio)
 }
 
 fn go_prio(thread: &Thread) -> Option<u8> {
@@ -178,6 +192,9 @@ impl Builder {
                     self.leaves(event);
                 }
                 if event.other.tgid == process {
+                    if !is_realtime(&event.other) {
+                        self.set_throttled(cpu, time, false);
+                    }
                     self.comes(&event.other, cpu, time);
                 }
             }
@@ -194,7 +211,8 @@ impl Builder {
             }
             EventKind::Migrate => {
                 if let Some(now) = self.now.get(&thread.tid).copied() {
-                    if let Doing::Waiting { throttled, .. } = now.doing {
+                    if let Doing::Waiting { .. } = now.doing {
+                        let throttled = self.throttled.contains(&cpu) && !now.realtime;
                         self.close(thread.tid, time, None);
                         self.wait(thread, cpu, time, now.runnable, throttled);
                     }
@@ -228,7 +246,7 @@ impl Builder {
             tgid: thread.tgid,
             name: thread.name(),
             go_prio: go_prio(thread),
-            realtime: (0..100).contains(&thread.prio),
+            realtime: is_realtime(thread),
             kernel: thread.is_of_kernel(),
         };
         *self.indices.entry(occupant).or_insert_with_key(|occupant| {
@@ -243,29 +261,53 @@ impl Builder {
         let history = self.history(thread);
         history.go_prio = go_prio(thread);
         let state = event.state & state::MASK;
-        if state & (state::EXIT_DEAD | state::EXIT_ZOMBIE | state::DEAD) != 0 {
+        if state::has_ended(state) {
             return;
+        }
+        let throttled = event.is_throttled();
+        if throttled {
+            self.set_throttled(event.cpu, event.time, true);
         }
         if event.state == 0 {
-            self.wait(
-                thread,
-                event.cpu,
-                event.time,
-                event.time,
-                event.is_throttled(),
-            );
+            self.wait(thread, event.cpu, event.time, event.time, throttled);
             return;
         }
-        self.now.insert(
-            thread.tid,
-            Now {
-                since: event.time,
-                doing: Doing::Sleeping {
-                    syscall: event.syscall,
-                },
-                runnable: event.time,
+        self.begin(
+            thread,
+            event.time,
+            Doing::Sleeping {
+                syscall: event.syscall,
             },
+            event.time,
         );
+    }
+
+    /// Notes whether the group has used up its quota on a CPU. The kernel tells of the thread that
+    /// leaves the CPU by that alone, and of no thread that waits there already.
+    fn set_throttled(&mut self, cpu: u32, time: u64, throttled: bool) {
+        let changed = if throttled {
+            self.throttled.insert(cpu)
+        } else {
+            self.throttled.remove(&cpu)
+        };
+        if !changed {
+            return;
+        }
+        let other = Doing::Waiting {
+            cpu,
+            throttled: !throttled,
+        };
+        let mut ended = Vec::new();
+        for (tid, now) in &mut self.now {
+            if now.doing == other && !now.realtime {
+                ended.push((*tid, now.since));
+                now.since = time;
+                now.doing = Doing::Waiting { cpu, throttled };
+            }
+        }
+        for (tid, since) in ended {
+            self.push(tid, since, time, other);
+        }
     }
 
     fn comes(&mut self, thread: &Thread, cpu: u32, time: u64) {
@@ -285,24 +327,23 @@ impl Builder {
                 go_prio: go_prio(thread),
             });
         }
-        self.now.insert(
-            thread.tid,
-            Now {
-                since: time,
-                doing: Doing::Running { cpu },
-                runnable: time,
-            },
-        );
+        self.begin(thread, time, Doing::Running { cpu }, time);
     }
 
     fn wait(&mut self, thread: &Thread, cpu: u32, time: u64, runnable: u64, throttled: bool) {
         self.history(thread);
+        self.begin(thread, time, Doing::Waiting { cpu, throttled }, runnable);
+    }
+
+    fn begin(&mut self, thread: &Thread, since: u64, doing: Doing, runnable: u64) {
+        let realtime = is_realtime(thread);
         self.now.insert(
             thread.tid,
             Now {
-                since: time,
-                doing: Doing::Waiting { cpu, throttled },
+                since,
+                doing,
                 runnable,
+                realtime,
             },
         );
     }
@@ -360,6 +401,7 @@ mod tests {
     use crate::event::fixture::MIGRATE;
     use crate::event::fixture::SLEEPS;
     use crate::event::fixture::SWITCH;
+    use crate::event::fixture::THROTTLED;
     use crate::event::fixture::WAKEUP;
 
     use super::*;
@@ -430,6 +472,37 @@ mod tests {
         ];
         let threads = Threads::of(&events, OWN, 130);
         assert_eq!(waited_for(&threads, 10), []);
+    }
+
+    #[test]
+    fn a_quota_holds_up_who_waits_already_until_a_thread_of_the_group_runs() {
+        let mut used_up = event(SWITCH, 150, 0, [own(11), thread(0, 0)], 0);
+        used_up.flags = THROTTLED;
+        let mut urgent = own(12);
+        urgent.prio = 50;
+        let events = [
+            event(SWITCH, 100, 0, [thread(0, 0), own(11)], 0),
+            event(WAKEUP, 120, 0, [own(10), thread(0, 0)], 0),
+            event(WAKEUP, 130, 0, [urgent, thread(0, 0)], 0),
+            used_up,
+            event(SWITCH, 160, 0, [thread(0, 0), urgent], 0),
+            event(SWITCH, 170, 0, [urgent, thread(0, 0)], SLEEPS),
+            event(SWITCH, 200, 0, [thread(0, 0), own(11)], 0),
+            event(SWITCH, 210, 0, [own(11), own(10)], SLEEPS),
+        ];
+        let threads = Threads::of(&events, OWN, 220);
+        let waits = |tid: i32| -> Vec<(u64, bool)> {
+            let intervals = threads.histories[&tid].intervals.iter();
+            let waits = intervals.filter_map(|interval| match interval.doing {
+                Doing::Waiting { throttled, .. } => Some((interval.takes(), throttled)),
+                _ => None,
+            });
+            waits.collect()
+        };
+        assert_eq!(waits(10), [(30, false), (50, true), (10, false)]);
+        assert_eq!(waits(11), [(50, true)]);
+        assert_eq!(waits(12), [(30, false)]);
+        assert_eq!(threads.histories[&10].delays[0].takes, 90);
     }
 
     #[test]
