@@ -30,6 +30,7 @@ pub(crate) const PAGES: Files = files![
     "observe.md",
     "process.md",
     "security.md",
+    "states.md",
     "timing.md",
     "troubleshooting.md",
 ];
@@ -38,6 +39,7 @@ pub(crate) const PAGES: Files = files![
 const LINKED: Files = files![
     "../README.md",
     "../go/doc.go",
+    "../go/internal/traced/main.go",
     "../go/realtime.go",
     "../packaging/usr/lib/systemd/system/go_sched.service",
     "../packaging/usr/lib/sysusers.d/gosched.conf",

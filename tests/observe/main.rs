@@ -4,4 +4,5 @@
 
 mod hostile;
 mod recorded;
+mod states;
 mod truth;

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use common::cgroup::Cgroup;
 use gosched_observe::event::Event;
 use gosched_observe::layout::GoProgram;
 use gosched_observe::layout::LayoutError;
@@ -88,6 +89,16 @@ pub(crate) fn run(program: &Path, arguments: &[&str]) -> Recorded {
     command.args(arguments).stdout(Stdio::piped());
     let target = Target::Next(Some(program.to_owned()));
     finish(&target, command, None)
+}
+
+/// Records a program in a control group, from its start to its end.
+pub(crate) fn run_in(group: &Cgroup, program: &Path, arguments: &[&str]) -> Recorded {
+    let mut command = Command::new("sh");
+    let procs = group.path().join("cgroup.procs");
+    command.args(["-c", r#"echo $$ >"$0"; exec "$@""#]);
+    command.arg(procs).arg(program).args(arguments);
+    command.stdout(Stdio::piped());
+    finish(&Target::Next(None), command, None)
 }
 
 /// Records a program that runs already, until it ends. Its standard input ends when it is

@@ -277,6 +277,8 @@ pub(crate) enum ObserveError {
     PidNamespace,
     #[error("the record has no thread {0}: gosched timeline lists those that it has")]
     NotRecorded(i32),
+    #[error("the record has no trace of Go's runtime that can be read: record with --go-trace")]
+    NoGoTrace,
     #[error("process {0} cannot be recorded: {1}")]
     Process(i32, io::Error),
     #[error(

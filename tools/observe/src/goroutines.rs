@@ -127,6 +127,13 @@ impl GoroutineHistory {
         }
     }
 
+    /// Returns the state at a time; `None` if that is not known.
+    pub fn state_at(&self, time: u64) -> Option<GoState> {
+        let ended = self.stretches.partition_point(|stretch| stretch.to <= time);
+        let stretch = self.stretches.get(ended)?;
+        (stretch.from <= time).then_some(stretch.state)
+    }
+
     /// Adds up where the time went between two times.
     pub fn account(&self, threads: &Threads, from: u64, to: u64) -> Account {
         let mut account = Account::default();

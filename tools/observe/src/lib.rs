@@ -10,6 +10,7 @@ pub mod goroutines;
 pub mod layout;
 pub mod perfetto;
 pub mod record;
+pub mod states;
 pub mod summary;
 pub mod threads;
 pub mod why;

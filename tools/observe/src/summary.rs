@@ -14,6 +14,7 @@ use crate::directory::Record;
 use crate::event::Event;
 use crate::goroutines::Account;
 use crate::goroutines::Goroutines;
+use crate::states::States;
 use crate::threads::Delay;
 use crate::threads::Doing;
 use crate::threads::Occupant;
@@ -33,6 +34,8 @@ pub struct Timeline {
     pub goroutines: Option<Goroutines>,
     /// How far what was read at switches is what the trace tells; `None` without a trace.
     pub agreement: Option<Agreement>,
+    /// The states of goroutines beside those of threads; `None` without a trace.
+    pub states: Option<States>,
     /// What is missing, a sentence each.
     pub missing: Vec<String>,
 }
@@ -44,6 +47,8 @@ pub struct Summary {
     pub duration: u64,
     /// How far goroutines and Ps that were read at switches are those of the trace of Go's runtime.
     pub agreement: Option<Agreement>,
+    /// The states of goroutines beside those of threads; `None` without a trace of Go's runtime.
+    pub states: Option<States>,
     /// What is missing, a sentence each.
     pub missing: Vec<String>,
     /// The threads that have run or waited.
@@ -161,7 +166,7 @@ impl Timeline {
         if let Some(why) = &meta.no_go {
             missing.push(format!("no goroutine was read: {why}"));
         }
-        let mut agreement = None;
+        let (mut agreement, mut states) = (None, None);
         let goroutines = match go_trace.as_deref().map(Trace::parse) {
             Some(Ok(trace)) => {
                 if let Some(bytes) = trace.truncated {
@@ -170,7 +175,9 @@ impl Timeline {
                     ));
                 }
                 agreement = Some(Agreement::of(&events, meta.pid, &trace));
-                Some(Goroutines::of(&trace))
+                let goroutines = Goroutines::of(&trace);
+                states = Some(States::of(&events, meta.pid, &trace, &goroutines));
+                Some(goroutines)
             }
             Some(Err(error)) => {
                 missing.push(format!("the trace of Go's runtime cannot be read: {error}"));
@@ -191,6 +198,7 @@ impl Timeline {
             meta,
             goroutines,
             agreement,
+            states,
             missing,
         }
     }
@@ -200,6 +208,7 @@ impl Timeline {
         Summary {
             duration: self.meta.to.saturating_sub(self.meta.from),
             agreement: self.agreement,
+            states: self.states.clone(),
             missing: self.missing.clone(),
             threads: self.thread_summaries(),
             antagonists: self.antagonists(),

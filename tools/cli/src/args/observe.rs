@@ -53,6 +53,12 @@ pub(crate) struct Timeline {
     /// of threads, goroutines, who made whom runnable, Go priorities
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+
+    /// Show how states of goroutines go together with states of threads, and not the summary: what
+    /// a thread left its CPU for, and what Go's runtime said of the thread's goroutine. Needs a
+    /// record with --go-trace
+    #[arg(long, conflicts_with = "output")]
+    pub(crate) states: bool,
 }
 
 #[derive(clap::Args)]

@@ -12,6 +12,9 @@ use std::process::ExitCode;
 
 use gosched_observe::directory::Record;
 use gosched_observe::perfetto;
+use gosched_observe::states::GoroutineState;
+use gosched_observe::states::States;
+use gosched_observe::states::ThreadState;
 use gosched_observe::summary::Antagonist;
 use gosched_observe::summary::Summary;
 use gosched_observe::summary::Timeline;
@@ -39,6 +42,16 @@ pub(crate) fn timeline(args: &Arguments, json: bool) -> Result<ExitCode, Error> 
         })?;
         for sentence in &timeline.missing {
             complain(&sentence);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.states {
+        let states = timeline.states.as_ref().ok_or(ObserveError::NoGoTrace)?;
+        if json {
+            print_json(states)?;
+        } else {
+            let text = states_text(states);
+            print(|out| out.write_all(text.as_bytes()))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -193,6 +206,41 @@ fn text(summary: &Summary) -> String {
         table(columns, priorities)
     ));
     parts.join("\n")
+}
+
+fn states_text(states: &States) -> String {
+    let all: usize = states.switches.iter().map(|same| same.count).sum();
+    let switches = states.switches.iter().map(|same| {
+        vec![
+            match same.goroutine {
+                GoroutineState::None => "none",
+                GoroutineState::Running => "running",
+                GoroutineState::Syscall => "in a system call",
+                GoroutineState::Waiting => "waiting",
+                GoroutineState::Runnable => "runnable",
+                GoroutineState::Unknown => "not in the trace",
+            }
+            .to_owned(),
+            match &same.thread {
+                ThreadState::Runnable => "runnable".to_owned(),
+                ThreadState::Throttled => "runnable, quota used up".to_owned(),
+                ThreadState::Asleep(syscall) => format!("asleep in {}", printable(syscall)),
+                ThreadState::Ended => "ended".to_owned(),
+            },
+            same.count.to_string(),
+        ]
+    });
+    let columns = [("GOROUTINE", false), ("THREAD", false), ("SWITCHES", true)];
+    format!(
+        "What a thread left its CPU for, at {all} switches, and the goroutine that it had:\n{}\n\n\
+         Goroutines made {} others runnable; threads woke {} others, for whatever reason.\n\
+         {} goroutines ended, and {} threads.\n",
+        table(columns, switches),
+        states.readied,
+        states.woken,
+        states.goroutines_ended,
+        states.threads_ended
+    )
 }
 
 /// Returns a function's name; what began before the trace has none.
