@@ -286,6 +286,8 @@ pub(crate) enum ObserveError {
          record it without --go-trace"
     )]
     OtherPidNamespace(i32),
+    #[error("there is no place for a temporary record, set TMPDIR to a folder that has one: {0}")]
+    Temporary(io::Error),
     #[error("the record ends early: {0}")]
     Unwritten(io::Error),
     #[error("there is no trace of the Go runtime in the record, as {path} cannot be copied: {1}", path = .0.display())]

@@ -25,7 +25,7 @@ pub(crate) struct Record {
 
     /// The most that the kernel's events may take on the disk, in MiB. The record ends there;
     /// gosched still waits for COMMAND
-    #[arg(long, value_name = "MIB", default_value = "1024", value_parser = value::parse_size)]
+    #[arg(long, value_name = "MIB", default_value_t = Self::MAX_SIZE, value_parser = value::parse_size)]
     pub(crate) max_size: NonZeroU32,
 
     /// A trace of the Go runtime that the program has written when the recording ends, by
@@ -41,6 +41,11 @@ pub(crate) struct Record {
         conflicts_with = "pid"
     )]
     pub(crate) command: Vec<OsString>,
+}
+
+impl Record {
+    /// The most that the events of a record take on the disk if nothing else is said, in MiB.
+    pub(crate) const MAX_SIZE: NonZeroU32 = NonZeroU32::new(1024).unwrap();
 }
 
 #[derive(clap::Args)]
@@ -70,6 +75,17 @@ pub(crate) struct Why {
     /// The folder that "gosched record" has written
     #[arg(short, long, value_name = "DIR", default_value = "gosched-record")]
     pub(crate) record: PathBuf,
+
+    /// Watch the thread for so many seconds from now on, and read no record. Takes what "gosched
+    /// record" takes, and leaves no files
+    #[arg(
+        short = 't',
+        long,
+        value_name = "SECONDS",
+        requires = "tid",
+        conflicts_with = "record"
+    )]
+    pub(crate) seconds: Option<Interval>,
 
     /// With the id of the process, tell of its first thread alone
     #[arg(long)]

@@ -33,6 +33,7 @@ use rustix::process::PidfdFlags;
 use rustix::time::clock_gettime;
 use rustix::time::ClockId;
 
+use crate::args::Interval;
 use crate::args::Record;
 use crate::error::Error;
 use crate::error::ObserveError;
@@ -49,6 +50,24 @@ use crate::trace::pass_on;
 
 /// Records until the command ends, the time is over, or a signal comes.
 pub(crate) fn record(args: &Record) -> Result<ExitCode, Error> {
+    record_with(args, tell)
+}
+
+/// Records the process of a thread, and says nothing of the record.
+pub(crate) fn record_process(tid: i32, seconds: Interval, output: &Path) -> Result<(), Error> {
+    let args = Record {
+        output: output.to_owned(),
+        pid: Some(tid),
+        seconds: Some(seconds),
+        max_size: Record::MAX_SIZE,
+        go_trace: None,
+        command: Vec::new(),
+    };
+    record_with(&args, |_, _, _| ())?;
+    Ok(())
+}
+
+fn record_with(args: &Record, tell: impl Fn(&Meta, u64, &Path)) -> Result<ExitCode, Error> {
     if !is_first_pid_namespace()? {
         return Err(ObserveError::PidNamespace.into());
     }
@@ -242,7 +261,9 @@ impl Control for Recording<'_> {
         Ok(())
     }
 
-    fn take(&mut self, _event: &Event, bytes: &[u8]) -> io::Result<bool> {
+    fn take(&mut self, event: &Event, bytes: &[u8]) -> io::Result<bool> {
+        // A process that runs already is recorded a little before the start.
+        self.meta.from = self.meta.from.min(event.time);
         let fits = match self.writer.add(bytes) {
             Ok(fits) => fits,
             Err(error) => {

@@ -12,9 +12,11 @@ use gosched_observe::why::Remedy;
 use gosched_observe::why::Why;
 
 use crate::args;
+use crate::args::Interval;
 use crate::error::Error;
 use crate::error::ObserveError;
 use crate::observe::ms;
+use crate::observe::record;
 use crate::output::print;
 use crate::output::print_json;
 use crate::output::printable;
@@ -26,7 +28,10 @@ const MOST_CAUSES: usize = 10;
 
 /// Tells why a thread, or the threads of a program, did not run.
 pub(crate) fn why(args: &args::Why, json: bool) -> Result<ExitCode, Error> {
-    let record = Record::read(&args.record).map_err(ObserveError::from)?;
+    let record = match (args.tid, args.seconds) {
+        (Some(tid), Some(seconds)) => watch(tid, seconds)?,
+        _ => Record::read(&args.record).map_err(ObserveError::from)?,
+    };
     let timeline = Timeline::of(record);
     // The id of the process stands for all of its threads.
     let tid = args
@@ -47,6 +52,14 @@ pub(crate) fn why(args: &args::Why, json: bool) -> Result<ExitCode, Error> {
     text += &describe(&why);
     print(|out| out.write_all(text.as_bytes()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Records the process of a thread for a while, without leaving the record.
+fn watch(tid: i32, seconds: Interval) -> Result<Record, Error> {
+    let folder = tempfile::tempdir().map_err(ObserveError::Temporary)?;
+    let output = folder.path().join("record");
+    record::record_process(tid, seconds, &output)?;
+    Ok(Record::read(&output).map_err(ObserveError::from)?)
 }
 
 fn percent(part: u64, whole: u64) -> String {
