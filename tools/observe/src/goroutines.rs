@@ -32,6 +32,15 @@ pub struct Stretch {
     pub by: Option<u64>,
 }
 
+/// A wait of a goroutine, from becoming runnable to running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GoroutineDelay {
+    /// The time at which it ends.
+    pub at: u64,
+    /// How long it takes, in ns.
+    pub takes: u64,
+}
+
 /// A goroutine.
 #[derive(Clone, Debug, Default)]
 pub struct GoroutineHistory {
@@ -39,6 +48,8 @@ pub struct GoroutineHistory {
     pub function: String,
     /// What it did, in the order of time.
     pub stretches: Vec<Stretch>,
+    /// Its waits from runnable to running, as far as their beginnings are known.
+    pub delays: Vec<GoroutineDelay>,
 }
 
 /// Where the time of a goroutine went, in ns.
@@ -74,6 +85,7 @@ impl Goroutines {
     pub fn of(trace: &Trace) -> Self {
         let mut histories: BTreeMap<u64, GoroutineHistory> = BTreeMap::new();
         let mut open: HashMap<u64, Stretch> = HashMap::new();
+        let mut runnable: HashMap<u64, u64> = HashMap::new();
         let mut last = 0;
         for event in &trace.events {
             last = event.time;
@@ -92,6 +104,17 @@ impl Goroutines {
             }
             if let Some(stretch) = open.remove(&change.id.0) {
                 history.end(stretch, event.time);
+            }
+            let since = runnable.remove(&change.id.0);
+            match (change.from, change.to) {
+                // It was so before the trace began.
+                (GoState::Undetermined, _) => (),
+                (_, GoState::Runnable) => drop(runnable.insert(change.id.0, event.time)),
+                (_, GoState::Running) => history.delays.extend(since.map(|since| GoroutineDelay {
+                    at: event.time,
+                    takes: event.time.saturating_sub(since),
+                })),
+                _ => (),
             }
             if change.to == GoState::NotExist {
                 continue;
@@ -202,5 +225,41 @@ impl Account {
     /// Returns the time that the goroutine's thread waited for a CPU, in ns.
     pub fn without_cpu(&self) -> u64 {
         self.without_cpu.values().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_is_each_time_that_was_runnable_and_ended_in_running() {
+        let trace = Trace::parse(include_bytes!("../../gotrace/fixtures/go1.25.trace"));
+        let goroutines = Goroutines::of(&trace.expect("a fixture"));
+        let mut delays = 0;
+        for history in goroutines.histories.values() {
+            // The first one may have begun before the trace.
+            let pairs = history.stretches.windows(2).skip(1);
+            let waits = pairs.filter(|pair| {
+                pair[0].state == GoState::Runnable
+                    && pair[1].state == GoState::Running
+                    && pair[0].to == pair[1].from
+            });
+            for wait in waits {
+                let delay = GoroutineDelay {
+                    at: wait[0].to,
+                    takes: wait[0].to - wait[0].from,
+                };
+                assert!(history.delays.contains(&delay), "{delay:?}: {history:?}");
+                delays += 1;
+            }
+            for delay in history.delays.iter().filter(|delay| delay.takes > 0) {
+                let from = delay.at - delay.takes;
+                let is = |of: &Stretch| (of.from, of.to) == (from, delay.at);
+                let wait = history.stretches.iter().find(|stretch| is(stretch));
+                assert_eq!(wait.map(|wait| wait.state), Some(GoState::Runnable));
+            }
+        }
+        assert!(delays > 10, "{delays}");
     }
 }

@@ -7,6 +7,7 @@ pub mod agreement;
 pub mod directory;
 pub mod event;
 pub mod goroutines;
+pub mod heat;
 pub mod layout;
 pub mod perfetto;
 pub mod record;
