@@ -25,7 +25,7 @@ use gosched_observe::record::Target;
 use tempfile::TempDir;
 
 /// A program takes no longer, however slow the emulator is.
-const LONGEST: Duration = Duration::from_secs(120);
+pub(crate) const LONGEST: Duration = Duration::from_secs(120);
 
 /// What was recorded of a program.
 pub(crate) struct Recorded {

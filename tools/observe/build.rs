@@ -10,9 +10,11 @@ use libbpf_cargo::SkeletonBuilder;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
-    SkeletonBuilder::new()
-        .source("bpf/record.bpf.c")
-        .build_and_generate(out.join("record.skel.rs"))?;
+    for program in ["record", "delay"] {
+        SkeletonBuilder::new()
+            .source(format!("bpf/{program}.bpf.c"))
+            .build_and_generate(out.join(format!("{program}.skel.rs")))?;
+    }
     println!("cargo:rerun-if-changed=bpf");
     Ok(())
 }

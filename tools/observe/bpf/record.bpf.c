@@ -9,9 +9,9 @@
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
 #include "record.h"
+#include "thread.h"
 
 #define MAX_CPUS	8192
-#define MAX_THREADS	65536
 
 /* Of include/linux/sched.h. */
 #define PF_KTHREAD	0x00200000
@@ -126,17 +126,6 @@ static __always_inline void read_goroutine(struct task_struct *thread, struct go
 		to->id = user_pointer(curg + layout.g_goid);
 }
 
-static __always_inline __s8 go_priority(struct task_struct *thread)
-{
-	struct gmp_info *info;
-
-	/* A kernel without go_sched has none. */
-	if (!bpf_core_field_exists(thread->gmp_info))
-		return NO_GO_PRIORITY;
-	info = thread->gmp_info;
-	return info ? info->applied : NO_GO_PRIORITY;
-}
-
 static __always_inline void tell_thread(struct event_thread *to, struct task_struct *thread)
 {
 	to->tid = thread->pid;
@@ -192,8 +181,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	bool leaves = prev->tgid == target, comes = next->tgid == target;
-	/* Who is preempted stays in the queue, whatever it was about to do. */
-	bool sleeps = prev_state && !preempt;
+	bool sleeps = is_sleep(preempt, prev_state);
 	struct event *event;
 	struct pt_regs *regs;
 

@@ -4,6 +4,7 @@
 //! each thread of Go's runtime had.
 
 pub mod agreement;
+pub mod delay;
 pub mod directory;
 pub mod event;
 pub mod goroutines;

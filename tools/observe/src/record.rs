@@ -45,7 +45,7 @@ pub enum RecordError {
     #[error("the kernel refuses the BPF programs: {0}")]
     Load(libbpf_rs::Error),
     /// The user lacks capabilities.
-    #[error("recording takes CAP_BPF and CAP_PERFMON, which root has")]
+    #[error("BPF programs take CAP_BPF and CAP_PERFMON, which root has: run as root")]
     NotPermitted,
     /// The ring buffer cannot be read.
     #[error("the events of the kernel cannot be read: {0}")]
@@ -90,10 +90,7 @@ pub struct Outcome {
 
 /// Records a process until `control` says that it ends.
 pub fn record(target: &Target, control: &mut dyn Control) -> Result<Outcome, RecordError> {
-    check_permitted()?;
-    // What libbpf says of its own accord, the error says as well.
-    libbpf_rs::set_print(None);
-    let btf = Btf::from_vmlinux().map_err(|_| RecordError::NoBtf)?;
+    let btf = prepare()?;
     let has_go_sched = btf
         .type_by_name::<libbpf_rs::btf::types::Typedef<'_>>("btf_trace_go_sched_apply")
         .is_some();
@@ -109,9 +106,7 @@ pub fn record(target: &Target, control: &mut dyn Control) -> Result<Outcome, Rec
     let data = skeleton.maps.data_data.as_deref_mut();
     let bss = skeleton.maps.bss_data.as_deref_mut();
     let (Some(data), Some(bss)) = (data, bss) else {
-        return Err(RecordError::Load(libbpf_rs::Error::from(io::Error::from(
-            io::ErrorKind::Unsupported,
-        ))));
+        return Err(unmapped());
     };
     // What the target will execute first, which takes a while to read.
     let mut expected = None;
@@ -205,6 +200,19 @@ impl FileId {
             inode: metadata.ino(),
         })
     }
+}
+
+/// Returns the kernel's types, if this process may load BPF programs.
+pub(crate) fn prepare() -> Result<Btf<'static>, RecordError> {
+    check_permitted()?;
+    // What libbpf says of its own accord, the error says as well.
+    libbpf_rs::set_print(None);
+    Btf::from_vmlinux().map_err(|_| RecordError::NoBtf)
+}
+
+/// Returns the error of programs whose variables cannot be mapped.
+pub(crate) fn unmapped() -> RecordError {
+    RecordError::Load(io::Error::from(io::ErrorKind::Unsupported).into())
 }
 
 /// Fails unless this process has the capabilities: the kernel has the same error for a program
