@@ -21,6 +21,8 @@ pub(crate) use self::cpus::Cpus;
 #[cfg(test)]
 pub(crate) use self::cpus::CpusError;
 #[cfg(feature = "observe")]
+pub(crate) use self::observe::Heat;
+#[cfg(feature = "observe")]
 pub(crate) use self::observe::Record;
 #[cfg(feature = "observe")]
 pub(crate) use self::observe::Timeline;
@@ -208,6 +210,27 @@ WHY says how a thread was kept from running:
   CPU is switching  nobody had the CPU: to wake a thread up takes a while
 The percentages of the advice do not add up: one thing may help where another one would have.")]
     Why(Why),
+    /// Show when threads waited for a CPU, and how long, as a heat map for each Go priority
+    ///
+    /// Reads a record, or counts the delays of a process that runs already, with -p, until the
+    /// process ends, the time is over, or Ctrl-C. Then nothing is written to the disk, and it takes
+    /// root, or the capabilities CAP_BPF and CAP_PERFMON.
+    #[cfg(feature = "observe")]
+    #[command(after_help = "\
+A delay is the time from runnable to running, a CPU quota that is used up included.
+  rows       delays, the longest at the top; at the end of a row how many there were
+  columns    the time at which a delay ended
+  shade      how many delays there were, as the line above the maps tells
+There is a map for each Go priority in force when a delay ended, of threads as the kernel
+has it. With a trace of the Go runtime in the record, there is a map of goroutines as well:
+from ready to running as the runtime has it, whether the thread had a CPU or not.
+
+With -p on a terminal, the maps that have room are drawn several times a second, and all
+of them at the end. If there are more columns than the terminal has, each two are joined.
+Colours are off if NO_COLOR is set in the environment.
+
+Exit status: 0; 1 if there is nothing to show, and why; 2 if the command line is wrong")]
+    Heat(Heat),
     /// Show the priorities of threads and the CPU time that they get, like top(1)
     #[command(after_help = "\
 Keys:

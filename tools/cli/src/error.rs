@@ -271,15 +271,15 @@ pub(crate) enum ObserveError {
     #[error(transparent)]
     Directory(#[from] gosched_observe::directory::DirectoryError),
     #[error(
-        "the kernel has the ids of the first pid namespace for what it records, and not those of this \
-         one: record from outside, with the ids there"
+        "the kernel tells of threads by the ids of the first pid namespace, and not by those of this \
+         one: run gosched outside, with the ids there"
     )]
     PidNamespace,
     #[error("the record has no thread {0}: gosched timeline lists those that it has")]
     NotRecorded(i32),
     #[error("the record has no trace of Go's runtime that can be read: record with --go-trace")]
     NoGoTrace,
-    #[error("process {0} cannot be recorded: {1}")]
+    #[error("process {0} cannot be observed: {1}")]
     Process(i32, io::Error),
     #[error(
         "process {0} is in another pid namespace, and has other ids for its threads in its trace: \

@@ -71,6 +71,8 @@ fn run_verb() -> Result<ExitCode, Error> {
         Verb::Timeline(timeline) => observe::timeline::timeline(&timeline, args.json),
         #[cfg(feature = "observe")]
         Verb::Why(why) => observe::why::why(&why, args.json),
+        #[cfg(feature = "observe")]
+        Verb::Heat(heat) => observe::heat::heat(&heat, args.json),
         Verb::Top(top) => top::top(&top, args.json),
         Verb::Run(run) => Ok(run::run(&run)),
         Verb::Systemd(systemd) => systemd::systemd(&systemd),

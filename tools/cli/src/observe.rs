@@ -1,13 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The verbs that show what the scheduler does with a program: `record`, `timeline` and
-//! `why`.
+//! The verbs that show what the scheduler does with a program: `record`, `timeline`,
+//! `why` and `heat`.
 
+pub(crate) mod heat;
 pub(crate) mod record;
 pub(crate) mod timeline;
 pub(crate) mod why;
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
+
+use gosched_observe::directory::Meta;
+
+use crate::error::Error;
+use crate::output::printable;
 
 /// Returns a time in seconds.
 fn seconds(ns: u64) -> f64 {
@@ -17,4 +27,32 @@ fn seconds(ns: u64) -> f64 {
 /// Returns a time in milliseconds, as a cell of a table.
 fn ms(ns: u64) -> String {
     format!("{:.1}", seconds(ns) * 1e3)
+}
+
+/// Says what a record, or another look at the scheduler, is of, but for the command.
+fn subject(meta: &Meta, duration: u64) -> String {
+    let go = meta.go.as_ref();
+    let go = go.map(|go| format!(", {}", printable(&go.version)));
+    format!(
+        "process {}{}, on {}, {:.3} s",
+        meta.pid,
+        go.unwrap_or_default(),
+        printable(&meta.kernel),
+        seconds(duration)
+    )
+}
+
+/// Writes a file that this user alone can read.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path);
+    file.and_then(|mut file| file.write_all(bytes))
+        .map_err(|error| Error::Write {
+            path: path.to_owned(),
+            error,
+        })
 }

@@ -3,6 +3,7 @@
 //! Writing to standard output and standard error. What belongs together is written in one
 //! piece: what other programs write to the same file then stands before or after it.
 
+use std::env;
 use std::fmt::Display;
 use std::io;
 use std::io::Write;
@@ -67,6 +68,11 @@ fn is_shown(c: char) -> bool {
     // A mark that combines with a letter is escaped without one.
     let text: String = ['a', c].iter().collect();
     matches!(c, '"' | '\'' | '\\') || text.escape_debug().eq(text.chars())
+}
+
+/// Returns whether the user wants colours on a terminal, see no-color.org.
+pub(crate) fn wants_colours() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Writes to standard output what `write` collects.

@@ -27,7 +27,11 @@ use signal_hook::consts::SIGTSTP;
 
 pub(crate) use self::batch::TopJson;
 use self::column::sort;
+#[cfg(feature = "observe")]
+pub(crate) use self::fit::cut;
 use self::sample::Sampler;
+#[cfg(feature = "observe")]
+pub(crate) use self::screen::area;
 use self::screen::Screen;
 use crate::args::Top;
 use crate::error::Error;
@@ -35,13 +39,18 @@ use crate::interrupt::Interrupt;
 use crate::output::print;
 use crate::output::print_json_line;
 
+/// Returns whether the terminal cannot move its cursor.
+pub(crate) fn is_dumb() -> bool {
+    env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 pub(crate) fn top(args: &Top, json: bool) -> Result<ExitCode, Error> {
     let batch = args.batch || json;
     let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     if !batch && !on_terminal {
         return Err(Error::NoTerminal);
     }
-    if !batch && env::var_os("TERM").is_some_and(|term| term == "dumb") {
+    if !batch && is_dumb() {
         return Err(Error::DumbTerminal);
     }
     let mut sampler = Sampler::new(&args.pids)?;

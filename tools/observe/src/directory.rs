@@ -382,6 +382,9 @@ fn read_meta(path: &Path) -> Result<Meta, DirectoryError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_dir() => {
             return Err(no_record("it has no meta.json".to_owned()))
         }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(no_record("it does not exist; record first".to_owned()))
+        }
         Err(error) => return Err(os(&meta_path)(error)),
     };
     let damaged = |error: serde_json::Error| no_record(format!("{META}: {error}"));

@@ -91,3 +91,26 @@ pub(crate) struct Why {
     #[arg(long)]
     pub(crate) thread: bool,
 }
+
+#[derive(clap::Args)]
+pub(crate) struct Heat {
+    /// The folder that "gosched record" has written
+    #[arg(
+        value_name = "DIR",
+        default_value = "gosched-record",
+        conflicts_with = "pid"
+    )]
+    pub(crate) record: PathBuf,
+
+    /// Show this process, which runs already, and not a record
+    #[arg(short, long, value_name = "PID", value_parser = value::parse_pid)]
+    pub(crate) pid: Option<i32>,
+
+    /// With -p, end after so many seconds
+    #[arg(short = 't', long, value_name = "SECONDS", requires = "pid")]
+    pub(crate) seconds: Option<Interval>,
+
+    /// Write a picture, and not text
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+}

@@ -27,6 +27,7 @@ use rustix::event::poll;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::event::Timespec;
+use rustix::io::Errno;
 use rustix::process::pidfd_open;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
@@ -73,15 +74,11 @@ fn record_with(args: &Record, tell: impl Fn(&Meta, u64, &Path)) -> Result<ExitCo
     }
     let (target, process, command) = match args.pid {
         Some(tid) => {
-            let pid = process_of(tid)?;
+            let (pid, process) = open(tid)?;
             if args.go_trace.is_some() && is_in_other_pid_namespace(pid) {
                 return Err(ObserveError::OtherPidNamespace(pid).into());
             }
-            let process = Pid::from_raw(pid)
-                .map(|pid| pidfd_open(pid, PidfdFlags::empty()))
-                .transpose()
-                .map_err(|errno| ObserveError::Process(pid, errno.into()))?;
-            (Target::Process(pid), process, command_line(pid))
+            (Target::Process(pid), Some(process), command_line(pid))
         }
         None => {
             let words = args.command.iter().map(|word| word.to_string_lossy());
@@ -90,8 +87,7 @@ fn record_with(args: &Record, tell: impl Fn(&Meta, u64, &Path)) -> Result<ExitCo
         }
     };
     let room = u64::from(args.max_size.get()) << 20;
-    let kernel = rustix::system::uname();
-    let mut meta = Meta::new(kernel.release().to_string_lossy().into_owned(), command);
+    let mut meta = meta(command);
     meta.boottime_offset = now(ClockId::Boottime) - now(ClockId::Monotonic);
     let mut recording = Recording {
         args,
@@ -188,8 +184,25 @@ fn tell(meta: &Meta, events: u64, output: &Path) {
     complain(&printable(&text));
 }
 
+/// Returns what a record, or another look at the scheduler, is of.
+pub(super) fn meta(command: String) -> Meta {
+    let kernel = rustix::system::uname();
+    Meta::new(kernel.release().to_string_lossy().into_owned(), command)
+}
+
+/// Returns the process of a thread, and what [`has_ended`] takes.
+pub(super) fn open(tid: i32) -> Result<(i32, OwnedFd), ObserveError> {
+    let pid = process_of(tid)?;
+    let process = Pid::from_raw(pid).ok_or(Errno::SRCH);
+    let process = process.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+    match process {
+        Ok(process) => Ok((pid, process)),
+        Err(errno) => Err(ObserveError::Process(pid, errno.into())),
+    }
+}
+
 /// Returns whether a process has ended, perhaps without its parent's having noticed.
-fn has_ended(process: &OwnedFd) -> bool {
+pub(super) fn has_ended(process: &OwnedFd) -> bool {
     let mut polled = [PollFd::new(process, PollFlags::IN)];
     poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
@@ -209,10 +222,16 @@ fn process_of(tid: i32) -> Result<i32, ObserveError> {
         .ok_or_else(|| ObserveError::Process(tid, io::ErrorKind::InvalidData.into()))
 }
 
-fn command_line(pid: i32) -> String {
-    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+/// Returns the command line of a process with blanks between the arguments, or its name.
+pub(super) fn command_line(pid: i32) -> String {
+    let read = |file| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let line = read("cmdline");
     let line = String::from_utf8_lossy(&line);
-    line.trim_end_matches('\0').replace('\0', " ")
+    match line.trim_end_matches('\0') {
+        // A thread of the kernel has none.
+        "" => format!("[{}]", String::from_utf8_lossy(&read("comm")).trim_end()),
+        line => line.replace('\0', " "),
+    }
 }
 
 /// Returns the file that a command will execute, as `execvp(3)` finds it.

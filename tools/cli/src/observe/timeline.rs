@@ -3,11 +3,7 @@
 //! `gosched timeline`.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::ExitCode;
 
 use gosched_observe::directory::Record;
@@ -24,6 +20,8 @@ use crate::error::Error;
 use crate::error::ObserveError;
 use crate::observe::ms;
 use crate::observe::seconds;
+use crate::observe::subject;
+use crate::observe::write;
 use crate::output::complain;
 use crate::output::print;
 use crate::output::print_json;
@@ -36,10 +34,7 @@ pub(crate) fn timeline(args: &Arguments, json: bool) -> Result<ExitCode, Error> 
     let record = Record::read(&args.record).map_err(ObserveError::from)?;
     let timeline = Timeline::of(record);
     if let Some(path) = &args.output {
-        write(path, &perfetto::file(&timeline)).map_err(|error| Error::Write {
-            path: path.clone(),
-            error,
-        })?;
+        write(path, &perfetto::file(&timeline))?;
         for sentence in &timeline.missing {
             complain(&sentence);
         }
@@ -60,33 +55,14 @@ pub(crate) fn timeline(args: &Arguments, json: bool) -> Result<ExitCode, Error> 
         print_json(&summary)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let meta = &timeline.meta;
-    let go = meta
-        .go
-        .as_ref()
-        .map(|go| format!(", {}", printable(&go.version)));
     let text = format!(
-        "{}: process {}{}, on {}, {:.3} s\n{}",
-        printable(&meta.command),
-        meta.pid,
-        go.unwrap_or_default(),
-        printable(&meta.kernel),
-        seconds(summary.duration),
+        "{}: {}\n{}",
+        printable(&timeline.meta.command),
+        subject(&timeline.meta, summary.duration),
         text(&summary)
     );
     print(|out| out.write_all(text.as_bytes()))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Writes a file that this user alone can read.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)
 }
 
 fn micro(ns: u64) -> String {

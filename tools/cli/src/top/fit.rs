@@ -55,7 +55,7 @@ pub(super) fn fit(
 }
 
 /// Returns `text` in at most `width` cells of the screen; a "+" at the end tells that it is cut.
-pub(super) fn cut(text: String, width: usize) -> String {
+pub(crate) fn cut(text: String, width: usize) -> String {
     let span = Span::raw(&text);
     if span.width() <= width {
         return text;

@@ -2,7 +2,6 @@
 
 //! The table on a terminal.
 
-use std::env;
 use std::io;
 use std::io::stdin;
 use std::io::stdout;
@@ -41,6 +40,7 @@ use crate::args::Top;
 use crate::error::Error;
 use crate::facts::words;
 use crate::interrupt::Interrupt;
+use crate::output::wants_colours;
 
 /// The longest time until a signal is seen, or that the terminal has gone.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -73,8 +73,6 @@ impl Screen {
     pub(super) fn new(args: &Top, interrupt: Interrupt) -> io::Result<Self> {
         let area = area();
         let events = events()?;
-        // See no-color.org.
-        let colours = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let screen = Self {
             terminal: ratatui::try_init_with_options(TerminalOptions {
                 viewport: Viewport::Fixed(area),
@@ -84,7 +82,7 @@ impl Screen {
             interrupt,
             interval: args.interval.0,
             updates_left: args.iterations.map(std::num::NonZeroU32::get),
-            view: View::new(args, colours),
+            view: View::new(args, wants_colours()),
         };
         execute!(stdout(), EnterAlternateScreen)?;
         Ok(screen)
@@ -189,7 +187,7 @@ impl Screen {
 }
 
 /// Returns the part of the terminal that is drawn.
-fn area() -> Rect {
+pub(crate) fn area() -> Rect {
     match tcgetwinsize(stdout()) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
             Rect::new(0, 0, size.ws_col.min(MOST), size.ws_row.min(MOST))
