@@ -19,7 +19,7 @@ func TestPackageBuildsElsewhere(t *testing.T) {
 		"linux/s390x", "darwin/arm64", "freebsd/amd64", "windows/amd64",
 	} {
 		system, arch, _ := strings.Cut(port, "/")
-		build := exec.Command("go", "build", ".", "./maxprocs")
+		build := exec.Command("go", "build", ".", "./maxprocs", "./tracefile")
 		build.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+arch, "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", port, err, out)

@@ -88,5 +88,6 @@
 //
 // RealtimeLoop runs a function in fixed periods, and locks memory and suspends the garbage
 // collector meanwhile. Package maxprocs sets GOMAXPROCS to the CPU quota of the cgroup where
-// the Go runtime does not.
+// the Go runtime does not. Package tracefile writes what "gosched record" puts beside the kernel's
+// events: a trace of Go's runtime, or of the last seconds before a deadline was missed.
 package gosched

@@ -7,6 +7,7 @@ package gosched
 import (
 	"context"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -95,6 +96,13 @@ func TestGuideExplainsWhatErrorsSay(t *testing.T) {
 		errors.New("maxprocs: GOMAXPROCS stays 8: open proc/self/cgroup: permission denied"),
 		errors.New("maxprocs: GOMAXPROCS stays 8: the quota of /sys/fs/cgroup/db: "),
 		errors.New("maxprocs: GOMAXPROCS stays 8: the quota's period of /sys/fs/cgroup/db: "),
+		errors.New("tracefile: /dev/null is there, and is no ordinary file: it is not replaced"),
+		errors.New("tracefile: \"\" names no file"),
+		errors.New("tracefile: cannot write a trace to /srv/trace.out: permission denied"),
+		errors.New("tracefile: cannot begin a trace: tracing is already enabled"),
+		errors.New("tracefile: cannot begin a flight recorder: flight recorder already enabled"),
+		errors.New("tracefile: the trace is not at /srv/trace.out: no space left on device"),
+		fmt.Errorf("tracefile: a flight recorder takes Go 1.25, and the program was built with go1.24.9: %w", ErrUnsupported),
 	}
 	for _, format := range formats(t) {
 		made := false
@@ -136,7 +144,7 @@ func formats(t *testing.T) []*regexp.Regexp {
 			found = append(found, regexp.MustCompile(verb.ReplaceAllString(regexp.QuoteMeta(text), ".*")))
 		}
 	}
-	for _, pattern := range []string{"*.go", "httprole/*.go", "maxprocs/*.go"} {
+	for _, pattern := range []string{"*.go", "httprole/*.go", "maxprocs/*.go", "tracefile/*.go"} {
 		files, err := filepath.Glob(pattern)
 		must(t, err)
 		for _, file := range files {

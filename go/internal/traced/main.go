@@ -11,11 +11,10 @@ package main
 
 import (
 	"flag"
-	"os"
-	"runtime/trace"
 	"time"
 
 	"go_sched/gosched/internal/program"
+	"go_sched/gosched/tracefile"
 )
 
 func main() {
@@ -37,14 +36,25 @@ func main() {
 			time.Sleep(*pause)
 		}
 	}
-	file, err := os.Create(*path)
-	program.Fail(1, err)
 	if *flight {
-		program.Fail(1, recordFlight(file, repeat))
-	} else {
-		program.Fail(1, trace.Start(file))
-		repeat()
-		trace.Stop()
+		program.Fail(1, recordFlight(*path, repeat))
+		return
 	}
-	program.Fail(1, file.Close())
+	stop, err := tracefile.Start(*path)
+	program.Fail(1, err)
+	repeat()
+	program.Fail(1, stop())
+}
+
+// recordFlight writes what a flight recorder has kept of the end of some work.
+func recordFlight(path string, work func()) error {
+	recorder, err := tracefile.StartFlightRecorder(path, tracefile.FlightOptions{MinAge: 50 * time.Millisecond})
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	work()
+	recorder.Check(start, 0)
+	recorder.Stop()
+	return recorder.Stats().Err
 }
