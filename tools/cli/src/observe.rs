@@ -18,6 +18,7 @@ use gosched_observe::directory::Meta;
 
 use crate::error::Error;
 use crate::output::printable;
+use gosched_observe::summary::Traced;
 
 /// Returns a time in seconds.
 fn seconds(ns: u64) -> f64 {
@@ -55,4 +56,12 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
             path: path.to_owned(),
             error,
         })
+}
+/// Returns the times of a record's part, as seconds of the record.
+fn times(part: &Traced) -> String {
+    format!(
+        "{:.3} s to {:.3} s",
+        seconds(part.after),
+        seconds(part.after + part.duration)
+    )
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use go_sched_gotrace::EventKind;
 use go_sched_gotrace::GoState;
@@ -78,6 +79,9 @@ pub struct Account {
 pub struct Goroutines {
     /// Each by its number.
     pub histories: BTreeMap<u64, GoroutineHistory>,
+    /// The time that the trace is of, in ns of `CLOCK_MONOTONIC`: of a flight recorder's, the last
+    /// seconds.
+    pub traced: Range<u64>,
 }
 
 impl Goroutines {
@@ -86,11 +90,19 @@ impl Goroutines {
         let mut histories: BTreeMap<u64, GoroutineHistory> = BTreeMap::new();
         let mut open: HashMap<u64, Stretch> = HashMap::new();
         let mut runnable: HashMap<u64, u64> = HashMap::new();
-        let mut last = 0;
+        let mut traced = 0..0;
+        if let (Some(first), Some(last)) = (trace.events.first(), trace.events.last()) {
+            traced = first.time..last.time;
+        }
+        let mut generation = traced.start;
         for event in &trace.events {
-            last = event.time;
-            let EventKind::Goroutine(change) = &event.kind else {
-                continue;
+            let change = match &event.kind {
+                EventKind::Goroutine(change) => change,
+                EventKind::Generation { .. } => {
+                    generation = event.time;
+                    continue;
+                }
+                _ => continue,
             };
             let history = histories.entry(change.id.0).or_default();
             if history.function.is_empty() {
@@ -122,10 +134,16 @@ impl Goroutines {
             let on_thread = matches!(change.to, GoState::Running | GoState::Syscall);
             let tid = event.thread.and_then(|tid| i32::try_from(tid.0).ok());
             let by = event.goroutine.filter(|by| *by != change.id);
+            // A generation tells of a goroutine when that is the next to change its state, or at the
+            // end.
+            let from = match change.from {
+                GoState::Undetermined => generation,
+                _ => event.time,
+            };
             open.insert(
                 change.id.0,
                 Stretch {
-                    from: event.time,
+                    from,
                     to: event.time,
                     state: change.to,
                     tid: tid.filter(|_| on_thread),
@@ -136,9 +154,9 @@ impl Goroutines {
             );
         }
         for (id, stretch) in open {
-            histories.entry(id).or_default().end(stretch, last);
+            histories.entry(id).or_default().end(stretch, traced.end);
         }
-        Self { histories }
+        Self { histories, traced }
     }
 }
 
@@ -261,5 +279,28 @@ mod tests {
             }
         }
         assert!(delays > 10, "{delays}");
+    }
+
+    #[test]
+    fn a_goroutine_that_was_there_before_is_known_from_the_beginning() {
+        let trace = include_bytes!("../../gotrace/fixtures/go1.26-flight.trace");
+        let trace = Trace::parse(trace).expect("a trace");
+        let goroutines = Goroutines::of(&trace);
+        let mut first = HashMap::new();
+        for event in &trace.events {
+            if let EventKind::Goroutine(change) = &event.kind {
+                first.entry(change.id.0).or_insert(change.from);
+            }
+        }
+        let before = first
+            .iter()
+            .filter(|(_, from)| **from == GoState::Undetermined);
+        assert!(before.clone().count() >= 5);
+        for (id, _) in before {
+            let stretches = &goroutines.histories[id].stretches;
+            assert_eq!(stretches[0].from, goroutines.traced.start, "{id}");
+            let pairs = stretches.windows(2);
+            assert!(pairs.clone().all(|pair| pair[0].to == pair[1].from), "{id}");
+        }
     }
 }

@@ -45,6 +45,8 @@ pub struct Timeline {
 pub struct Summary {
     /// The time that was recorded.
     pub duration: u64,
+    /// The part of it that the goroutines are told of.
+    pub traced: Option<Traced>,
     /// How far goroutines and Ps that were read at switches are those of the trace of Go's runtime.
     pub agreement: Option<Agreement>,
     /// The states of goroutines beside those of threads; `None` without a trace of Go's runtime.
@@ -59,6 +61,15 @@ pub struct Summary {
     pub priorities: Vec<PrioritySummary>,
     /// The goroutines by the function that they began with; empty without a trace of Go's runtime.
     pub goroutines: Vec<GoroutineSummary>,
+}
+
+/// The part of a record that the trace of Go's runtime is of, and so what is told of goroutines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Traced {
+    /// From the beginning of the record to that of the part.
+    pub after: u64,
+    /// How long the part is.
+    pub duration: u64,
 }
 
 /// Where the time of a thread went.
@@ -174,10 +185,17 @@ impl Timeline {
                         "the trace of Go's runtime ends in the middle: {bytes} bytes were not read"
                     ));
                 }
-                agreement = Some(Agreement::of(&events, meta.pid, &trace));
                 let goroutines = Goroutines::of(&trace);
-                states = Some(States::of(&events, meta.pid, &trace, &goroutines));
-                Some(goroutines)
+                if overlap(&meta, &goroutines).is_some() {
+                    agreement = Some(Agreement::of(&events, meta.pid, &trace));
+                    states = Some(States::of(&events, meta.pid, &trace, &goroutines));
+                    Some(goroutines)
+                } else {
+                    missing.push(
+                        "the trace of Go's runtime is of another time than the record".to_owned(),
+                    );
+                    None
+                }
             }
             Some(Err(error)) => {
                 missing.push(format!("the trace of Go's runtime cannot be read: {error}"));
@@ -203,10 +221,16 @@ impl Timeline {
         }
     }
 
+    /// Returns the part of the record that the trace of Go's runtime is of.
+    pub fn traced(&self) -> Option<Traced> {
+        overlap(&self.meta, self.goroutines.as_ref()?)
+    }
+
     /// Adds up what threads and goroutines did.
     pub fn summary(&self) -> Summary {
         Summary {
             duration: self.meta.to.saturating_sub(self.meta.from),
+            traced: self.traced(),
             agreement: self.agreement,
             states: self.states.clone(),
             missing: self.missing.clone(),
@@ -292,6 +316,9 @@ impl Timeline {
         let mut by_function: BTreeMap<&str, (usize, Account)> = BTreeMap::new();
         for history in goroutines.histories.values() {
             let account = history.account(&self.threads, self.meta.from, self.meta.to);
+            if account == Account::default() {
+                continue;
+            }
             let (count, sum) = by_function.entry(&history.function).or_default();
             *count += 1;
             sum.add(account);
@@ -327,6 +354,17 @@ impl Timeline {
         });
         summaries
     }
+}
+
+/// Returns the part of a record that a trace is of, if there is one.
+fn overlap(meta: &Meta, goroutines: &Goroutines) -> Option<Traced> {
+    let from = goroutines.traced.start.max(meta.from);
+    let to = goroutines.traced.end.min(meta.to);
+    let duration = to.checked_sub(from).filter(|duration| *duration > 0)?;
+    Some(Traced {
+        after: from - meta.from,
+        duration,
+    })
 }
 
 /// Returns a quantile, in percent, of values in ascending order.
@@ -371,5 +409,57 @@ pub fn syscall_name(number: i32) -> String {
                 || format!("system call {number}"),
                 |call| call.name().to_owned(),
             ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A trace of a flight recorder.
+    const TRACE: &[u8] = include_bytes!("../../gotrace/fixtures/go1.26-flight.trace");
+
+    fn timeline(from: u64, to: u64) -> Timeline {
+        let mut meta = Meta::new("6.12".to_owned(), "server".to_owned());
+        (meta.from, meta.to) = (from, to);
+        Timeline::of(Record {
+            meta,
+            events: Vec::new(),
+            damaged: 0,
+            go_trace: Some(TRACE.to_vec()),
+        })
+    }
+
+    #[test]
+    fn goroutines_are_told_of_the_part_that_the_trace_is_of() {
+        let traced = Goroutines::of(&Trace::parse(TRACE).expect("a trace")).traced;
+        let duration = traced.end - traced.start;
+        for (from, to, part) in [
+            (traced.start - 1000, traced.end + 10, (1000, duration)),
+            (traced.start + 7, traced.end - 1, (0, duration - 8)),
+        ] {
+            let summary = timeline(from, to).summary();
+            let (after, duration) = part;
+            assert_eq!(summary.traced, Some(Traced { after, duration }));
+            for goroutine in &summary.goroutines {
+                let waited: u64 = goroutine.waiting.values().sum();
+                let all = goroutine.unknown + goroutine.without_p + goroutine.in_syscall + waited;
+                let most = duration * goroutine.count as u64;
+                assert!((1..=most).contains(&all), "{goroutine:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_trace_of_another_time_tells_nothing() {
+        let traced = Goroutines::of(&Trace::parse(TRACE).expect("a trace")).traced;
+        for (from, to) in [(traced.end, traced.end + 10), (0, traced.start)] {
+            let timeline = timeline(from, to);
+            let summary = timeline.summary();
+            assert!(timeline.goroutines.is_none() && summary.goroutines.is_empty());
+            assert!(summary.traced.is_none() && summary.agreement.is_none());
+            let said = |sentence: &String| sentence.contains("another time");
+            assert!(summary.missing.iter().any(said), "{summary:?}");
+        }
     }
 }

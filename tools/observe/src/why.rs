@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::goroutines::Account;
 use crate::summary::Timeline;
+use crate::summary::Traced;
 use crate::threads::Doing;
 use crate::threads::Occupant;
 
@@ -102,6 +103,8 @@ pub struct Why {
     /// The time that goroutines of the program were ready and had no P; `None` without a trace of
     /// Go's runtime.
     pub without_p: Option<u64>,
+    /// The part of the record that goroutines are told of.
+    pub traced: Option<Traced>,
     /// What is missing, a sentence each.
     pub missing: Vec<String>,
     /// The parts of the wait, the longest first.
@@ -167,6 +170,7 @@ impl Timeline {
             without_p: accounts
                 .as_ref()
                 .map(|accounts| accounts.values().map(|account| account.without_p).sum()),
+            traced: self.traced(),
             advice: advice(tid, waited, &causes, accounts),
             missing: self.missing.clone(),
             causes,

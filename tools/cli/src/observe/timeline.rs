@@ -21,6 +21,7 @@ use crate::error::ObserveError;
 use crate::observe::ms;
 use crate::observe::seconds;
 use crate::observe::subject;
+use crate::observe::times;
 use crate::observe::write;
 use crate::output::complain;
 use crate::output::print;
@@ -104,7 +105,7 @@ fn text(summary: &Summary) -> String {
         ("IN", false),
     ];
     parts.push(format!("Threads, ms:\n{}\n", table(columns, threads)));
-    if !summary.goroutines.is_empty() {
+    if let Some(traced) = &summary.traced {
         let goroutines = summary.goroutines.iter().map(|goroutine| {
             vec![
                 name_of(&goroutine.function),
@@ -133,7 +134,11 @@ fn text(summary: &Summary) -> String {
             ("WAITING", true),
             ("FOR", false),
         ];
-        parts.push(format!("Goroutines, ms:\n{}\n", table(columns, goroutines)));
+        parts.push(format!(
+            "Goroutines, ms, while the Go runtime was traced ({}):\n{}\n",
+            times(traced),
+            table(columns, goroutines)
+        ));
     }
     if !summary.antagonists.is_empty() {
         let antagonists = summary.antagonists.iter().take(10).map(|antagonist| {

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::error::ObserveError;
 use crate::observe::ms;
 use crate::observe::record;
+use crate::observe::times;
 use crate::output::print;
 use crate::output::print_json;
 use crate::output::printable;
@@ -79,10 +80,12 @@ fn describe(why: &Why) -> String {
         ms(why.on_cpu),
         ms(why.waited)
     );
-    if let Some(without_p) = why.without_p {
+    if let (Some(without_p), Some(traced)) = (why.without_p, &why.traced) {
         text += &format!(
-            "Goroutines of the program were ready for {} ms while the Go runtime had no P for them.\n",
-            ms(without_p)
+            "Goroutines of the program were ready for {} ms, and the Go runtime had no P for them, \
+             while it was traced ({}).\n",
+            ms(without_p),
+            times(traced)
         );
     }
     if !why.causes.is_empty() {
