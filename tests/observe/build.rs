@@ -25,7 +25,9 @@ fn main() {
         for go in gos.split(':') {
             let version = run(go, &["env", "GOVERSION"], "0");
             let version = version.trim();
-            if program == "traced" && !has_trace(version) {
+            let release = release(version);
+            // Go before that writes no traces that are read.
+            if program == "traced" && release < 22 {
                 continue;
             }
             for (way, cgo, flags) in ways {
@@ -37,7 +39,8 @@ fn main() {
                 run(go, &[&build[..], &["-o", to, &package]].concat(), cgo);
                 write!(
                     list,
-                    "Program {{ name: \"{version}, {way}\", executable: include_bytes!({to:?}) }},"
+                    "Program {{ name: \"{version}, {way}\", release: {release}, \
+                     executable: include_bytes!({to:?}) }},"
                 )
                 .expect("a String takes all");
             }
@@ -47,13 +50,15 @@ fn main() {
     }
 }
 
-/// Says whether a release of Go writes traces that are read: since 1.22.
-fn has_trace(version: &str) -> bool {
+/// Returns N of Go 1.N.
+fn release(version: &str) -> u32 {
     let minor = version.strip_prefix("go1.").unwrap_or_default();
     let digits = minor
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(minor.len());
-    minor[..digits].parse().is_ok_and(|minor: u32| minor >= 22)
+    minor[..digits]
+        .parse()
+        .unwrap_or_else(|_| panic!("{version:?} is no release of Go"))
 }
 
 /// Runs a go command in the module. Returns the command's output.

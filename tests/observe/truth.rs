@@ -9,7 +9,10 @@ use go_sched_gotrace::Trace;
 use go_sched_observe_tests::MARKED;
 use go_sched_observe_tests::TRACED;
 use gosched_observe::agreement::Agreement;
+use gosched_observe::directory::Meta;
+use gosched_observe::directory::Record;
 use gosched_observe::event::EventKind;
+use gosched_observe::summary::Timeline;
 
 use crate::recorded::attach;
 use crate::recorded::install;
@@ -47,6 +50,57 @@ fn goroutines_and_ps_are_those_of_the_runtimes_own_trace() {
         let agree = (equal + between) * 100 >= switches * 99 && equal * 100 >= switches * 90;
         assert!(agree, "{}: {agreement:?}", program.name);
     }
+}
+
+#[test]
+fn goroutines_are_told_of_the_seconds_that_a_flight_recorder_has_kept() {
+    let mut tried = 0;
+    for program in TRACED
+        .iter()
+        .filter(|program| program.has_flight_recorder())
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = install(&folder, program.executable);
+        let trace = folder.path().join("trace");
+        // A generation of a trace takes a second, and the recorder keeps one or two.
+        let work = ["-flight", "-rounds", "20", "-pause", "200ms", "-small"];
+        let to = ["-o", trace.to_str().expect("UTF-8")];
+        let recorded = run(&path, &[&work[..], &to].concat());
+        assert!(recorded.succeeded, "{program:?}");
+        let mut meta = Meta::new(String::new(), String::new());
+        meta.pid = recorded.outcome.target;
+        let times = recorded.events.iter().map(|event| event.time);
+        meta.from = times.clone().min().expect("events");
+        meta.to = times.max().expect("events");
+        let summary = Timeline::of(Record {
+            meta,
+            events: recorded.events,
+            damaged: 0,
+            go_trace: Some(fs::read(trace).expect("the trace")),
+        })
+        .summary();
+        let part = summary.traced.expect("it is of the record's time");
+        eprintln!("{}: {part:?} of {}", program.name, summary.duration);
+        assert!(part.after > 0 && part.after + part.duration <= summary.duration);
+        let main = summary
+            .goroutines
+            .iter()
+            .find(|goroutine| {
+                goroutine.function == "runtime.main" || goroutine.function == "main.main"
+            })
+            .unwrap_or_else(|| panic!("{}: {summary:?}", program.name));
+        let all = main.on_cpu
+            + main.without_p
+            + main.without_cpu
+            + main.throttled
+            + main.thread_asleep
+            + main.unknown
+            + main.in_syscall
+            + main.waiting.values().sum::<u64>();
+        assert_eq!((main.count, all), (1, part.duration), "{main:?}");
+        tried += 1;
+    }
+    assert!(tried > 0, "no newer Go: use make test-bpf");
 }
 
 /// Asserts that each thread sleeps with the goroutine that the program says of it.

@@ -7,8 +7,17 @@
 pub struct Program {
     /// The release of Go that built it, and how.
     pub name: &'static str,
+    /// N of that release, Go 1.N.
+    pub release: u32,
     /// Its executable.
     pub executable: &'static [u8],
+}
+
+impl Program {
+    /// Returns whether it can write the trace of a flight recorder.
+    pub fn has_flight_recorder(&self) -> bool {
+        self.release >= 25
+    }
 }
 
 /// Programs that write a trace of Go's runtime, see go/internal/traced. Go before 1.22 has none
