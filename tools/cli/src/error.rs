@@ -292,6 +292,15 @@ pub(crate) enum ObserveError {
     Unwritten(io::Error),
     #[error("there is no trace of the Go runtime in the record, as {path} cannot be copied: {1}", path = .0.display())]
     GoTrace(PathBuf, io::Error),
+    #[error(
+        "a URL for --go-trace is one such as http://localhost:6060, and takes -p and -t: the program \
+         must run already, and is asked for a trace of so much time"
+    )]
+    GoTraceUrl,
+    #[error("there is no trace of the Go runtime in the record, as {0} gives none: {1}")]
+    GoTraceNotFetched(String, String),
+    #[error("the trace of the Go runtime in the record, from {0}, ends early: {1}")]
+    GoTraceCutOff(String, String),
 }
 
 /// A message of `gosched trace`, which goes on after it.

@@ -3,6 +3,7 @@
 //! The verbs that show what the scheduler does with a program: `record`, `timeline`,
 //! `why` and `heat`.
 
+mod fetch;
 pub(crate) mod heat;
 pub(crate) mod record;
 pub(crate) mod timeline;

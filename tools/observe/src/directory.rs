@@ -175,6 +175,13 @@ impl Writer {
         Ok(true)
     }
 
+    /// Makes the file for a trace of Go's runtime that is no copy of another file. An empty one is
+    /// not kept.
+    pub fn create_go_trace(&self) -> io::Result<File> {
+        let folder = self.unfinished.as_deref().unwrap_or(&self.path);
+        create(&folder.join(GO_TRACE))
+    }
+
     /// Ends the record with what it is of, and a copy of a trace of Go's runtime. On a full disk the
     /// last events make room. Returns why the trace is not there, if so.
     pub fn finish(
@@ -203,8 +210,8 @@ impl Writer {
                 .and_then(|()| write(meta))
                 .map_err(os(&folder.join(META)))?;
         }
+        let copy = folder.join(GO_TRACE);
         let copied = go_trace.map(|from| {
-            let copy = folder.join(GO_TRACE);
             let copied = open_file(from)
                 .and_then(|(from, size)| io::copy(&mut from.take(size), &mut create(&copy)?));
             if copied.is_err() {
@@ -212,6 +219,10 @@ impl Writer {
             }
             copied.map(drop)
         });
+        // Nothing has come from elsewhere.
+        if fs::metadata(&copy).is_ok_and(|copy| copy.len() == 0) {
+            let _ = fs::remove_file(&copy);
+        }
         remove(&self.path).map_err(os(&self.path))?;
         fs::rename(&folder, &self.path).map_err(os(&self.path))?;
         self.unfinished = None;
@@ -437,6 +448,20 @@ mod tests {
             "second"
         );
         assert_eq!(names(folder.path()), ["record"]);
+    }
+
+    #[test]
+    fn a_trace_from_elsewhere_is_kept_unless_it_is_empty() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("record");
+        for trace in [None, Some(b"go".to_vec())] {
+            let writer = Writer::create(&path, 1 << 20).expect("room");
+            let mut file = writer.create_go_trace().expect("room");
+            file.write_all(trace.as_deref().unwrap_or_default())
+                .expect("room");
+            assert!(writer.finish(&mut meta(), None).expect("room").is_none());
+            assert_eq!(Record::read(&path).expect("a record").go_trace, trace);
+        }
     }
 
     #[test]

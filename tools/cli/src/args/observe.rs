@@ -23,14 +23,16 @@ pub(crate) struct Record {
     #[arg(short = 't', long, value_name = "SECONDS")]
     pub(crate) seconds: Option<Interval>,
 
-    /// The most that the kernel's events may take on the disk, in MiB. The record ends there;
-    /// gosched still waits for COMMAND
+    /// The most that the kernel's events may take on the disk, in MiB, and a trace from a URL as
+    /// well. The record ends there; gosched still waits for COMMAND
     #[arg(long, value_name = "MIB", default_value_t = Self::MAX_SIZE, value_parser = value::parse_size)]
     pub(crate) max_size: NonZeroU32,
 
     /// A trace of the Go runtime that the program has written when the recording ends, by
-    /// runtime/trace. With it, "gosched timeline" tells what goroutines waited for
-    #[arg(long, value_name = "FILE")]
+    /// runtime/trace. With it, "gosched timeline" tells what goroutines waited for. A URL such as
+    /// http://localhost:6060 stands for a server of the process, with net/http/pprof: it is asked
+    /// for a trace meanwhile, and takes -p and -t
+    #[arg(long, value_name = "FILE|URL")]
     pub(crate) go_trace: Option<PathBuf>,
 
     /// The command to run, and its arguments
@@ -46,6 +48,13 @@ pub(crate) struct Record {
 impl Record {
     /// The most that the events of a record take on the disk if nothing else is said, in MiB.
     pub(crate) const MAX_SIZE: NonZeroU32 = NonZeroU32::new(1024).unwrap();
+
+    /// Returns the URL that a trace of the Go runtime is to come from.
+    pub(crate) fn go_trace_url(&self) -> Option<&str> {
+        let text = self.go_trace.as_deref()?.to_str()?;
+        let is_url = text.starts_with("http://") || text.starts_with("https://");
+        is_url.then_some(text)
+    }
 }
 
 #[derive(clap::Args)]

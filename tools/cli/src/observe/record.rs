@@ -41,6 +41,8 @@ use crate::error::ObserveError;
 use crate::exit;
 use crate::handed::Child;
 use crate::interrupt::Interrupt;
+use crate::observe::fetch::is_askable;
+use crate::observe::fetch::Fetch;
 use crate::output::complain;
 use crate::output::printable;
 use crate::run;
@@ -69,6 +71,11 @@ pub(crate) fn record_process(tid: i32, seconds: Interval, output: &Path) -> Resu
 }
 
 fn record_with(args: &Record, tell: impl Fn(&Meta, u64, &Path)) -> Result<ExitCode, Error> {
+    let url = args.go_trace_url();
+    let has_end = args.pid.and(args.seconds).is_some();
+    if !url.is_none_or(|url| has_end && is_askable(url)) {
+        return Err(ObserveError::GoTraceUrl.into());
+    }
     if !is_first_pid_namespace()? {
         return Err(ObserveError::PidNamespace.into());
     }
@@ -96,6 +103,7 @@ fn record_with(args: &Record, tell: impl Fn(&Meta, u64, &Path)) -> Result<ExitCo
         process,
         child: None,
         failed_start: None,
+        fetch: None,
         ends: None,
         meta,
         events: 0,
@@ -107,19 +115,25 @@ fn record_with(args: &Record, tell: impl Fn(&Meta, u64, &Path)) -> Result<ExitCo
     }
     let recorded = match outcome {
         Ok(outcome) => {
+            recording.meta.to = now(ClockId::Monotonic).unsigned_abs();
+            let fetched = recording.fetched();
             let mut meta = recording.meta;
-            meta.to = now(ClockId::Monotonic).unsigned_abs();
             meta.pid = outcome.target;
             meta.lost = outcome.lost;
-            let go_trace = args.go_trace.as_deref();
-            let finished = recording.writer.finish(&mut meta, go_trace);
+            let file = args.go_trace.as_deref().filter(|_| url.is_none());
+            let finished = recording.writer.finish(&mut meta, file);
             finished.map(|failure| {
                 tell(&meta, recording.events, &args.output);
-                if let (Some(path), Some(error)) = (&args.go_trace, failure) {
-                    complain(&ObserveError::GoTrace(path.clone(), error));
-                    return false;
+                let copied = file.zip(failure).map_or(Ok(()), |(path, error)| {
+                    Err(ObserveError::GoTrace(path.to_owned(), error))
+                });
+                match copied.and(fetched) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        complain(&error);
+                        false
+                    }
                 }
-                true
             })
         }
         .map_err(ObserveError::from),
@@ -255,11 +269,39 @@ struct Recording<'a> {
     failed_start: Option<ExitCode>,
     /// The process that runs already.
     process: Option<OwnedFd>,
+    /// The trace that its server writes.
+    fetch: Option<Fetch>,
     ends: Option<Instant>,
     meta: Meta,
     events: u64,
     /// Why the last events could not be written.
     failed_write: Option<io::Error>,
+}
+
+impl Recording<'_> {
+    /// Asks for the trace of the Go runtime if that comes from a URL.
+    fn start_fetch(&mut self) -> io::Result<()> {
+        if let (Some(url), Some(seconds)) = (self.args.go_trace_url(), self.args.seconds) {
+            let file = self.writer.create_go_trace()?;
+            let room = u64::from(self.args.max_size.get()) << 20;
+            self.fetch = Some(Fetch::start(url, seconds.0, file, room)?);
+        }
+        Ok(())
+    }
+
+    /// Waits for that trace.
+    fn fetched(&mut self) -> Result<(), ObserveError> {
+        let (Some(fetch), Some(url)) = (self.fetch.take(), self.args.go_trace_url()) else {
+            return Ok(());
+        };
+        fetch.finish(&mut self.interrupt).map_err(|why| {
+            let error = match fetch.has_begun() {
+                true => ObserveError::GoTraceCutOff,
+                false => ObserveError::GoTraceNotFetched,
+            };
+            error(url.to_owned(), why)
+        })
+    }
 }
 
 impl Control for Recording<'_> {
@@ -268,7 +310,7 @@ impl Control for Recording<'_> {
         self.meta.from = now(ClockId::Monotonic).unsigned_abs();
         self.ends = self.args.seconds.map(|seconds| Instant::now() + seconds.0);
         if self.process.is_some() {
-            return Ok(());
+            return self.start_fetch();
         }
         match Child::spawn(command) {
             Ok(child) => self.child = Some((child, None)),
