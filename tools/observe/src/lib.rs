@@ -9,6 +9,7 @@ pub mod directory;
 pub mod event;
 pub mod goroutines;
 pub mod heat;
+pub mod lag;
 pub mod layout;
 pub mod perfetto;
 pub mod record;
