@@ -23,6 +23,8 @@ pub(crate) use self::cpus::CpusError;
 #[cfg(feature = "observe")]
 pub(crate) use self::observe::Heat;
 #[cfg(feature = "observe")]
+pub(crate) use self::observe::Lag;
+#[cfg(feature = "observe")]
 pub(crate) use self::observe::Record;
 #[cfg(feature = "observe")]
 pub(crate) use self::observe::Timeline;
@@ -231,6 +233,53 @@ Colours are off if NO_COLOR is set in the environment.
 
 Exit status: 0; 1 if there is nothing to show, and why; 2 if the command line is wrong")]
     Heat(Heat),
+    /// Show how much CPU time the scheduler owes each thread of a program, and what it gets
+    ///
+    /// Starts COMMAND, or takes the process of -p, and looks at all of its threads in each
+    /// interval, until the process ends, a signal comes or the time is over. Then there is a
+    /// summary. On a terminal, a table is redrawn, but with a COMMAND, which has the terminal,
+    /// there is the summary alone. Elsewhere each look prints a line for each thread. The
+    /// scheduler works no slower meanwhile. It takes root, or the capabilities CAP_BPF and
+    /// CAP_PERFMON, and Linux 6.6 or later.
+    #[cfg(feature = "observe")]
+    #[command(after_help = "\
+Columns; \"-\" stands for what the thread does not have, or what is not known:
+  TIME         seconds of CLOCK_MONOTONIC
+  TID, THREAD  id and name of the thread
+  STATE        running, waiting for a CPU, or asleep; \"quota\" if it could run and
+               its control group has used up its CPU quota; \"?\" if it was between
+               two states
+  %CPU, %WAIT  time that it ran, and that it waited for a CPU or a quota, since the
+               last look
+  LAG-US       CPU time that it is owed, in us: what it would have had by now if all
+               in its queue had their exact shares, less what it had. Below 0 it is
+               ahead. Only threads that run or wait have one, of classes fair and idle
+  ELIG         whether the scheduler may pick it: its lag is 0 or more
+  DUE-MS       CPU time that its queue gets until the thread is to have had its
+               slice; below 0 it is overdue
+  SLICE-MS     the CPU time that it is to have by then
+  GROUP-US     the lowest lag of the control groups that it is in, each beside what
+               it competes with on that CPU
+  CPU          CPU that it runs on, in whose queue it is, or that it was on last
+  CLASS        who picks it: fair or idle (both by lag), rt, deadline, or ext, a
+               sched_ext scheduler
+  GROUP        the control group, or autogroup, that its queue is of: LAG-US is
+               among its threads and the groups in it, and leaves out gosched itself
+The summary has the time waited in ms, the lowest lag, the median and the highest one of
+all looks in us, and as %ELIG, of the looks that found the thread waiting, those that found
+it eligible. %CPU is of the time that the thread was looked at.
+
+The figures are those that the kernel itself decides by. It brings them up to date when
+it switches, and at each tick: of a thread that runs, they are up to some ms old.
+
+Exit status:
+    0  the process was looked at; with a COMMAND, its own, and 128 plus the
+       number of the signal that ended it
+    1  gosched itself failed
+    2  the command line is wrong
+  126  COMMAND was found but cannot be run
+  127  COMMAND was not found")]
+    Lag(Lag),
     /// Show the priorities of threads and the CPU time that they get, like top(1)
     #[command(after_help = "\
 Keys:

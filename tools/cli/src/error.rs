@@ -269,6 +269,8 @@ pub(crate) enum ObserveError {
     #[error(transparent)]
     Record(#[from] gosched_observe::record::RecordError),
     #[error(transparent)]
+    Lag(#[from] gosched_observe::lag::LagError),
+    #[error(transparent)]
     Directory(#[from] gosched_observe::directory::DirectoryError),
     #[error(
         "the kernel tells of threads by the ids of the first pid namespace, and not by those of this \

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The verbs that show what the scheduler does with a program: `record`, `timeline`,
-//! `why` and `heat`.
+//! `why`, `heat` and `lag`.
 
 mod fetch;
 pub(crate) mod heat;
+pub(crate) mod lag;
 pub(crate) mod record;
 pub(crate) mod timeline;
 pub(crate) mod why;

@@ -29,6 +29,8 @@ pub(crate) use self::batch::TopJson;
 use self::column::sort;
 #[cfg(feature = "observe")]
 pub(crate) use self::fit::cut;
+#[cfg(feature = "observe")]
+pub(crate) use self::sample::autogroup;
 use self::sample::Sampler;
 #[cfg(feature = "observe")]
 pub(crate) use self::screen::area;

@@ -58,6 +58,30 @@ impl Record {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct Lag {
+    /// Look at this process, which runs already, and not at a COMMAND
+    #[arg(short, long, value_name = "PID", value_parser = value::parse_pid)]
+    pub(crate) pid: Option<i32>,
+
+    /// End after so many seconds; gosched still waits for COMMAND
+    #[arg(short = 't', long, value_name = "SECONDS")]
+    pub(crate) seconds: Option<Interval>,
+
+    /// Time between two looks at the threads, in seconds
+    #[arg(short, long, value_name = "SECONDS", default_value = "0.1")]
+    pub(crate) interval: Interval,
+
+    /// The command to run, and its arguments
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required_unless_present = "pid",
+        conflicts_with = "pid"
+    )]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct Timeline {
     /// The folder that "gosched record" has written
     #[arg(value_name = "DIR", default_value = "gosched-record")]

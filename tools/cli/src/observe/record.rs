@@ -222,7 +222,7 @@ pub(super) fn has_ended(process: &OwnedFd) -> bool {
 }
 
 /// Returns a clock's time, in ns.
-fn now(clock: ClockId) -> i64 {
+pub(super) fn now(clock: ClockId) -> i64 {
     let time = clock_gettime(clock);
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }

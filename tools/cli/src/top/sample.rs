@@ -450,7 +450,7 @@ impl Times {
 }
 
 /// Reads the autogroup of a process.
-fn autogroup(pid: i32) -> Option<String> {
+pub(crate) fn autogroup(pid: i32) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/autogroup")).ok()?;
     Some(text.split_whitespace().next()?.to_owned())
 }

@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What has been seen of each thread.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use gosched::cgroup::Hierarchies;
+use gosched_observe::lag::Class;
+use gosched_observe::lag::ExtThreads;
+use gosched_observe::lag::Queue;
+use gosched_observe::lag::Sample;
+use gosched_observe::lag::Share;
+use gosched_observe::lag::State;
+use serde::Serialize;
+
+use crate::observe::ms;
+use crate::output::complain;
+use crate::output::printable;
+use crate::table::or_dash;
+use crate::table::table;
+use crate::top::autogroup;
+
+/// The most threads that are remembered, those that have ended among them.
+const MOST_THREADS: usize = 65_536;
+
+/// A thread at one moment, and what it did since the last look.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Row {
+    tid: i32,
+    /// Name of the thread.
+    name: String,
+    /// "running", "waiting", "asleep", "quota" or "unknown".
+    state: &'static str,
+    /// Who picks the thread: "fair", "idle", "rt", "deadline" or "ext".
+    class: &'static str,
+    cpu: u32,
+    cpu_percent: Option<f64>,
+    wait_percent: Option<f64>,
+    lag_us: Option<i64>,
+    eligible: Option<bool>,
+    slice_us: Option<u64>,
+    due_us: Option<i64>,
+    group_lag_us: Option<i64>,
+    /// The control group, or autogroup, whose queue the thread is in.
+    group: Option<String>,
+}
+
+/// The columns of a row, those that matter most first: each heading, whether it is one of numbers,
+/// and its width in a line of its own.
+pub(super) const COLUMNS: [(&str, bool, usize); 13] = [
+    ("TID", true, 7),
+    ("THREAD", false, 15),
+    ("STATE", false, 7),
+    ("%CPU", true, 5),
+    ("%WAIT", true, 5),
+    ("LAG-US", true, 8),
+    ("ELIG", false, 4),
+    ("DUE-MS", true, 7),
+    ("SLICE-MS", true, 8),
+    ("GROUP-US", true, 8),
+    ("CPU", true, 3),
+    ("CLASS", false, 8),
+    ("GROUP", false, 0),
+];
+
+/// Returns the cells of a row, or the headings, as a line.
+pub(super) fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
+    let padded = COLUMNS
+        .iter()
+        .zip(cells)
+        .map(|((_, numeric, width), cell)| {
+            if *numeric {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
+        });
+    padded.collect::<Vec<_>>().join(" ")
+}
+
+impl Row {
+    /// Returns the text of each column.
+    pub(super) fn cells(&self) -> [String; COLUMNS.len()] {
+        let eligible = self.eligible.map(|is| if is { "yes" } else { "no" });
+        let state = match self.state {
+            "unknown" => "?",
+            state => state,
+        };
+        let thousandths = |us: f64| format!("{:.1}", us / 1e3);
+        [
+            self.tid.to_string(),
+            printable(&self.name),
+            state.to_owned(),
+            percent(self.cpu_percent),
+            percent(self.wait_percent),
+            or_dash(self.lag_us),
+            or_dash(eligible),
+            or_dash(self.due_us.map(|us| thousandths(us as f64))),
+            or_dash(self.slice_us.map(|us| thousandths(us as f64))),
+            or_dash(self.group_lag_us),
+            self.cpu.to_string(),
+            self.class.to_owned(),
+            or_dash(self.group.as_deref().map(printable)),
+        ]
+    }
+}
+
+#[cfg(test)]
+impl Row {
+    /// Returns a row with a name that would change the terminal.
+    pub(super) fn example() -> Self {
+        Self {
+            tid: 1_234_567,
+            name: "kworker\u{1b}[31m".to_owned(),
+            state: "waiting",
+            class: "fair",
+            cpu: 127,
+            cpu_percent: Some(12.5),
+            wait_percent: None,
+            lag_us: Some(-1250),
+            eligible: Some(false),
+            slice_us: Some(3000),
+            due_us: Some(20_500),
+            group_lag_us: None,
+            group: Some("/a.slice/b.service".to_owned()),
+        }
+    }
+}
+
+/// A thread in all the time that it was looked at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Summary {
+    tid: i32,
+    name: String,
+    /// How often the thread was looked at.
+    looks: u64,
+    cpu_percent: Option<f64>,
+    waited_us: Option<u64>,
+    lag_min_us: Option<i64>,
+    lag_median_us: Option<i64>,
+    lag_max_us: Option<i64>,
+    /// Of the looks that found the thread waiting, the part that found it eligible.
+    eligible_percent: Option<f64>,
+    slice_us: Option<u64>,
+    group: Option<String>,
+}
+
+impl Summary {
+    /// Returns the summaries as a table.
+    pub(super) fn table(summaries: &[Self]) -> String {
+        let columns = [
+            ("TID", true),
+            ("LOOKS", true),
+            ("%CPU", true),
+            ("WAITED-MS", true),
+            ("LAG-MIN", true),
+            ("LAG-MED", true),
+            ("LAG-MAX", true),
+            ("%ELIG", true),
+            ("SLICE-MS", true),
+            ("THREAD", false),
+            ("GROUP", false),
+        ];
+        let rows = summaries.iter().map(|summary| {
+            vec![
+                summary.tid.to_string(),
+                summary.looks.to_string(),
+                percent(summary.cpu_percent),
+                or_dash(summary.waited_us.map(|us| ms(us * 1000))),
+                or_dash(summary.lag_min_us),
+                or_dash(summary.lag_median_us),
+                or_dash(summary.lag_max_us),
+                percent(summary.eligible_percent),
+                or_dash(summary.slice_us.map(|us| ms(us * 1000))),
+                printable(&summary.name),
+                or_dash(summary.group.as_deref().map(printable)),
+            ]
+        });
+        table(columns, rows)
+    }
+}
+
+fn percent(percent: Option<f64>) -> String {
+    or_dash(percent.map(|percent| format!("{percent:.1}")))
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64 * 100.0)
+}
+
+/// The lags of a thread, in us, in little memory however many there are.
+#[derive(Default)]
+struct Lags {
+    /// The lowest and the highest.
+    range: Option<(i64, i64)>,
+    /// How often each was seen, to three digits.
+    counts: BTreeMap<i64, u64>,
+}
+
+impl Lags {
+    fn add(&mut self, lag: i64) {
+        let range = self.range.get_or_insert((lag, lag));
+        *range = (range.0.min(lag), range.1.max(lag));
+        let digits = lag.unsigned_abs().checked_ilog10().unwrap_or_default();
+        let unit = 10_i64.pow(digits.saturating_sub(2));
+        *self.counts.entry(lag / unit * unit).or_default() += 1;
+    }
+
+    fn median(&self) -> Option<i64> {
+        let half = self.counts.values().sum::<u64>().div_ceil(2);
+        let mut seen = 0;
+        let mut lags = self.counts.iter();
+        let middle = lags.find(|(_, count)| {
+            seen += **count;
+            seen >= half
+        });
+        middle.map(|(lag, _)| *lag)
+    }
+}
+
+/// What has been seen of a thread.
+struct Entry {
+    last: Sample,
+    total: Share,
+    looks: u64,
+    lags: Lags,
+    waiting: u64,
+    eligible: u64,
+    slice: Option<u64>,
+    /// The control group, with what tells whether the thread has another one by now.
+    group: Option<(u64, Option<String>)>,
+}
+
+impl Entry {
+    fn new(first: Sample) -> Self {
+        Self {
+            last: first,
+            total: Share {
+                waited: Some(0),
+                ..Share::default()
+            },
+            looks: 0,
+            lags: Lags::default(),
+            waiting: 0,
+            eligible: 0,
+            slice: None,
+            group: None,
+        }
+    }
+
+    /// Takes a later look at the thread.
+    fn enter(&mut self, sample: &Sample, ext: ExtThreads) -> Row {
+        let since = sample.since(&self.last);
+        if let Some(since) = since {
+            self.total.elapsed += since.elapsed;
+            self.total.ran += since.ran;
+            let waited = self.total.waited.zip(since.waited);
+            self.total.waited = waited.map(|(total, waited)| total + waited);
+            // Otherwise the next look tells of this interval as well.
+            self.last = *sample;
+        }
+        self.looks += 1;
+        self.slice = sample.slice(ext).or(self.slice);
+        let queue = sample.queue(ext);
+        let lag = queue.and_then(Queue::lag).map(|ns| ns / 1000);
+        let eligible = queue.and_then(Queue::is_eligible);
+        if let Some(lag) = lag {
+            self.lags.add(lag);
+        }
+        if sample.state() == State::Waiting {
+            self.waiting += u64::from(eligible.is_some());
+            self.eligible += u64::from(eligible == Some(true));
+        }
+        Row {
+            tid: sample.tid,
+            name: sample.name(),
+            state: match sample.state() {
+                State::Running => "running",
+                State::Waiting => "waiting",
+                State::Asleep => "asleep",
+                State::Throttled => "quota",
+                State::Unknown => "unknown",
+            },
+            class: match sample.class(ext) {
+                Class::Fair => "fair",
+                Class::Idle => "idle",
+                Class::RealTime => "rt",
+                Class::Deadline => "deadline",
+                Class::Ext => "ext",
+            },
+            cpu: sample.cpu,
+            cpu_percent: since.and_then(|since| share(since.ran, since.elapsed)),
+            wait_percent: since.and_then(|since| share(since.waited?, since.elapsed)),
+            lag_us: lag,
+            eligible,
+            slice_us: sample.slice(ext).map(|ns| ns / 1000),
+            due_us: queue.and_then(Queue::to_deadline).map(|ns| ns / 1000),
+            group_lag_us: sample.group_lag(ext).map(|ns| ns / 1000),
+            group: self.group.as_ref().and_then(|(_, group)| group.clone()),
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        Summary {
+            tid: self.last.tid,
+            name: self.last.name(),
+            looks: self.looks,
+            cpu_percent: share(self.total.ran, self.total.elapsed),
+            waited_us: self.total.waited.map(|ns| ns / 1000),
+            lag_min_us: self.lags.range.map(|(lowest, _)| lowest),
+            lag_median_us: self.lags.median(),
+            lag_max_us: self.lags.range.map(|(_, highest)| highest),
+            eligible_percent: share(self.eligible, self.waiting),
+            slice_us: self.slice.map(|ns| ns / 1000),
+            group: self.group.as_ref().and_then(|(_, group)| group.clone()),
+        }
+    }
+}
+
+/// All threads that were seen.
+pub(super) struct Ledger {
+    pid: i32,
+    hierarchies: Hierarchies,
+    entries: HashMap<(i32, u64), Entry>,
+    is_full: bool,
+}
+
+impl Ledger {
+    pub(super) fn new(pid: i32) -> io::Result<Self> {
+        Ok(Self {
+            pid,
+            hierarchies: Hierarchies::find()?,
+            entries: HashMap::new(),
+            is_full: false,
+        })
+    }
+
+    /// Takes a look at all threads. Returns the rows of those that were seen before, the busiest
+    /// ones first.
+    pub(super) fn enter(&mut self, samples: &[Sample], ext: ExtThreads) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for sample in samples {
+            if !self.entries.contains_key(&sample.id()) {
+                if sample.state() == State::Unknown {
+                    // Nothing could be compared with what was read of it.
+                } else if self.entries.len() < MOST_THREADS {
+                    self.entries.insert(sample.id(), Entry::new(*sample));
+                } else if !std::mem::replace(&mut self.is_full, true) {
+                    let sentence = "later threads are not shown";
+                    complain(&format_args!(
+                        "{MOST_THREADS} threads were seen; {sentence}"
+                    ));
+                }
+                continue;
+            }
+            let group = self.group_now(sample);
+            let Some(entry) = self.entries.get_mut(&sample.id()) else {
+                continue;
+            };
+            entry.group = group.or(entry.group.take());
+            let row = entry.enter(sample, ext);
+            let busy = entry.total.ran + entry.total.waited.unwrap_or_default();
+            rows.push((busy, row));
+        }
+        rows.sort_by_key(|(busy, row)| (std::cmp::Reverse(*busy), row.tid));
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// Reads the group of a thread, unless it has that still which is known.
+    fn group_now(&self, sample: &Sample) -> Option<(u64, Option<String>)> {
+        let known = self.entries.get(&sample.id())?.group.as_ref();
+        let is_grouped = sample.is_grouped()?;
+        if known.is_some_and(|(key, _)| *key == sample.group) {
+            return None;
+        }
+        let group = match is_grouped {
+            true => self.read_group(sample.tid),
+            false => Some("/".to_owned()),
+        };
+        Some((sample.group, group))
+    }
+
+    fn read_group(&self, tid: i32) -> Option<String> {
+        let file = format!("/proc/{}/task/{tid}/cgroup", self.pid);
+        let group = self.hierarchies.group_of(Path::new(&file)).ok()??;
+        let inside: Option<PathBuf> = group.cpu_group().ok()?;
+        // An autogroup counts in the root group alone.
+        inside.map_or_else(
+            || autogroup(self.pid),
+            |inside| Some(inside.to_string_lossy().into_owned()),
+        )
+    }
+
+    /// Returns what has been seen of each thread, the busiest ones first.
+    pub(super) fn summaries(&self) -> Vec<Summary> {
+        let mut seen: Vec<&Entry> = self.entries.values().collect();
+        seen.retain(|entry| entry.looks > 0);
+        seen.sort_by_key(|entry| {
+            let busy = entry.total.ran + entry.total.waited.unwrap_or_default();
+            (std::cmp::Reverse(busy), entry.last.tid)
+        });
+        seen.into_iter().map(Entry::summary).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_of_all_lags_to_three_digits() {
+        let mut lags = Lags::default();
+        assert_eq!(lags.median(), None);
+        for lag in [-1_234_567, 7, 5, 12_345, 999] {
+            lags.add(lag);
+        }
+        assert_eq!(lags.range, Some((-1_234_567, 12_345)));
+        assert_eq!(lags.median(), Some(7));
+        for _ in 0..5 {
+            lags.add(-1_234_999);
+        }
+        assert_eq!(lags.median(), Some(-1_230_000));
+        for lag in [i64::MIN, i64::MAX, 0] {
+            lags.add(lag);
+        }
+        assert_eq!(lags.range, Some((i64::MIN, i64::MAX)));
+    }
+
+    #[test]
+    fn lags_take_little_memory() {
+        let mut lags = Lags::default();
+        (0..1_000_000).for_each(|lag| lags.add(lag));
+        assert!(lags.counts.len() < 5_000, "{}", lags.counts.len());
+    }
+
+    #[test]
+    fn a_line_has_all_columns_below_their_headings() {
+        let row = Row::example();
+        let cells = row.cells();
+        let text = line(cells.iter().map(String::as_str));
+        let heading = line(COLUMNS.iter().map(|(heading, ..)| *heading));
+        assert_eq!(
+            [heading, text].join("\n"),
+            "    TID THREAD          STATE    %CPU %WAIT   LAG-US ELIG  DUE-MS SLICE-MS GROUP-US CPU CLASS    GROUP\n\
+             1234567 kworker?[31m    waiting  12.5     -    -1250 no      20.5      3.0        - 127 fair     /a.slice/b.service"
+        );
+    }
+
+    #[test]
+    fn a_share_of_no_time_is_none() {
+        assert_eq!(share(0, 0), None);
+        assert_eq!(share(1, 4), Some(25.0));
+        assert_eq!(percent(None), "-");
+    }
+}
