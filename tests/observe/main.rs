@@ -4,6 +4,7 @@
 
 mod delays;
 mod hostile;
+mod lag;
 mod recorded;
 mod states;
 mod truth;
