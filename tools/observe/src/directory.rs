@@ -67,6 +67,10 @@ pub struct Meta {
     pub to: u64,
     /// `CLOCK_BOOTTIME` less `CLOCK_MONOTONIC`, in ns.
     pub boottime_offset: i64,
+    /// `CLOCK_REALTIME` less `CLOCK_MONOTONIC` at the beginning and at the end, in ns; `None` in
+    /// older records.
+    #[serde(default)]
+    pub realtime_offset: Option<[i64; 2]>,
     /// Events that found no room in the ring buffer.
     pub lost: u64,
     /// Whether the record ends because its size was used up.
@@ -302,6 +306,7 @@ impl Meta {
             from: 0,
             to: 0,
             boottime_offset: 0,
+            realtime_offset: None,
             lost: 0,
             full: false,
         }
@@ -487,6 +492,18 @@ mod tests {
         fs::write(folder.path().join(META), text).expect("room");
         let error = Record::read(folder.path()).expect_err("another version");
         assert!(matches!(error, DirectoryError::Version(_)), "{error}");
+    }
+
+    #[test]
+    fn a_record_without_the_wall_clock_is_read() {
+        let mut older = serde_json::to_value(meta()).expect("JSON");
+        let fields = older.as_object_mut().expect("fields");
+        assert!(fields.remove("realtime_offset").is_some());
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join(META), older.to_string()).expect("room");
+        fs::write(folder.path().join(EVENTS), []).expect("room");
+        let record = Record::read(folder.path()).expect("a record");
+        assert_eq!(record.meta.realtime_offset, None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::iter;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::PathBuf;
@@ -118,6 +119,9 @@ fn record_with(args: &Record, tell: impl Fn(&Meta, u64, &Path)) -> Result<ExitCo
             recording.meta.to = now(ClockId::Monotonic).unsigned_abs();
             let fetched = recording.fetched();
             let mut meta = recording.meta;
+            meta.realtime_offset = meta
+                .realtime_offset
+                .map(|[from, _]| [from, realtime_offset()]);
             meta.pid = outcome.target;
             meta.lost = outcome.lost;
             let file = args.go_trace.as_deref().filter(|_| url.is_none());
@@ -227,6 +231,20 @@ pub(super) fn now(clock: ClockId) -> i64 {
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
+/// Returns `CLOCK_REALTIME` less `CLOCK_MONOTONIC`, in ns. Of several readings, the one counts
+/// between whose two clocks the least time passed.
+fn realtime_offset() -> i64 {
+    const READINGS: usize = 5;
+    let read = || {
+        let before = now(ClockId::Monotonic);
+        let realtime = now(ClockId::Realtime);
+        let took = now(ClockId::Monotonic) - before;
+        (took, realtime - before - took / 2)
+    };
+    let best = iter::repeat_with(read).take(READINGS).min();
+    best.map_or(0, |(_, offset)| offset)
+}
+
 /// Returns the process of a thread, which must exist.
 fn process_of(tid: i32) -> Result<i32, ObserveError> {
     let status = fs::read_to_string(format!("/proc/{tid}/status"))
@@ -308,6 +326,7 @@ impl Control for Recording<'_> {
     fn start(&mut self) -> io::Result<()> {
         let command: &[OsString] = &self.args.command;
         self.meta.from = now(ClockId::Monotonic).unsigned_abs();
+        self.meta.realtime_offset = Some([realtime_offset(); 2]);
         self.ends = self.args.seconds.map(|seconds| Instant::now() + seconds.0);
         if self.process.is_some() {
             return self.start_fetch();
