@@ -10,6 +10,7 @@ pub mod event;
 pub mod goroutines;
 pub mod heat;
 pub mod lag;
+pub mod latencies;
 pub mod layout;
 pub mod perfetto;
 pub mod record;
