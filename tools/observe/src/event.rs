@@ -196,4 +196,13 @@ pub(crate) mod fixture {
             },
         }
     }
+
+    /// Returns an event with what a thread does that leaves its CPU.
+    pub(crate) fn leaves(event: Event, syscall: i32, throttled: bool) -> Event {
+        Event {
+            syscall,
+            flags: if throttled { 2 } else { 0 },
+            ..event
+        }
+    }
 }

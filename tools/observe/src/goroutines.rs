@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use go_sched_gotrace::EventKind;
+use go_sched_gotrace::GoId;
 use go_sched_gotrace::GoState;
+use go_sched_gotrace::Range as GoRange;
 use go_sched_gotrace::Trace;
 
 use crate::threads::Doing;
@@ -74,6 +76,17 @@ pub struct Account {
     pub waiting: BTreeMap<String, u64>,
 }
 
+/// A time in which the runtime kept goroutines from their work, in ns of `CLOCK_MONOTONIC`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// The beginning.
+    pub from: u64,
+    /// The end.
+    pub to: u64,
+    /// Whether the world was stopped; if not, a goroutine helped to mark.
+    pub stops_world: bool,
+}
+
 /// The goroutines of the program.
 #[derive(Clone, Debug, Default)]
 pub struct Goroutines {
@@ -82,6 +95,8 @@ pub struct Goroutines {
     /// The time that the trace is of, in ns of `CLOCK_MONOTONIC`: of a flight recorder's, the last
     /// seconds.
     pub traced: Range<u64>,
+    /// What the runtime kept goroutines from their work by, in the order of the ends.
+    pub pauses: Vec<Pause>,
 }
 
 impl Goroutines {
@@ -90,6 +105,8 @@ impl Goroutines {
         let mut histories: BTreeMap<u64, GoroutineHistory> = BTreeMap::new();
         let mut open: HashMap<u64, Stretch> = HashMap::new();
         let mut runnable: HashMap<u64, u64> = HashMap::new();
+        let mut pauses = Vec::new();
+        let mut begun: HashMap<(bool, Option<GoId>), u64> = HashMap::new();
         let mut traced = 0..0;
         if let (Some(first), Some(last)) = (trace.events.first(), trace.events.last()) {
             traced = first.time..last.time;
@@ -100,6 +117,22 @@ impl Goroutines {
                 EventKind::Goroutine(change) => change,
                 EventKind::Generation { .. } => {
                     generation = event.time;
+                    continue;
+                }
+                EventKind::RangeBegin(range) | EventKind::RangeActive(range) => {
+                    if let Some(pause) = pause_of(range) {
+                        begun.entry(pause).or_insert(event.time);
+                    }
+                    continue;
+                }
+                EventKind::RangeEnd(range) => {
+                    let pause = pause_of(range);
+                    let from = pause.and_then(|pause| begun.remove(&pause));
+                    pauses.extend(pause.zip(from).map(|((stops_world, _), from)| Pause {
+                        from,
+                        to: event.time,
+                        stops_world,
+                    }));
                     continue;
                 }
                 _ => continue,
@@ -156,7 +189,21 @@ impl Goroutines {
         for (id, stretch) in open {
             histories.entry(id).or_default().end(stretch, traced.end);
         }
-        Self { histories, traced }
+        Self {
+            histories,
+            traced,
+            pauses,
+        }
+    }
+}
+
+/// Returns whether a range stops the world, and whose it is, if it keeps goroutines from their
+/// work.
+fn pause_of(range: &GoRange) -> Option<(bool, Option<GoId>)> {
+    match range {
+        GoRange::StopTheWorld { goroutine, .. } => Some((true, *goroutine)),
+        GoRange::MarkAssist { goroutine } => Some((false, *goroutine)),
+        _ => None,
     }
 }
 
@@ -170,19 +217,23 @@ impl GoroutineHistory {
 
     /// Returns the state at a time; `None` if that is not known.
     pub fn state_at(&self, time: u64) -> Option<GoState> {
-        let ended = self.stretches.partition_point(|stretch| stretch.to <= time);
-        let stretch = self.stretches.get(ended)?;
-        (stretch.from <= time).then_some(stretch.state)
+        let mut stretches = self.between(time, time.saturating_add(1));
+        stretches.next().map(|stretch| stretch.state)
+    }
+
+    /// Returns the stretches that are, at least in part, between two times.
+    pub fn between(&self, from: u64, to: u64) -> impl Iterator<Item = &Stretch> {
+        let first = self.stretches.partition_point(|stretch| stretch.to <= from);
+        self.stretches[first..]
+            .iter()
+            .take_while(move |stretch| stretch.from < to)
     }
 
     /// Adds up where the time went between two times.
     pub fn account(&self, threads: &Threads, from: u64, to: u64) -> Account {
         let mut account = Account::default();
-        for stretch in &self.stretches {
+        for stretch in self.between(from, to) {
             let (from, to) = (stretch.from.max(from), stretch.to.min(to));
-            if from >= to {
-                continue;
-            }
             match stretch.state {
                 GoState::Runnable => account.without_p += to - from,
                 GoState::Syscall => account.in_syscall += to - from,

@@ -14,6 +14,7 @@ pub mod latencies;
 pub mod layout;
 pub mod perfetto;
 pub mod record;
+pub mod spikes;
 pub mod states;
 pub mod summary;
 pub mod threads;

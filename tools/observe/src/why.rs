@@ -148,14 +148,7 @@ impl Timeline {
         }
         let occupants = self.threads.occupants.iter().enumerate();
         let mut by: BTreeMap<(Mechanism, Option<usize>), u64> = occupants
-            .map(|(who, occupant)| {
-                let mechanism = match occupant {
-                    _ if occupant.tid == 0 => Mechanism::Switching,
-                    _ if occupant.realtime => Mechanism::Realtime,
-                    _ => Mechanism::Share,
-                };
-                ((mechanism, Some(who)), by_occupant[who])
-            })
+            .map(|(who, occupant)| ((Mechanism::of(occupant), Some(who)), by_occupant[who]))
             .collect();
         by.insert((Mechanism::Quota, None), quota);
         by.insert((Mechanism::Unknown, None), unknown);
@@ -179,7 +172,7 @@ impl Timeline {
 
     /// Returns the parts of a wait. An occupant at several priorities, or that is not waited for
     /// by its own doing, is one cause.
-    fn causes(&self, by: &BTreeMap<(Mechanism, Option<usize>), u64>) -> Vec<Cause> {
+    pub(crate) fn causes(&self, by: &BTreeMap<(Mechanism, Option<usize>), u64>) -> Vec<Cause> {
         let mut causes: Vec<Cause> = Vec::new();
         for ((mechanism, occupant), waited) in by {
             let named = matches!(mechanism, Mechanism::Realtime | Mechanism::Share);
@@ -279,6 +272,17 @@ fn advice(
     }
     advice.sort_by_key(|advice| std::cmp::Reverse(advice.removes));
     advice
+}
+
+impl Mechanism {
+    /// Returns how who has a CPU keeps others from running.
+    pub(crate) fn of(occupant: &Occupant) -> Self {
+        match occupant {
+            _ if occupant.tid == 0 => Self::Switching,
+            _ if occupant.realtime => Self::Realtime,
+            _ => Self::Share,
+        }
+    }
 }
 
 impl fmt::Display for Mechanism {

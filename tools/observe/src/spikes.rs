@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Latency spikes: outliers that lie close together in time, and what kept the program from its
+//! work meanwhile more than it usually does. All times are in ns.
+
+mod account;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use self::account::Account;
+use self::account::Comparison;
+use crate::latencies::Latencies;
+use crate::latencies::Outlier;
+use crate::latencies::Unreadable;
+use crate::summary::Timeline;
+use crate::why::Cause;
+use crate::why::Mechanism;
+
+/// The longest gap inside a cluster, unless another one is given.
+const LONGEST_GAP: u64 = 100_000_000;
+/// A gap inside a cluster is at most this part of what it is on average.
+const CLOSE: u64 = 10;
+/// How outliers are put together.
+#[derive(Clone, Copy, Debug)]
+pub struct Clustering {
+    /// The longest time between two outliers of a cluster. Without one it is a tenth of what would
+    /// be between them if they were spread evenly, and at most 100 ms.
+    pub gap: Option<u64>,
+    /// The fewest outliers of a cluster.
+    pub at_least: u64,
+}
+
+/// The latency spikes of a program.
+#[derive(Clone, Debug, Serialize)]
+pub struct Spikes {
+    /// How many latencies there are in the time of the record.
+    pub latencies: u64,
+    /// How many are of another time.
+    pub outside: u64,
+    /// How many lines cannot be read.
+    pub unreadable: u64,
+    /// The first of them.
+    pub first_unreadable: Option<Unreadable>,
+    /// Outliers are above this.
+    pub threshold: u64,
+    /// The longest time between two outliers of a cluster.
+    pub gap: u64,
+    /// The number of outliers.
+    pub outliers: u64,
+    /// Those of them that lie in clusters.
+    pub in_clusters: u64,
+    /// Those of them whose cluster has a cause in the kernel.
+    pub in_kernel: u64,
+    /// Those whose cluster has a cause in Go's runtime.
+    pub in_runtime: u64,
+    /// Those whose cluster has a cause in the program itself.
+    pub in_program: u64,
+    /// The clusters, in the order of time.
+    pub clusters: Vec<Cluster>,
+    /// The outliers that lie in no cluster, in the order of time.
+    pub single: Vec<Outlier>,
+    /// What is missing, a sentence each.
+    pub missing: Vec<String>,
+}
+
+/// Outliers that lie close together in time.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cluster {
+    /// The beginning, in ns of `CLOCK_MONOTONIC`.
+    pub from: u64,
+    /// The end.
+    pub to: u64,
+    /// The number of outliers.
+    pub outliers: u64,
+    /// The highest latency.
+    pub worst: u64,
+    /// The time in which at least one outlier was under way.
+    pub takes: u64,
+    /// What kept the program from its work more than usual.
+    pub cause: Option<SpikeCause>,
+    /// Why no cause is known.
+    pub unknown: Option<String>,
+}
+
+/// The cause of a cluster.
+#[derive(Clone, Debug, Serialize)]
+pub struct SpikeCause {
+    /// What kept the program from its work.
+    pub what: Obstacle,
+    /// Whose doing that is.
+    pub origin: Origin,
+    /// How long it did, while outliers were under way: two threads that wait count twice.
+    pub took: u64,
+    /// How long it does in as much time without outliers.
+    pub usual: u64,
+    /// Who had the CPU for longest, for [`Obstacle::NoCpu`].
+    pub who: Option<Competitor>,
+}
+
+/// Threads of one name, which had a CPU that the program waited for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Competitor {
+    /// The one of them that had it for longest.
+    #[serde(flatten)]
+    pub thread: Cause,
+    /// How many they are.
+    pub threads: usize,
+    /// How long they had it.
+    pub took: u64,
+    /// How long they have it in as much time without outliers.
+    pub usual: u64,
+}
+
+/// What keeps a program from its work.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Obstacle {
+    /// A thread waits for a CPU.
+    NoCpu,
+    /// The control group has used up its quota.
+    Quota,
+    /// Go's runtime has stopped all goroutines.
+    StoppedWorld,
+    /// Goroutines are ready, and the runtime has no P for them.
+    NoP,
+    /// Goroutines help the garbage collector to mark.
+    MarkAssist,
+    /// A thread sleeps in this system call, which is not one of those that wait for work.
+    Asleep(String),
+    /// A goroutine waits for a lock of package sync.
+    Lock,
+}
+
+/// Whose doing a cause is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The kernel's.
+    Kernel,
+    /// That of Go's runtime.
+    Runtime,
+    /// The program's own.
+    Program,
+}
+
+impl Obstacle {
+    fn origin(&self) -> Origin {
+        match self {
+            Self::NoCpu | Self::Quota | Self::Asleep(_) => Origin::Kernel,
+            Self::StoppedWorld | Self::NoP | Self::MarkAssist => Origin::Runtime,
+            Self::Lock => Origin::Program,
+        }
+    }
+}
+
+impl Timeline {
+    /// Puts outliers together to clusters, and tells the cause of each.
+    pub fn spikes(&self, latencies: Latencies, clustering: Clustering) -> Spikes {
+        let Latencies {
+            count,
+            outside,
+            unreadable,
+            first_unreadable,
+            threshold,
+            outliers,
+        } = latencies;
+        let record = (self.meta.from, self.meta.to);
+        let number = sum(&outliers);
+        let even = (record.1 - record.0) / number.max(1);
+        let gap = clustering.gap.unwrap_or((even / CLOSE).min(LONGEST_GAP));
+        let mut spikes = Spikes {
+            latencies: count,
+            outside,
+            unreadable,
+            first_unreadable,
+            threshold,
+            gap,
+            outliers: number,
+            in_clusters: 0,
+            in_kernel: 0,
+            in_runtime: 0,
+            in_program: 0,
+            clusters: Vec::new(),
+            single: Vec::new(),
+            missing: self.missing.clone(),
+        };
+        spikes.missing.extend(self.step());
+        let mut usual = self.account_between(&[record]);
+        let mut accounts = Vec::new();
+        for group in groups(&outliers, gap) {
+            let account = self.account_between(&windows(group, record));
+            usual.subtract(&account);
+            if sum(group) < clustering.at_least {
+                spikes.single.extend(group);
+            } else {
+                accounts.push((group, account));
+            }
+        }
+        for (group, account) in &accounts {
+            let cluster = self.cluster(group, account, &usual);
+            spikes.clusters.push(cluster);
+        }
+        let number = |of: &dyn Fn(&Cluster) -> bool| {
+            let clusters = spikes.clusters.iter().filter(|cluster| of(cluster));
+            clusters.fold(0, |sum, cluster| u64::saturating_add(sum, cluster.outliers))
+        };
+        let by = |origin| {
+            number(&|cluster| {
+                let cause = cluster.cause.as_ref();
+                cause.is_some_and(|cause| cause.origin == origin)
+            })
+        };
+        let in_clusters = number(&|_| true);
+        let [in_kernel, in_runtime, in_program] =
+            [Origin::Kernel, Origin::Runtime, Origin::Program].map(by);
+        Spikes {
+            in_clusters,
+            in_kernel,
+            in_runtime,
+            in_program,
+            ..spikes
+        }
+    }
+
+    /// Says whether the wall clock was set while the program was recorded.
+    fn step(&self) -> Option<String> {
+        const STEP: u64 = 1_000_000;
+        let [from, to] = self.meta.realtime_offset?;
+        let step = to.abs_diff(from);
+        (step > STEP).then(|| {
+            format!(
+                "the wall clock was set by {:.3} s meanwhile: later times of that are not those of \
+                 the record",
+                step as f64 / 1e9
+            )
+        })
+    }
+
+    fn cluster(&self, group: &[Outlier], account: &Account, usual: &Account) -> Cluster {
+        let whole: u64 = windows(group, (0, u64::MAX))
+            .iter()
+            .map(|(from, to)| to - from)
+            .sum();
+        let found = if account.length < whole / 2 {
+            Err("most of it is outside the record".to_owned())
+        } else if account.is_empty() {
+            Err("nothing of the program was recorded meanwhile".to_owned())
+        } else if usual.length < account.length {
+            Err("there is too little time without outliers to compare with".to_owned())
+        } else {
+            self.cause_of(Comparison {
+                spike: account,
+                usual,
+            })
+        };
+        let (cause, unknown) = match found {
+            Ok(cause) => (Some(cause), None),
+            Err(why) => (None, Some(why)),
+        };
+        Cluster {
+            from: group.first().map_or(0, |outlier| outlier.from),
+            to: group.iter().map(|outlier| outlier.to).max().unwrap_or(0),
+            outliers: sum(group),
+            worst: group
+                .iter()
+                .map(|outlier| outlier.latency)
+                .max()
+                .unwrap_or(0),
+            takes: account.length,
+            cause,
+            unknown,
+        }
+    }
+
+    fn cause_of(&self, comparison: Comparison<'_>) -> Result<SpikeCause, String> {
+        let who = self.competitor(comparison);
+        let times = who.as_ref().map(|who| (who.took, who.usual));
+        let Some((what, took, usual)) = comparison.cause(times) else {
+            return Err(comparison.remark());
+        };
+        Ok(SpikeCause {
+            what: what.clone(),
+            origin: what.origin(),
+            took,
+            usual,
+            who: who.filter(|_| *what == Obstacle::NoCpu),
+        })
+    }
+
+    /// Returns who had the CPUs that threads waited for, for the longest time more than usual.
+    fn competitor(&self, comparison: Comparison<'_>) -> Option<Competitor> {
+        let mut competitors: Vec<Competitor> = Vec::new();
+        let name = |of: &Cause| (of.mechanism, of.name.clone(), of.own);
+        for thread in self.who_had_cpus(comparison.spike) {
+            let same = |competitor: &&mut Competitor| name(&competitor.thread) == name(&thread);
+            match competitors.iter_mut().find(same) {
+                Some(competitor) => {
+                    competitor.threads += 1;
+                    competitor.took += thread.waited;
+                }
+                None => competitors.push(Competitor {
+                    took: thread.waited,
+                    usual: 0,
+                    threads: 1,
+                    thread,
+                }),
+            }
+        }
+        for thread in self.who_had_cpus(comparison.usual) {
+            let same = |competitor: &&mut Competitor| name(&competitor.thread) == name(&thread);
+            if let Some(competitor) = competitors.iter_mut().find(same) {
+                competitor.usual += thread.waited;
+            }
+        }
+        for competitor in &mut competitors {
+            competitor.usual = comparison.scaled(competitor.usual);
+        }
+        competitors
+            .into_iter()
+            .max_by_key(|competitor| competitor.took.saturating_sub(competitor.usual))
+    }
+
+    fn who_had_cpus(&self, account: &Account) -> Vec<Cause> {
+        let by = account.by_occupant.iter().map(|(who, took)| {
+            let mechanism = match who {
+                Some(who) => Mechanism::of(&self.threads.occupants[*who]),
+                None => Mechanism::Unknown,
+            };
+            ((mechanism, *who), *took)
+        });
+        self.causes(&by.collect())
+    }
+}
+
+fn sum(outliers: &[Outlier]) -> u64 {
+    outliers
+        .iter()
+        .fold(0, |sum, outlier| sum.saturating_add(outlier.count))
+}
+
+/// Parts outliers, in the order of their beginnings, where more than a gap is between them.
+fn groups(outliers: &[Outlier], gap: u64) -> Vec<&[Outlier]> {
+    let mut groups = Vec::new();
+    let (mut first, mut end) = (0, u64::MAX);
+    for (index, outlier) in outliers.iter().enumerate() {
+        if index > 0 && outlier.from > end.saturating_add(gap) {
+            groups.push(&outliers[first..index]);
+            first = index;
+        }
+        end = match index == first {
+            true => outlier.to,
+            false => end.max(outlier.to),
+        };
+    }
+    groups.extend(outliers.get(first..).filter(|group| !group.is_empty()));
+    groups
+}
+
+/// Returns the times in which at least one of a group's outliers is under way, inside the record.
+fn windows(group: &[Outlier], record: (u64, u64)) -> Vec<(u64, u64)> {
+    let mut windows: Vec<(u64, u64)> = Vec::new();
+    for outlier in group {
+        let (from, to) = (outlier.from.max(record.0), outlier.to.min(record.1));
+        match windows.last_mut() {
+            Some((_, end)) if from <= *end => *end = to.max(*end),
+            _ if from < to => windows.push((from, to)),
+            _ => (),
+        }
+    }
+    windows
+}
+
+impl fmt::Display for SpikeCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.what {
+            Obstacle::NoCpu => {
+                f.write_str("no CPU")?;
+                let Some(who) = &self.who else {
+                    return Ok(());
+                };
+                let Competitor {
+                    thread, threads, ..
+                } = who;
+                let (Some(tid), Some(name)) = (thread.tid, &thread.name) else {
+                    return write!(f, ": {}", thread.mechanism);
+                };
+                let whose = match thread {
+                    _ if thread.own => "its own",
+                    _ if thread.recorder => "the recorder's",
+                    _ if thread.kernel => "the kernel's",
+                    _ => "another program's",
+                };
+                write!(f, ": {tid} {name} had it, {whose} {}", thread.mechanism)?;
+                match threads {
+                    1 => Ok(()),
+                    _ => write!(f, ", and {} more of this name", threads - 1),
+                }
+            }
+            Obstacle::Quota => f.write_str("quota used up"),
+            Obstacle::StoppedWorld => f.write_str("Go's runtime stopped the world"),
+            Obstacle::NoP => f.write_str("no P for goroutines that were ready"),
+            Obstacle::MarkAssist => f.write_str("goroutines helped the garbage collector"),
+            Obstacle::Asleep(call) => write!(f, "asleep in {call}"),
+            Obstacle::Lock => f.write_str("a lock of package sync"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outlier(from: u64, to: u64) -> Outlier {
+        Outlier {
+            latency: to - from,
+            from,
+            to,
+            count: 1,
+        }
+    }
+
+    #[test]
+    fn a_gap_that_is_too_long_parts_clusters() {
+        let outliers = [(10, 20), (12, 50), (30, 31), (60, 70), (71, 90)];
+        let outliers = outliers.map(|(from, to)| outlier(from, to));
+        let sizes =
+            |gap| -> Vec<usize> { groups(&outliers, gap).iter().map(|g| g.len()).collect() };
+        // The third one is over before the second one.
+        assert_eq!(sizes(0), [3, 1, 1]);
+        assert_eq!(sizes(1), [3, 2]);
+        assert_eq!(sizes(10), [5]);
+        assert_eq!(sizes(u64::MAX), [5]);
+        assert!(groups(&[], 0).is_empty());
+    }
+
+    #[test]
+    fn each_outlier_is_in_one_cluster_and_each_time_in_one_window() {
+        // A linear congruential generator: any outliers will do.
+        let mut seed: u64 = 1;
+        let mut number = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % below
+        };
+        let mut outliers: Vec<_> = (0..1000)
+            .map(|_| {
+                let from = number(100_000);
+                outlier(from, from + number(100))
+            })
+            .collect();
+        outliers.sort_by_key(|outlier| outlier.from);
+        for gap in [0, 10, 100] {
+            let groups = groups(&outliers, gap);
+            assert_eq!(groups.concat(), outliers);
+            let mut all = Vec::new();
+            for group in &groups {
+                let windows = windows(group, (1000, 90_000));
+                for one in group.iter().filter(|one| one.from < one.to) {
+                    let inside = |window: &&(u64, u64)| window.0 <= one.from && one.to <= window.1;
+                    let clipped = one.from < 1000 || one.to > 90_000;
+                    assert!(clipped || windows.iter().any(|window| inside(&window)));
+                }
+                all.extend(windows);
+            }
+            assert!(all
+                .iter()
+                .all(|(from, to)| 1000 <= *from && from < to && *to <= 90_000));
+            assert!(all.windows(2).all(|pair| pair[0].1 < pair[1].0));
+        }
+    }
+}

@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where the time of a program went in parts of a record, and what took more of it than usual.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use go_sched_gotrace::GoState;
+
+use super::Obstacle;
+use crate::summary::syscall_name;
+use crate::summary::Timeline;
+use crate::threads::Doing;
+
+/// A cause takes at least this part of a cluster's time more than usual.
+const WORTH: u64 = 4;
+/// A cause takes at least so many times the usual.
+const UNUSUAL: u64 = 2;
+
+/// The runtime's reason for a goroutine that waits for a lock of package sync.
+const LOCK: &str = "sync";
+/// System calls that a thread sleeps in which has nothing to do. Futexes are locks as well.
+const IDLE: [&str; 29] = [
+    "accept",
+    "accept4",
+    "clock_nanosleep",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "epoll_wait",
+    "futex",
+    "futex_wait",
+    "futex_waitv",
+    "io_getevents",
+    "io_pgetevents",
+    "io_uring_enter",
+    "mq_timedreceive",
+    "msgrcv",
+    "nanosleep",
+    "pause",
+    "poll",
+    "ppoll",
+    "pselect6",
+    "read",
+    "readv",
+    "recvfrom",
+    "recvmmsg",
+    "recvmsg",
+    "restart_syscall",
+    "rt_sigtimedwait",
+    "select",
+    "wait4",
+    "waitid",
+];
+
+impl Obstacle {
+    /// Returns how close to the root of a spike this is, the lowest first: who has no CPU keeps
+    /// others waiting, too.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::NoCpu | Self::Quota => 0,
+            Self::StoppedWorld => 1,
+            Self::NoP | Self::MarkAssist => 2,
+            Self::Asleep(_) | Self::Lock => 3,
+        }
+    }
+}
+
+/// Where the time of threads and goroutines went.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Account {
+    /// The time that the account is about.
+    pub(super) length: u64,
+    obstacles: BTreeMap<Obstacle, u64>,
+    /// Waits for a CPU, by who had that.
+    pub(super) by_occupant: BTreeMap<Option<usize>, u64>,
+    /// Threads ran.
+    ran: u64,
+    /// Threads slept, as if they had nothing to do, by the system call.
+    idle: BTreeMap<String, u64>,
+}
+
+impl Account {
+    fn add(&mut self, obstacle: Obstacle, took: u64) {
+        *self.obstacles.entry(obstacle).or_default() += took;
+    }
+
+    /// Takes off a part of this account.
+    pub(super) fn subtract(&mut self, part: &Self) {
+        fn each<K: Ord>(from: &mut BTreeMap<K, u64>, part: &BTreeMap<K, u64>) {
+            for (key, took) in part {
+                if let Some(all) = from.get_mut(key) {
+                    *all = all.saturating_sub(*took);
+                }
+            }
+        }
+        self.length = self.length.saturating_sub(part.length);
+        self.ran = self.ran.saturating_sub(part.ran);
+        each(&mut self.obstacles, &part.obstacles);
+        each(&mut self.by_occupant, &part.by_occupant);
+        each(&mut self.idle, &part.idle);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ran == 0 && self.obstacles.is_empty() && self.idle.is_empty()
+    }
+}
+
+/// A cluster's time beside that without outliers.
+#[derive(Clone, Copy)]
+pub(super) struct Comparison<'a> {
+    pub(super) spike: &'a Account,
+    pub(super) usual: &'a Account,
+}
+
+impl Comparison<'_> {
+    /// Returns a part of the time without outliers, as of as much time as the cluster has.
+    pub(super) fn scaled(&self, usual: u64) -> u64 {
+        let of = u128::from(self.usual.length).max(1);
+        let scaled = u128::from(usual) * u128::from(self.spike.length) / of;
+        u64::try_from(scaled).unwrap_or(u64::MAX)
+    }
+
+    /// Returns by how much something takes more time than usual, if that is a good part of the
+    /// cluster's time.
+    fn excess(&self, took: u64, usual: u64) -> Option<u64> {
+        let excess = took.saturating_sub(usual);
+        (excess > 0 && excess >= self.spike.length / WORTH).then_some(excess)
+    }
+
+    /// Returns the same, if it also takes a multiple of the usual.
+    fn unusual(&self, took: u64, usual: u64) -> Option<u64> {
+        let excess = self.excess(took, usual)?;
+        (took >= usual.saturating_mul(UNUSUAL)).then_some(excess)
+    }
+
+    /// Returns what takes more time than usual of that which is nearest to the root, and of that the
+    /// one with the largest excess; with the time that it takes, and the usual one. Where threads
+    /// wait for a CPU all the time, a competitor that had it may be unusual by itself.
+    pub(super) fn cause(&self, competitor: Option<(u64, u64)>) -> Option<(&Obstacle, u64, u64)> {
+        let obstacles = self.spike.obstacles.iter();
+        let causes = obstacles.filter_map(|(what, took)| {
+            let usual = self.usual.obstacles.get(what).copied();
+            let usual = self.scaled(usual.unwrap_or_default());
+            let competitor = competitor.filter(|_| *what == Obstacle::NoCpu);
+            let by_itself = competitor.and_then(|(took, usual)| self.unusual(took, usual));
+            let excess = match by_itself {
+                Some(_) => self.excess(*took, usual)?,
+                None => self.unusual(*took, usual)?,
+            };
+            Some((what, *took, usual, excess))
+        });
+        causes
+            .min_by_key(|(what, _, _, excess)| (what.rank(), Reverse(*excess)))
+            .map(|(what, took, usual, _)| (what, took, usual))
+    }
+
+    /// Says what is known of a spike without a cause.
+    pub(super) fn remark(&self) -> String {
+        let ran = self.scaled(self.usual.ran);
+        if self.unusual(self.spike.ran, ran).is_some() {
+            return "the program ran more than usual: it computed".to_owned();
+        }
+        let slept = self.spike.idle.iter().filter_map(|(call, took)| {
+            let usual = self.usual.idle.get(call).copied();
+            let usual = self.scaled(usual.unwrap_or_default());
+            Some((call, self.unusual(*took, usual)?))
+        });
+        match slept.max_by_key(|(_, excess)| *excess) {
+            Some((call, _)) => format!(
+                "the program slept more than usual, in {call}: for a lock, for another program, or \
+                 as it had nothing to do"
+            ),
+            None => "nothing kept the program more than usual: the time went elsewhere".to_owned(),
+        }
+    }
+}
+
+impl Timeline {
+    /// Adds up where the time of the program went in windows that do not overlap.
+    pub(super) fn account_between(&self, windows: &[(u64, u64)]) -> Account {
+        let mut account = Account::default();
+        for (from, to) in windows.iter().copied() {
+            account.length += to - from;
+            self.add_threads(&mut account, from, to);
+            self.add_goroutines(&mut account, from, to);
+        }
+        account
+    }
+
+    fn add_threads(&self, account: &mut Account, from: u64, to: u64) {
+        for history in self.threads.histories.values() {
+            for part in history.between(from, to) {
+                match part.doing {
+                    Doing::Running { .. } => account.ran += part.takes(),
+                    Doing::Waiting {
+                        throttled: true, ..
+                    } => account.add(Obstacle::Quota, part.takes()),
+                    Doing::Waiting { cpu, .. } => {
+                        account.add(Obstacle::NoCpu, part.takes());
+                        for (who, took) in self.threads.occupants_during(cpu, &part) {
+                            *account.by_occupant.entry(who).or_default() += took;
+                        }
+                    }
+                    Doing::Sleeping { syscall } => {
+                        let name = syscall_name(syscall);
+                        if IDLE.contains(&&*name) {
+                            *account.idle.entry(name).or_default() += part.takes();
+                        } else {
+                            account.add(Obstacle::Asleep(name), part.takes());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_goroutines(&self, account: &mut Account, from: u64, to: u64) {
+        let Some(goroutines) = &self.goroutines else {
+            return;
+        };
+        let within = |began: u64, ended: u64| ended.min(to).saturating_sub(began.max(from));
+        for history in goroutines.histories.values() {
+            for stretch in history.between(from, to) {
+                let took = within(stretch.from, stretch.to);
+                match (stretch.state, stretch.reason.as_deref()) {
+                    (GoState::Runnable, _) => account.add(Obstacle::NoP, took),
+                    (GoState::Waiting, Some(LOCK)) => account.add(Obstacle::Lock, took),
+                    _ => (),
+                }
+            }
+        }
+        for pause in &goroutines.pauses {
+            let took = within(pause.from, pause.to);
+            match (took, pause.stops_world) {
+                (0, _) => (),
+                (took, true) => account.add(Obstacle::StoppedWorld, took),
+                (took, false) => account.add(Obstacle::MarkAssist, took),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use go_sched_gotrace::GoState;
+
+    use crate::directory::Meta;
+    use crate::directory::Record;
+    use crate::event::fixture::event;
+    use crate::event::fixture::leaves;
+    use crate::event::fixture::thread;
+    use crate::event::fixture::SLEEPS;
+    use crate::event::fixture::SWITCH;
+    use crate::event::fixture::WAKEUP;
+    use crate::event::Event;
+    use crate::goroutines::GoroutineHistory;
+    use crate::goroutines::Goroutines;
+    use crate::goroutines::Pause;
+    use crate::goroutines::Stretch;
+    use crate::latencies::Latencies;
+    use crate::latencies::Outlier;
+    use crate::spikes::Cluster;
+    use crate::spikes::Clustering;
+    use crate::spikes::Obstacle;
+    use crate::summary::Timeline;
+
+    /// The process of the record.
+    const OWN: i32 = 10;
+    const MS: u64 = 1_000_000;
+    /// The record, and the time of the spike in it, in ms.
+    const END: u64 = 1000;
+    const SPIKE: (u64, u64) = (500, 540);
+    /// System calls of x86-64.
+    const FSYNC: i32 = 74;
+    const FUTEX: i32 = 202;
+
+    /// What the thread of a made-up program does.
+    #[derive(Clone, Copy)]
+    enum Does {
+        Runs,
+        WaitsFor(i32),
+        HasNoQuota,
+        Sleeps(i32),
+    }
+
+    /// Adds what a thread does on its CPU from one time to another, in ms.
+    fn add(events: &mut Vec<Event>, tid: i32, from: u64, to: u64, does: Does) {
+        let own = thread(OWN, tid);
+        let cpu = tid.unsigned_abs();
+        let (from, to) = (from * MS, to * MS);
+        let (other, state, syscall, throttled) = match does {
+            Does::Runs => return,
+            Does::WaitsFor(other) => (other, 0, -1, false),
+            Does::HasNoQuota => (0, 0, -1, true),
+            Does::Sleeps(syscall) => (0, SLEEPS, syscall, false),
+        };
+        let other = thread(other, other);
+        let switch = event(SWITCH, from, cpu, [own, other], state);
+        events.push(leaves(switch, syscall, throttled));
+        if state == SLEEPS {
+            events.push(event(WAKEUP, to, cpu, [own, thread(0, 0)], 0));
+        }
+        events.push(event(SWITCH, to, cpu, [other, own], 0));
+    }
+
+    /// Returns a record of threads that each do one thing at first, another one in the spike, and
+    /// the first one again.
+    fn timeline(threads: &[(Does, Does)]) -> Timeline {
+        let mut events = Vec::new();
+        for (tid, (usual, spike)) in (OWN..).zip(threads) {
+            // A tenth of the usual time, they run.
+            let comes = event(
+                SWITCH,
+                1,
+                tid.unsigned_abs(),
+                [thread(0, 0), thread(OWN, tid)],
+                0,
+            );
+            events.push(comes);
+            for from in (10..END - 10).step_by(10) {
+                let does = match (SPIKE.0..SPIKE.1).contains(&from) {
+                    true => *spike,
+                    false => *usual,
+                };
+                add(&mut events, tid, from, from + 9, does);
+            }
+        }
+        let mut meta = Meta::new("6.12".to_owned(), "server".to_owned());
+        meta.pid = OWN;
+        meta.to = END * MS;
+        events.sort_by_key(|event| event.time);
+        Timeline::of(Record {
+            meta,
+            events,
+            damaged: 0,
+            go_trace: None,
+        })
+    }
+
+    /// Returns the cluster of three outliers, from one time to another, in ms.
+    fn cluster(timeline: &Timeline, from: u64, to: u64) -> Cluster {
+        let outlier = Outlier {
+            latency: (to - from) * MS,
+            from: from * MS,
+            to: to * MS,
+            count: 1,
+        };
+        let latencies = Latencies {
+            count: 1000,
+            outside: 0,
+            unreadable: 0,
+            first_unreadable: None,
+            threshold: 1,
+            outliers: vec![outlier; 3],
+        };
+        let clustering = Clustering {
+            gap: None,
+            at_least: 3,
+        };
+        let spikes = timeline.spikes(latencies, clustering);
+        spikes.clusters.first().expect("a cluster").clone()
+    }
+
+    fn spike(timeline: &Timeline) -> Cluster {
+        cluster(timeline, SPIKE.0, SPIKE.1)
+    }
+
+    fn what(cluster: &Cluster) -> Option<&Obstacle> {
+        cluster.cause.as_ref().map(|cause| &cause.what)
+    }
+
+    fn unknown(cluster: &Cluster) -> &str {
+        assert!(cluster.cause.is_none(), "{cluster:?}");
+        cluster.unknown.as_deref().expect("a reason")
+    }
+
+    const IDLE: (Does, Does) = (Does::Sleeps(FUTEX), Does::Sleeps(FUTEX));
+
+    /// Puts a goroutine into a state during the spike.
+    fn with_goroutine(mut timeline: Timeline, state: GoState, reason: Option<&str>) -> Timeline {
+        let stretch = Stretch {
+            from: SPIKE.0 * MS,
+            to: SPIKE.1 * MS,
+            state,
+            tid: None,
+            p: None,
+            reason: reason.map(str::to_owned),
+            by: None,
+        };
+        let goroutines = timeline.goroutines.get_or_insert_with(Goroutines::default);
+        let history = GoroutineHistory {
+            stretches: vec![stretch],
+            ..GoroutineHistory::default()
+        };
+        goroutines.histories.insert(1, history);
+        timeline
+    }
+
+    #[test]
+    fn who_has_the_cpu_in_a_spike_alone_is_its_cause() {
+        let busy = (Does::Runs, Does::WaitsFor(7));
+        let cluster = spike(&timeline(&[busy, IDLE, IDLE, IDLE]));
+        let cause = cluster.cause.expect("a cause");
+        assert_eq!(cause.what, Obstacle::NoCpu);
+        assert_eq!((cause.took, cause.usual), (36 * MS, 0));
+        let who = cause.who.expect("somebody");
+        assert_eq!(
+            (who.thread.tid, who.threads, who.thread.own),
+            (Some(7), 1, false)
+        );
+    }
+
+    #[test]
+    fn threads_of_one_name_have_the_cpu_together() {
+        let busy = |tid| (Does::Runs, Does::WaitsFor(tid));
+        let cluster = spike(&timeline(&[busy(7), busy(8), busy(9)]));
+        let who = cluster.cause.expect("a cause").who.expect("somebody");
+        assert_eq!((who.threads, who.took), (3, 3 * 36 * MS));
+    }
+
+    #[test]
+    fn a_competitor_is_a_cause_where_others_have_the_cpu_at_all_times() {
+        let waits = (Does::WaitsFor(0), Does::WaitsFor(0));
+        let busy = (Does::Runs, Does::WaitsFor(7));
+        let cluster = spike(&timeline(&[waits, waits, busy]));
+        let cause = cluster.cause.expect("a cause");
+        assert!(cause.took < 2 * cause.usual, "{cause:?}");
+        assert_eq!(cause.who.expect("somebody").thread.tid, Some(7));
+    }
+
+    #[test]
+    fn who_takes_the_place_of_another_one_is_no_cause() {
+        let cluster = spike(&timeline(&[(Does::WaitsFor(7), Does::WaitsFor(0))]));
+        assert!(unknown(&cluster).starts_with("nothing kept"), "{cluster:?}");
+    }
+
+    #[test]
+    fn what_is_usual_is_no_cause() {
+        let waits = (Does::WaitsFor(7), Does::WaitsFor(7));
+        let cluster = spike(&timeline(&[waits, waits]));
+        assert!(unknown(&cluster).starts_with("nothing kept"), "{cluster:?}");
+        // Three wait where two do otherwise.
+        let cluster = spike(&timeline(&[waits, waits, (Does::Runs, Does::WaitsFor(7))]));
+        assert!(unknown(&cluster).starts_with("nothing kept"), "{cluster:?}");
+    }
+
+    #[test]
+    fn sleeping_threads_are_no_cause() {
+        let cluster = spike(&timeline(&[IDLE, IDLE, IDLE]));
+        assert!(unknown(&cluster).starts_with("nothing kept"), "{cluster:?}");
+        let cluster = spike(&timeline(&[(Does::Runs, Does::Sleeps(FUTEX))]));
+        assert!(
+            unknown(&cluster).contains("slept more than usual, in futex"),
+            "{cluster:?}"
+        );
+    }
+
+    #[test]
+    fn what_takes_a_small_part_of_a_spike_is_no_cause() {
+        let timeline = timeline(&[(Does::Runs, Does::WaitsFor(7))]);
+        // The last 40 ms of 200.
+        let cluster = cluster(&timeline, SPIKE.1 - 200, SPIKE.1);
+        assert!(unknown(&cluster).starts_with("nothing kept"), "{cluster:?}");
+    }
+
+    #[test]
+    fn a_program_that_computes_is_said_to() {
+        let computes = spike(&timeline(&[(Does::Sleeps(FUTEX), Does::Runs)]));
+        assert!(
+            unknown(&computes).starts_with("the program ran"),
+            "{computes:?}"
+        );
+    }
+
+    #[test]
+    fn a_quota_that_is_used_up_and_a_system_call_are_causes() {
+        let cluster = spike(&timeline(&[(Does::Runs, Does::HasNoQuota), IDLE]));
+        assert_eq!(what(&cluster), Some(&Obstacle::Quota));
+        let cluster = spike(&timeline(&[(Does::Runs, Does::Sleeps(FSYNC)), IDLE]));
+        assert_eq!(what(&cluster), Some(&Obstacle::Asleep("fsync".to_owned())));
+    }
+
+    #[test]
+    fn what_goroutines_wait_for_is_a_cause() {
+        let idle = || timeline(&[IDLE]);
+        let no_p = with_goroutine(idle(), GoState::Runnable, None);
+        assert_eq!(what(&spike(&no_p)), Some(&Obstacle::NoP));
+        let lock = with_goroutine(idle(), GoState::Waiting, Some("sync"));
+        assert_eq!(what(&spike(&lock)), Some(&Obstacle::Lock));
+        let channel = with_goroutine(idle(), GoState::Waiting, Some("chan receive"));
+        assert_eq!(what(&spike(&channel)), None);
+    }
+
+    #[test]
+    fn what_others_follow_from_is_the_cause() {
+        // Two goroutines wait for the P of a thread that has no CPU.
+        let no_cpu = || timeline(&[(Does::Runs, Does::WaitsFor(7))]);
+        let no_p = with_goroutine(no_cpu(), GoState::Runnable, None);
+        assert_eq!(what(&spike(&no_p)), Some(&Obstacle::NoCpu));
+        let mut stopped = with_goroutine(timeline(&[IDLE]), GoState::Runnable, None);
+        let goroutines = stopped.goroutines.as_mut().expect("goroutines");
+        goroutines.pauses.push(Pause {
+            from: SPIKE.0 * MS,
+            to: (SPIKE.0 + 20) * MS,
+            stops_world: true,
+        });
+        assert_eq!(what(&spike(&stopped)), Some(&Obstacle::StoppedWorld));
+    }
+
+    #[test]
+    fn without_evidence_there_is_no_cause() {
+        let waits = timeline(&[(Does::Runs, Does::WaitsFor(7))]);
+        let after = cluster(&waits, END - 10, END + 100);
+        assert!(unknown(&after).contains("outside the record"), "{after:?}");
+        let long = cluster(&waits, 100, END - 100);
+        assert!(unknown(&long).contains("too little time"), "{long:?}");
+        let nothing = spike(&timeline(&[]));
+        assert!(
+            unknown(&nothing).contains("nothing of the program"),
+            "{nothing:?}"
+        );
+    }
+}
