@@ -27,6 +27,8 @@ pub(crate) use self::observe::Lag;
 #[cfg(feature = "observe")]
 pub(crate) use self::observe::Record;
 #[cfg(feature = "observe")]
+pub(crate) use self::observe::Spikes;
+#[cfg(feature = "observe")]
 pub(crate) use self::observe::Timeline;
 #[cfg(feature = "observe")]
 pub(crate) use self::observe::Why;
@@ -280,6 +282,36 @@ Exit status:
   126  COMMAND was found but cannot be run
   127  COMMAND was not found")]
     Lag(Lag),
+    /// Tell from a record what caused the outliers of a program's latencies
+    ///
+    /// Reads latencies with the times at which they were measured, while the program was recorded,
+    /// puts outliers that lie close together in time to clusters, and tells of each cluster what
+    /// kept the program from its work then and usually does not.
+    #[cfg(feature = "observe")]
+    #[command(after_help = "\
+Formats of LATENCIES, told by its first line:
+  CSV         a header, and columns of these names:
+                start, or end or time   of a request
+                latency or duration     with its unit: latency_us, duration_ms
+              Units are ns, us, ms and s. \"vegeta encode --to csv\" and k6 are read, too
+  JSON        an object in each line, with fields of these names: as log/slog writes
+              them, whose durations are in ns, \"vegeta encode\", and k6
+  HdrHistogram log
+              histograms with the times of their intervals; values are in ns
+A time is RFC 3339, or a number. Numbers of the wall clock are Unix times in s, ms, us or ns;
+those before 2001 are of CLOCK_MONOTONIC, in s if the name has no unit.
+
+CAUSE tells what took at least a quarter of a cluster's time more than it does without
+outliers, and twice as much:
+  no CPU            a thread was ready, and another one had the CPU
+  quota used up     the control group had no CPU time left
+  stopped the world, no P, helped the garbage collector
+                    the Go runtime kept goroutines; known with --go-trace of gosched record
+  asleep in         a thread slept in a system call that does not wait for work
+  a lock            goroutines waited for a lock; known with --go-trace
+MORE is how much more it took, in ms; two threads that wait count twice. USUAL is how
+much it takes in as much time without outliers.")]
+    Spikes(Spikes),
     /// Show the priorities of threads and the CPU time that they get, like top(1)
     #[command(after_help = "\
 Keys:

@@ -281,6 +281,11 @@ pub(crate) enum ObserveError {
     NotRecorded(i32),
     #[error("the record has no trace of Go's runtime that can be read: record with --go-trace")]
     NoGoTrace,
+    #[error("{path}: {error}", path = .path.display())]
+    Latencies {
+        path: PathBuf,
+        error: gosched_observe::latencies::LatenciesError,
+    },
     #[error("process {0} cannot be observed: {1}")]
     Process(i32, io::Error),
     #[error(

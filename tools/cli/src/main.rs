@@ -75,6 +75,8 @@ fn run_verb() -> Result<ExitCode, Error> {
         Verb::Heat(heat) => observe::heat::heat(&heat, args.json),
         #[cfg(feature = "observe")]
         Verb::Lag(lag) => observe::lag::lag(&lag, args.json),
+        #[cfg(feature = "observe")]
+        Verb::Spikes(spikes) => observe::spikes::spikes(&spikes, args.json),
         Verb::Top(top) => top::top(&top, args.json),
         Verb::Run(run) => Ok(run::run(&run)),
         Verb::Systemd(systemd) => systemd::systemd(&systemd),

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The verbs that show what the scheduler does with a program: `record`, `timeline`,
-//! `why`, `heat` and `lag`.
+//! The verbs that show what the scheduler does with a program: `record`, `timeline`, `why`,
+//! `heat`, `lag` and `spikes`.
 
 mod fetch;
 pub(crate) mod heat;
 pub(crate) mod lag;
 pub(crate) mod record;
+pub(crate) mod spikes;
 pub(crate) mod timeline;
 pub(crate) mod why;
 
@@ -17,10 +18,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use gosched_observe::directory::Meta;
+use gosched_observe::summary::Traced;
 
 use crate::error::Error;
 use crate::output::printable;
-use gosched_observe::summary::Traced;
 
 /// Returns a time in seconds.
 fn seconds(ns: u64) -> f64 {

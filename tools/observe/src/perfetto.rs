@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Records as files for Perfetto's viewer: the CPUs, the states of threads, goroutines, who made
-//! whom runnable, and Go priorities.
+//! whom runnable, Go priorities, and latency spikes.
 
 mod message;
 
@@ -26,6 +26,7 @@ use self::message::Waking;
 use crate::event::Event;
 use crate::event::EventKind;
 use crate::goroutines::Stretch;
+use crate::spikes::Cluster;
 use crate::summary::Timeline;
 
 /// The viewer shows a bundle of events that are not in order as damaged, and a large one slowly.
@@ -41,6 +42,7 @@ enum TrackId {
     Goroutine(u64),
     Priority(i32),
     Thread(i32),
+    Spikes,
 }
 
 impl TrackId {
@@ -52,12 +54,13 @@ impl TrackId {
             Self::Goroutine(id) => 3 * KIND + (id & (KIND - 1)),
             Self::Priority(tid) => 4 * KIND + u64::from(tid.unsigned_abs()),
             Self::Thread(tid) => 5 * KIND + u64::from(tid.unsigned_abs()),
+            Self::Spikes => 6 * KIND,
         }
     }
 }
 
-/// Makes the file of a record.
-pub fn file(timeline: &Timeline) -> Vec<u8> {
+/// Makes the file of a record, with clusters of outliers if there are any.
+pub fn file(timeline: &Timeline, spikes: &[Cluster]) -> Vec<u8> {
     let mut writer = Writer {
         timeline,
         trace: Trace::default(),
@@ -66,6 +69,7 @@ pub fn file(timeline: &Timeline) -> Vec<u8> {
     writer.kernel();
     writer.priorities();
     writer.goroutines();
+    writer.spikes(spikes);
     writer.trace.encode_to_vec()
 }
 
@@ -276,15 +280,50 @@ impl Writer<'_> {
                     ending_flows: ends.into_iter().collect(),
                     ..TrackEvent::default()
                 };
-                self.event(stretch.from, event);
-                let event = TrackEvent {
-                    kind: Some(TrackEvent::END),
-                    track: Some(track),
-                    ..TrackEvent::default()
-                };
-                self.event(stretch.to, event);
+                self.slice(stretch.from, stretch.to, event);
             }
         }
+    }
+
+    fn spikes(&mut self, spikes: &[Cluster]) {
+        let track = TrackId::Spikes.number();
+        if !spikes.is_empty() {
+            self.describe(Track {
+                uuid: Some(track),
+                name: Some("latency spikes".to_owned()),
+                parent: Some(TrackId::Process.number()),
+                ..Track::default()
+            });
+        }
+        for spike in spikes {
+            let name = match (&spike.cause, &spike.unknown) {
+                (Some(cause), _) => cause.to_string(),
+                (None, Some(why)) => format!("unknown: {why}"),
+                (None, None) => "unknown".to_owned(),
+            };
+            let event = TrackEvent {
+                kind: Some(TrackEvent::BEGIN),
+                track: Some(track),
+                name: Some(name),
+                annotations: numbers([
+                    ("outliers", i64::try_from(spike.outliers).ok()),
+                    ("highest latency, ns", i64::try_from(spike.worst).ok()),
+                ]),
+                ..TrackEvent::default()
+            };
+            self.slice(spike.from, spike.to, event);
+        }
+    }
+
+    /// Writes a slice that begins with an event.
+    fn slice(&mut self, from: u64, to: u64, begin: TrackEvent) {
+        let end = TrackEvent {
+            kind: Some(TrackEvent::END),
+            track: begin.track,
+            ..TrackEvent::default()
+        };
+        self.event(from, begin);
+        self.event(to, end);
     }
 }
 
@@ -318,14 +357,17 @@ fn title(stretch: &Stretch) -> String {
 }
 
 fn annotations(stretch: &Stretch) -> Vec<Annotation> {
-    let numbers = [
+    numbers([
         ("thread", stretch.tid.map(i64::from)),
         ("P", stretch.p.and_then(|p| i64::try_from(p).ok())),
         (
             "made runnable by G",
             stretch.by.and_then(|by| i64::try_from(by).ok()),
         ),
-    ];
+    ])
+}
+
+fn numbers<const N: usize>(numbers: [(&str, Option<i64>); N]) -> Vec<Annotation> {
     numbers
         .into_iter()
         .filter_map(|(name, value)| {

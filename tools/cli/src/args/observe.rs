@@ -5,6 +5,9 @@
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
+
+use gosched_observe::latencies::Unit;
 
 use super::value;
 use super::value::Interval;
@@ -146,4 +149,93 @@ pub(crate) struct Heat {
     /// Write a picture, and not text
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Spikes {
+    /// The folder that "gosched record" has written
+    #[arg(value_name = "DIR")]
+    pub(crate) record: PathBuf,
+
+    /// The file of latencies, or "-" for standard input
+    pub(crate) latencies: PathBuf,
+
+    /// Outliers are the latencies above this quantile, in percent
+    #[arg(long, value_name = "PERCENT", default_value = "99.9")]
+    pub(crate) quantile: Percent,
+
+    /// Outliers are the latencies above so many milliseconds
+    #[arg(long, value_name = "MS", conflicts_with = "quantile")]
+    pub(crate) above: Option<Ms>,
+
+    /// The longest time between two outliers of a cluster, in milliseconds. Without --gap, a tenth
+    /// of what would be between them if they were spread evenly, and at most 100
+    #[arg(long, value_name = "MS")]
+    pub(crate) gap: Option<Ms>,
+
+    /// The fewest outliers of a cluster
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) at_least: u64,
+
+    /// The unit of latencies whose name has none: ns, us, ms or s
+    #[arg(long)]
+    pub(crate) unit: Option<Unit>,
+
+    /// Write a file for Perfetto's viewer, as "gosched timeline -o" does, with the clusters and
+    /// their causes
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// A share above 0 and below 100.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Percent(pub(crate) f64);
+
+impl FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.parse().ok();
+        let number = number.filter(|number| *number > 0.0 && *number < 100.0);
+        number
+            .map(Self)
+            .ok_or_else(|| format!("'{text}' is not a percentage above 0 and below 100"))
+    }
+}
+
+/// A time, in ns; milliseconds on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ms(pub(crate) u64);
+
+impl FromStr for Ms {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.parse().ok();
+        let number = number.filter(|ms| (0.0..=86_400_000.0).contains(ms));
+        number
+            .map(|ms: f64| Self((ms * 1e6).round() as u64))
+            .ok_or_else(|| format!("'{text}' is not a number of milliseconds from 0 to 86400000"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_leaves_something_above_and_below() {
+        assert_eq!("99.99".parse(), Ok(Percent(99.99)));
+        for wrong in ["0", "100", "-1", "nan", "inf", "99.9%", ""] {
+            assert!(wrong.parse::<Percent>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn milliseconds_are_at_most_a_day() {
+        assert_eq!("0.5".parse(), Ok(Ms(500_000)));
+        for wrong in ["-1", "nan", "inf", "86400001", "5ms"] {
+            assert!(wrong.parse::<Ms>().is_err(), "{wrong}");
+        }
+    }
 }

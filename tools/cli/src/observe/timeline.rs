@@ -35,7 +35,7 @@ pub(crate) fn timeline(args: &Arguments, json: bool) -> Result<ExitCode, Error> 
     let record = Record::read(&args.record).map_err(ObserveError::from)?;
     let timeline = Timeline::of(record);
     if let Some(path) = &args.output {
-        write(path, &perfetto::file(&timeline))?;
+        write(path, &perfetto::file(&timeline, &[]))?;
         for sentence in &timeline.missing {
             complain(&sentence);
         }
