@@ -20,7 +20,7 @@ fn main() {
         ("stripped", "0", "-s -w"),
         ("cgo", "1", "-linkmode=external -extldflags=-static"),
     ];
-    for program in ["traced", "marked"] {
+    for program in ["traced", "marked", "disturbed"] {
         let mut list = String::from("&[");
         for go in gos.split(':') {
             let version = run(go, &["env", "GOVERSION"], "0");

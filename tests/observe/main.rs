@@ -6,5 +6,6 @@ mod delays;
 mod hostile;
 mod lag;
 mod recorded;
+mod spikes;
 mod states;
 mod truth;

@@ -25,3 +25,5 @@ impl Program {
 pub const TRACED: &[Program] = include!(concat!(env!("OUT_DIR"), "/traced.rs"));
 /// Programs that say on which thread each of their goroutines is, see go/internal/marked.
 pub const MARKED: &[Program] = include!(concat!(env!("OUT_DIR"), "/marked.rs"));
+/// Programs whose requests are disturbed twice, see go/internal/disturbed.
+pub const DISTURBED: &[Program] = include!(concat!(env!("OUT_DIR"), "/disturbed.rs"));
