@@ -88,7 +88,7 @@ help:
 	echo 'make bench-host   what priorities of goroutines buy on this machine, without go_sched in the kernel'
 	echo 'make bench-page   draw the page with the plots of bench/report (REPORT=DIR: of another), outside the tree'
 	echo 'make bench-readme put table and picture of bench/report into README.md'
-	echo 'make observe      build the command with what records the scheduler and explains it'
+	echo 'make observe      record the demo, and show where its time went; this builds the command for it'
 	echo 'make shell        a root shell in the patched kernel; exit ends it'
 	echo 'make setup        install what is missing to do the above'
 	echo 'make kernel       build the patched kernel (VARIANT=NAME: a variant of it)'
@@ -98,7 +98,8 @@ help:
 	echo '                  such as /boot/config-*, and not the small one of the tests)'
 	echo 'make test-deb     install, use, boot and remove these packages'
 	echo 'make install      the command, its pages and the header, below PREFIX=/usr/local (DESTDIR=DIR); with'
-	echo '                  KDIR=DIR, the module for that kernel; make uninstall removes them'
+	echo '                  KDIR=DIR, the module for that kernel; with OBSERVE=1, the command that records'
+	echo '                  the scheduler as well; make uninstall removes them'
 	echo 'make where        say where things are built'
 	echo 'make lint         check formatting and common mistakes'
 	echo 'make clean        remove all that make has built, for every clone'
@@ -126,14 +127,37 @@ test-scx: setup
 	cd tests/scx
 	cargo test --locked --no-fail-fast
 
-# The command with what shows the scheduler's doing. It needs no guest: any kernel with BTF will do.
-.PHONY: observe
-observe: machine
+# The command with what shows the scheduler's doing. C libraries are linked into it.
+observe_target := $(GO_SCHED_CACHE)/target/observe
+observe_gosched := $(observe_target)/$(target)/release/gosched
+.PHONY: observe-command
+observe-command: machine
 	scripts/install-packages --bpf
 	$(step)/programs.log 'Building gosched with the feature observe' \
-		env $(static) cargo build --release --locked --target $(target) --package gosched-cli --features observe \
-		--target-dir $(GO_SCHED_CACHE)/target/observe
-	echo $(GO_SCHED_CACHE)/target/observe/$(target)/release/gosched
+		env $(static) cargo build --release --locked --target $(target) --package gosched-cli \
+			--features observe --target-dir $(observe_target)
+
+# Records the demo in a kernel that takes BPF programs, and shows the record here.
+observe_dir := $(GO_SCHED_CACHE)/observe
+.PHONY: observe
+observe: setup observe-command
+	mkdir -p $(observe_dir)/guest/bin
+	(cd go && CGO_ENABLED=0 go build -buildvcs=false -o $(observe_dir)/guest/demo ./cmd/demo)
+	cp $(observe_gosched) $(observe_dir)/guest/bin
+	rm -rf $(observe_dir)/gosched-record
+	qemu/run --variant bpf --icount 2 --overlay $(observe_dir)/guest -- \
+		sh -c 'cd /tmp && gosched record -- /demo -duration 3s >&2 && tar -c gosched-record' \
+		>$(observe_dir)/record.tar
+	cd $(observe_dir)
+	tar -xf record.tar
+	$(observe_gosched) timeline
+	$(observe_gosched) timeline -o demo.pftrace
+	$(observe_gosched) heat
+	$(observe_gosched) why
+	echo
+	echo 'The record:            $(observe_dir)/gosched-record'
+	echo "For Perfetto's viewer: $(observe_dir)/demo.pftrace"
+	echo 'The command:           $(observe_gosched)'
 
 # Records programs of the distribution's Go, of the newest one and of one between.
 .PHONY: test-bpf
@@ -246,7 +270,7 @@ shell:
 torture: to_build = $(call built,$(or $(variant),debug))/.go_sched_stamp
 fuzz: to_build = $(call built,$(or $(variant),kcov))/.go_sched_stamp
 test-debug: to_build = $(call built,debug)/.go_sched_stamp
-test-scx test-bpf: to_build = $(call built,bpf)/.go_sched_stamp
+test-scx test-bpf observe: to_build = $(call built,bpf)/.go_sched_stamp
 .PHONY: machine machine-kernel
 machine-kernel:
 	scripts/check-machine $(to_build)
@@ -348,9 +372,9 @@ runner: programs
 # Without setup, as this is for the machine that gosched is used on. The module goes along
 # with KDIR alone.
 .PHONY: install uninstall
-install: machine $(if $(KDIR),$(module))
+install: machine $(if $(KDIR),$(module)) $(if $(OBSERVE),observe-command)
 	env $(static) cargo build --release --locked --target $(target) --package gosched-cli
-	scripts/install $(binaries)/gosched \
+	scripts/install $(if $(OBSERVE),$(observe_gosched),$(binaries)/gosched) \
 		$(if $(KDIR),$(module) "$$(make --silent --no-print-directory -C $(kernel) kernelrelease)")
 uninstall:
 	scripts/install --remove
