@@ -175,6 +175,12 @@ pub(crate) mod fixture {
         }
     }
 
+    /// Returns a thread with a name of up to 15 bytes.
+    pub(crate) fn named(mut thread: Thread, name: &str) -> Thread {
+        thread.name[..name.len()].copy_from_slice(name.as_bytes());
+        thread
+    }
+
     pub(crate) fn event(kind: u8, time: u64, cpu: u32, of: [Thread; 2], state: u32) -> Event {
         let [thread, other] = of;
         Event {

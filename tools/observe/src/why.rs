@@ -191,7 +191,7 @@ impl Timeline {
             causes.push(Cause {
                 mechanism: *mechanism,
                 tid,
-                name: occupant.map(|occupant| occupant.name.clone()),
+                name: occupant.map(|occupant| self.last_name(occupant)),
                 own: occupant.is_some_and(|occupant| occupant.tgid == self.meta.pid),
                 recorder: occupant.is_some_and(|occupant| occupant.tgid == self.meta.recorder),
                 kernel: occupant.is_some_and(|occupant| occupant.kernel),
@@ -201,6 +201,13 @@ impl Timeline {
         }
         causes.sort_by_key(|cause| std::cmp::Reverse(cause.waited));
         causes
+    }
+
+    /// Returns the name of an occupant. A thread of the program may have got its name later.
+    fn last_name(&self, occupant: &Occupant) -> String {
+        let own = self.threads.histories.get(&occupant.tid);
+        let own = own.filter(|_| occupant.tgid == self.meta.pid);
+        own.map_or(&occupant.name, |history| &history.name).clone()
     }
 
     /// Returns where the time of goroutines went, by the function that they began with.
@@ -236,17 +243,22 @@ fn advice(
         // Who is a real-time thread has a reason, and others may wait for the kernel's.
         cause.mechanism == Mechanism::Share && !background && !cause.kernel && !cause.recorder
     });
-    for cause in lowered.take(MOST_LOWERED) {
+    // A thread that had several priorities is lowered once.
+    let mut by_thread: BTreeMap<i32, (&str, u64)> = BTreeMap::new();
+    for cause in lowered {
         if let (Some(tid), Some(name)) = (cause.tid, &cause.name) {
-            advice.push(Advice {
-                what: Remedy::Lower {
-                    tid,
-                    name: name.clone(),
-                    to: BACKGROUND,
-                },
-                removes: cause.waited,
-            });
+            by_thread.entry(tid).or_insert((name, 0)).1 += cause.waited;
         }
+    }
+    let mut by_thread: Vec<_> = by_thread.into_iter().collect();
+    by_thread.sort_by_key(|(_, (_, removes))| std::cmp::Reverse(*removes));
+    for (tid, (name, removes)) in by_thread.into_iter().take(MOST_LOWERED) {
+        let what = Remedy::Lower {
+            tid,
+            name: name.to_owned(),
+            to: BACKGROUND,
+        };
+        advice.push(Advice { what, removes });
     }
     advice.push(Advice {
         what: Remedy::Quota,
@@ -294,5 +306,69 @@ impl fmt::Display for Mechanism {
             Self::Switching => "CPU is switching",
             Self::Unknown => "?",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::Meta;
+    use crate::directory::Record;
+    use crate::event::fixture::event;
+    use crate::event::fixture::named;
+    use crate::event::fixture::thread;
+    use crate::event::fixture::SWITCH;
+    use crate::event::fixture::WAKEUP;
+    use crate::event::Event;
+
+    /// The process of the record, which has the threads 10 and 11.
+    const OWN: i32 = 10;
+
+    fn why(events: Vec<Event>) -> Why {
+        let mut meta = Meta::new(String::new(), String::new());
+        (meta.pid, meta.to) = (OWN, 1000);
+        let record = Record {
+            meta,
+            events,
+            damaged: 0,
+            go_trace: None,
+        };
+        Timeline::of(record).why(Some(OWN))
+    }
+
+    #[test]
+    fn a_thread_that_had_several_priorities_and_names_is_lowered_once_by_its_last_name() {
+        let waits = thread(OWN, 10);
+        let new = thread(OWN, 11);
+        let mut worker = named(thread(OWN, 11), "worker");
+        worker.go_prio = 40;
+        let why = why(vec![
+            event(WAKEUP, 100, 0, [waits, new], 0),
+            event(SWITCH, 400, 0, [new, worker], 0),
+            event(SWITCH, 900, 0, [worker, waits], 0),
+        ]);
+        let causes: Vec<_> = why
+            .causes
+            .iter()
+            .map(|cause| (cause.go_prio, cause.waited))
+            .collect();
+        assert_eq!(causes, [(Some(40), 500), (None, 300)]);
+        assert!(why
+            .causes
+            .iter()
+            .all(|cause| cause.name.as_deref() == Some("worker")));
+        let lower = why
+            .advice
+            .iter()
+            .filter(|advice| matches!(advice.what, Remedy::Lower { .. }));
+        let lower: Vec<_> = lower
+            .map(|advice| (advice.what.clone(), advice.removes))
+            .collect();
+        let what = Remedy::Lower {
+            tid: 11,
+            name: "worker".to_owned(),
+            to: BACKGROUND,
+        };
+        assert_eq!(lower, [(what, 800)]);
     }
 }
