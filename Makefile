@@ -153,10 +153,12 @@ observe: setup observe-command
 	$(observe_gosched) timeline
 	$(observe_gosched) timeline -o demo.pftrace
 	$(observe_gosched) heat
+	$(observe_gosched) heat --svg heat.svg
 	$(observe_gosched) why
 	echo
 	echo 'The record:            $(observe_dir)/gosched-record'
 	echo "For Perfetto's viewer: $(observe_dir)/demo.pftrace"
+	echo 'The heat maps:         $(observe_dir)/heat.svg'
 	echo 'The command:           $(observe_gosched)'
 
 # Records programs of the distribution's Go, of the newest one and of one between.
