@@ -390,18 +390,21 @@ fn who_lives_in_the_kernel_is_lowered_there_until_it_returns() {
     device.set(worker.tid(), 8);
     let spinner = Spinner::paused(CONTESTED_CPU);
     let trace = Trace::start();
-    let returned = Arc::new(AtomicBool::new(false));
+    let [begins, returned] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
     let calling = worker.start({
-        let returned = returned.clone();
+        let (begins, returned) = (begins.clone(), returned.clone());
         move || {
             pin(CONTESTED_CPU);
             let random = File::open("/dev/urandom").expect("it is there");
-            (&random)
-                .read_exact(&mut vec![0; BYTES])
-                .expect("it has no end");
+            let mut bytes = vec![0; BYTES];
+            begins.store(true, Ordering::Relaxed);
+            (&random).read_exact(&mut bytes).expect("it has no end");
             returned.store(true, Ordering::Relaxed);
         }
     });
+    // Each call before it may be preempted as well.
+    eventually("the call begins", || begins.load(Ordering::Relaxed));
+    let before = changes(&trace, worker.tid()).len();
     let preempt = || {
         spinner.pause();
         thread::sleep(Duration::from_millis(5));
@@ -410,7 +413,7 @@ fn who_lives_in_the_kernel_is_lowered_there_until_it_returns() {
     };
     eventually("the thread was raised, and lowered again", || {
         preempt();
-        changes(&trace, worker.tid()).len() >= 2
+        changes(&trace, worker.tid()).len() >= before + 2
     });
     let before = changes(&trace, worker.tid()).len();
     (0..20).for_each(|_| preempt());
