@@ -39,6 +39,7 @@ pub(crate) const PAGES: Files = files![
 const LINKED: Files = files![
     "../README.md",
     "../go/doc.go",
+    "../go/internal/disturbed/main.go",
     "../go/internal/traced/main.go",
     "../go/realtime.go",
     "../packaging/usr/lib/systemd/system/go_sched.service",
@@ -55,7 +56,8 @@ pub(crate) const README: &str = LINKED[0].1;
 const EXAMPLES: &str = concat!(
     include_str!("../../go/example_test.go"),
     include_str!("../../go/httprole/example_test.go"),
-    include_str!("../../go/maxprocs/example_test.go")
+    include_str!("../../go/maxprocs/example_test.go"),
+    include_str!("../../go/tracefile/example_test.go")
 );
 
 /// The kind of block whose commands run here.
