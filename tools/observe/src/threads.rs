@@ -206,7 +206,8 @@ impl Builder {
                 };
                 if sleeps {
                     self.close(thread.tid, time, None);
-                    self.wait(thread, cpu, time, time, event.is_throttled());
+                    let throttled = self.is_throttled(event);
+                    self.wait(thread, cpu, time, time, throttled);
                 }
             }
             EventKind::Migrate => {
@@ -264,10 +265,7 @@ impl Builder {
         if state::has_ended(state) {
             return;
         }
-        let throttled = event.is_throttled();
-        if throttled {
-            self.set_throttled(event.cpu, event.time, true);
-        }
+        let throttled = self.is_throttled(event);
         if event.state == 0 {
             self.wait(thread, event.cpu, event.time, event.time, throttled);
             return;
@@ -280,6 +278,16 @@ impl Builder {
             },
             event.time,
         );
+    }
+
+    /// Returns whether a thread is held up by a quota of its group, and notes that for the others
+    /// on the CPU.
+    fn is_throttled(&mut self, event: &Event) -> bool {
+        let throttled = event.is_throttled() && !is_realtime(&event.thread);
+        if throttled {
+            self.set_throttled(event.cpu, event.time, true);
+        }
+        throttled
     }
 
     /// Notes whether the group has used up its quota on a CPU. The kernel tells of the thread that
@@ -474,6 +482,16 @@ mod tests {
         assert_eq!(waited_for(&threads, 10), []);
     }
 
+    /// Returns the waits of a thread, and whether each was for a quota.
+    fn waits(threads: &Threads, tid: i32) -> Vec<(u64, bool)> {
+        let intervals = threads.histories[&tid].intervals.iter();
+        let waits = intervals.filter_map(|interval| match interval.doing {
+            Doing::Waiting { throttled, .. } => Some((interval.takes(), throttled)),
+            _ => None,
+        });
+        waits.collect()
+    }
+
     #[test]
     fn a_quota_holds_up_who_waits_already_until_a_thread_of_the_group_runs() {
         let mut used_up = event(SWITCH, 150, 0, [own(11), thread(0, 0)], 0);
@@ -491,18 +509,33 @@ mod tests {
             event(SWITCH, 210, 0, [own(11), own(10)], SLEEPS),
         ];
         let threads = Threads::of(&events, OWN, 220);
-        let waits = |tid: i32| -> Vec<(u64, bool)> {
-            let intervals = threads.histories[&tid].intervals.iter();
-            let waits = intervals.filter_map(|interval| match interval.doing {
-                Doing::Waiting { throttled, .. } => Some((interval.takes(), throttled)),
-                _ => None,
-            });
-            waits.collect()
-        };
+        let waits = |tid| waits(&threads, tid);
         assert_eq!(waits(10), [(30, false), (50, true), (10, false)]);
         assert_eq!(waits(11), [(50, true)]);
         assert_eq!(waits(12), [(30, false)]);
         assert_eq!(threads.histories[&10].delays[0].takes, 90);
+    }
+
+    #[test]
+    fn who_is_woken_while_its_group_has_used_up_its_quota_waits_for_it_unless_it_is_realtime() {
+        let woken = |tid, prio| {
+            let mut thread = own(tid);
+            thread.prio = prio;
+            let mut woken = event(WAKEUP, 100, 0, [thread, hog(7)], 0);
+            woken.flags = THROTTLED;
+            woken
+        };
+        // The quota was used up by another process of the group.
+        let events = [
+            woken(10, 120),
+            woken(11, 50),
+            event(SWITCH, 150, 0, [thread(0, 0), own(12)], 0),
+            event(SWITCH, 180, 0, [own(12), own(10)], SLEEPS),
+        ];
+        let threads = Threads::of(&events, OWN, 200);
+        let waits = |tid| waits(&threads, tid);
+        assert_eq!(waits(10), [(50, true), (30, false)]);
+        assert_eq!(waits(11), [(100, false)]);
     }
 
     #[test]
