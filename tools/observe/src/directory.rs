@@ -218,13 +218,15 @@ impl Writer {
         let copied = go_trace.map(|from| {
             let copied = open_file(from)
                 .and_then(|(from, size)| io::copy(&mut from.take(size), &mut create(&copy)?));
-            if copied.is_err() {
-                let _ = fs::remove_file(&copy);
+            match copied {
+                Ok(0) => Err(io::Error::other("it is empty: the trace has not ended")),
+                copied => copied.map(drop),
             }
-            copied.map(drop)
         });
-        // Nothing has come from elsewhere.
-        if fs::metadata(&copy).is_ok_and(|copy| copy.len() == 0) {
+        // Also of a trace from elsewhere, nothing may have come.
+        if matches!(copied, Some(Err(_))) {
+            let _ = fs::remove_file(&copy);
+        } else if fs::metadata(&copy).is_ok_and(|copy| copy.len() == 0) {
             let _ = fs::remove_file(&copy);
         }
         remove(&self.path).map_err(os(&self.path))?;
@@ -504,6 +506,17 @@ mod tests {
         fs::write(folder.path().join(EVENTS), []).expect("room");
         let record = Record::read(folder.path()).expect("a record");
         assert_eq!(record.meta.realtime_offset, None);
+    }
+
+    #[test]
+    fn an_empty_trace_is_told_and_is_not_in_the_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, trace) = (folder.path().join("record"), folder.path().join("trace"));
+        fs::write(&trace, "").expect("room");
+        let writer = Writer::create(&path, 1 << 20).expect("room");
+        let failed = writer.finish(&mut meta(), Some(&trace)).expect("room");
+        assert!(failed.is_some());
+        assert!(Record::read(&path).expect("a record").go_trace.is_none());
     }
 
     #[test]
