@@ -98,6 +98,12 @@ fn states_of_goroutines_and_threads_go_together_as_the_documentation_says() {
         });
         assert!(preempted >= 1, "{name}");
 
+        // A goroutine that runs may wait for the runtime itself.
+        let waits = count(&states, |goroutine, thread| {
+            goroutine == GoroutineState::Running && is_asleep_in(thread, &["futex"])
+        });
+        assert!(waits >= 1, "{name}");
+
         // A goroutine that becomes runnable mostly wakes no thread.
         assert!(
             states.readied >= 100 && states.woken < states.readied,

@@ -46,7 +46,7 @@ fn subject(meta: &Meta, duration: u64) -> String {
     )
 }
 
-/// Writes a file that this user alone can read.
+/// Writes a file, which this user alone can read if it is new.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let file = OpenOptions::new()
         .write(true)

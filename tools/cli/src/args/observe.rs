@@ -51,6 +51,9 @@ pub(crate) struct Record {
 impl Record {
     /// The most that the events of a record take on the disk if nothing else is said, in MiB.
     pub(crate) const MAX_SIZE: NonZeroU32 = NonZeroU32::new(1024).unwrap();
+    /// The most that the events of a record take that is not kept, in MiB: temporary files may be in
+    /// memory.
+    pub(crate) const TEMPORARY_SIZE: NonZeroU32 = NonZeroU32::new(64).unwrap();
 
     /// Returns the URL that a trace of the Go runtime is to come from.
     pub(crate) fn go_trace_url(&self) -> Option<&str> {

@@ -63,7 +63,7 @@ pub(crate) fn record_process(tid: i32, seconds: Interval, output: &Path) -> Resu
         output: output.to_owned(),
         pid: Some(tid),
         seconds: Some(seconds),
-        max_size: Record::MAX_SIZE,
+        max_size: Record::TEMPORARY_SIZE,
         go_trace: None,
         command: Vec::new(),
     };
@@ -117,11 +117,11 @@ fn record_with(args: &Record, tell: impl Fn(&Meta, u64, &Path)) -> Result<ExitCo
     let recorded = match outcome {
         Ok(outcome) => {
             recording.meta.to = now(ClockId::Monotonic).unsigned_abs();
+            if let Some([_, end]) = &mut recording.meta.realtime_offset {
+                *end = realtime_offset();
+            }
             let fetched = recording.fetched();
             let mut meta = recording.meta;
-            meta.realtime_offset = meta
-                .realtime_offset
-                .map(|[from, _]| [from, realtime_offset()]);
             meta.pid = outcome.target;
             meta.lost = outcome.lost;
             let file = args.go_trace.as_deref().filter(|_| url.is_none());
