@@ -78,6 +78,9 @@ const GO: &str = "go";
 /// A block with messages that no command here can be made to print.
 /// tools/cli/src/documented.rs compares the messages with those of the command.
 const MESSAGE: &str = "message";
+/// A block with messages of the verbs of the feature `observe`, which
+/// tools/cli/src/documented/observe.rs compares.
+const OBSERVE_MESSAGE: &str = "message observe";
 /// A block with messages of the Go package, which go/troubleshooting_test.go compares.
 const GO_MESSAGE: &str = "message go";
 /// A block with messages of make, which tools/cli/tests/make.rs compares.
@@ -193,6 +196,7 @@ pub(crate) fn check_kinds() -> Result<(), Failed> {
             ELSEWHERE,
             GO,
             MESSAGE,
+            OBSERVE_MESSAGE,
             GO_MESSAGE,
             MAKE_MESSAGE,
             CHECK_MESSAGE,

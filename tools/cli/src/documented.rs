@@ -5,6 +5,9 @@
 //! The guest runs the commands of the guide, and compares what they print. Here are also
 //! the messages that no command of the guide can be made to print.
 
+#[cfg(feature = "observe")]
+mod observe;
+
 use std::fmt::Display;
 use std::fs;
 use std::io;
@@ -243,9 +246,14 @@ fn messages() -> Vec<String> {
             error: missing(),
         },
     ];
-    // Those of six other types, of which one of each kind is here, and of two with the kernel's
-    // text.
-    assert_eq!(errors.len() + 6 + 2, Error::COUNT, "one of each kind");
+    // Those of six other types, of which one of each kind is here, of two with the kernel's text,
+    // and of the type that the module below has.
+    let observe = usize::from(cfg!(feature = "observe"));
+    assert_eq!(
+        errors.len() + 6 + 2 + observe,
+        Error::COUNT,
+        "one of each kind"
+    );
     errors.extend(arguments.map(Error::from));
     // Only what needs root for it advises that.
     let circle = io::Error::from_raw_os_error(libc::ELOOP);
@@ -261,10 +269,10 @@ fn messages() -> Vec<String> {
     errors.chain(others).chain(warnings).collect()
 }
 
-#[test]
-fn the_guide_explains_each_message() {
-    let lines = explained(&[MESSAGE, CONSOLE]);
-    for message in messages() {
+/// Fails unless blocks of one of `kinds` explain each message.
+fn check_explained(messages: &[String], kinds: &[&str]) {
+    let lines = explained(kinds);
+    for message in messages {
         let message = format!("gosched: {message}");
         // The numbers of what a console shows are others.
         let general = message.replace("pid 4711:", "pid [..]:");
@@ -275,13 +283,22 @@ fn the_guide_explains_each_message() {
     }
 }
 
-#[test]
-fn the_guide_explains_no_message_that_is_never_printed() {
-    let messages = messages();
-    for line in explained(&[MESSAGE]) {
+/// Fails if a block of a kind explains what is none of the messages.
+fn check_printed(messages: &[String], kind: &str) {
+    for line in explained(&[kind]) {
         let printed = messages
             .iter()
             .any(|message| matches(&line, &format!("gosched: {message}")));
         assert!(printed, "a page explains what is never printed: {line}");
     }
+}
+
+#[test]
+fn the_guide_explains_each_message() {
+    check_explained(&messages(), &[MESSAGE, CONSOLE]);
+}
+
+#[test]
+fn the_guide_explains_no_message_that_is_never_printed() {
+    check_printed(&messages(), MESSAGE);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Errors of the verbs. Their texts are what the user reads;
-//! docs/troubleshooting.md has an entry for each.
+//! docs/troubleshooting.md has an entry for each, and docs/observe.md for those of the verbs
+//! of the feature `observe`.
 
 use std::fmt::Display;
 use std::io;

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Messages of the verbs of the feature `observe`.
+
+use std::io;
+
+use gosched_observe::directory::DirectoryError;
+use gosched_observe::lag::LagError;
+use gosched_observe::latencies::LatenciesError;
+use gosched_observe::latencies::Unreadable;
+use gosched_observe::record::RecordError;
+use strum::EnumCount;
+
+use super::check_explained;
+use super::check_printed;
+use crate::error::ObserveError;
+
+/// Kind of a block with these messages.
+const MESSAGE: &str = "message observe";
+
+/// Returns whether a message is explained. What is not is text of the kernel or of libbpf; a new
+/// kind of error does not compile before it is here.
+fn is_own(error: &ObserveError) -> bool {
+    let of_record = |error: &RecordError| match error {
+        RecordError::NoBtf | RecordError::NotPermitted => true,
+        RecordError::Load(_) | RecordError::Read(_) | RecordError::Os(_) => false,
+    };
+    match error {
+        ObserveError::Record(error) | ObserveError::Lag(LagError::Load(error)) => of_record(error),
+        ObserveError::Lag(error) => match error {
+            LagError::NoEevdf | LagError::NoGroups | LagError::Unknown => true,
+            LagError::Load(_) | LagError::Read(_) => false,
+        },
+        ObserveError::Directory(error) => match error {
+            DirectoryError::NoRecord { .. }
+            | DirectoryError::Version(_)
+            | DirectoryError::Endian(_) => true,
+            DirectoryError::Os { .. } => false,
+        },
+        ObserveError::Latencies { error, .. } => match error {
+            LatenciesError::Format(_)
+            | LatenciesError::Empty { .. }
+            | LatenciesError::NoRealtime
+            | LatenciesError::Outside { .. }
+            | LatenciesError::TooMany => true,
+            LatenciesError::Os(_) => false,
+        },
+        _ => true,
+    }
+}
+
+/// Returns a message of each kind whose text is not the kernel's.
+fn messages() -> Vec<String> {
+    let missing = || io::Error::from_raw_os_error(libc::ENOENT);
+    let full = || io::Error::from_raw_os_error(libc::ENOSPC);
+    let url = || "http://localhost:6060".to_owned();
+
+    let mut errors = vec![
+        ObserveError::PidNamespace,
+        ObserveError::NotRecorded(1234),
+        ObserveError::NoGoTrace,
+        ObserveError::Process(1234, missing()),
+        ObserveError::OtherPidNamespace(1234),
+        ObserveError::Temporary(full()),
+        ObserveError::Unwritten(full()),
+        ObserveError::GoTrace("trace.out".into(), missing()),
+        ObserveError::GoTraceUrl,
+        ObserveError::GoTraceNotFetched(url(), "it answers 404 Not Found".to_owned()),
+        ObserveError::GoTraceCutOff(url(), "timeout: global".to_owned()),
+    ];
+    // Those of four other types, of which one of each kind is below.
+    assert_eq!(errors.len() + 4, ObserveError::COUNT, "one of each kind");
+    errors.extend([RecordError::NoBtf, RecordError::NotPermitted].map(ObserveError::from));
+    errors
+        .extend([LagError::NoEevdf, LagError::NoGroups, LagError::Unknown].map(ObserveError::from));
+    let folder = || "gosched-record".into();
+    errors.extend(
+        [
+            DirectoryError::NoRecord {
+                path: folder(),
+                why: "it does not exist; record first".to_owned(),
+            },
+            DirectoryError::Version(folder()),
+            DirectoryError::Endian(folder()),
+        ]
+        .map(ObserveError::from),
+    );
+    errors.extend(
+        [
+            LatenciesError::Format(String::new()),
+            LatenciesError::Empty { first: None },
+            LatenciesError::Empty {
+                first: Some(Unreadable {
+                    line: 2,
+                    why: "a reason".to_owned(),
+                }),
+            },
+            LatenciesError::NoRealtime,
+            LatenciesError::Outside {
+                count: 120,
+                from: 3600.0,
+                to: 3604.0,
+                end: 4.1,
+            },
+            LatenciesError::TooMany,
+        ]
+        .map(|error| ObserveError::Latencies {
+            path: "latencies.csv".into(),
+            error,
+        }),
+    );
+    assert!(errors.iter().all(is_own));
+    errors.iter().map(ObserveError::to_string).collect()
+}
+
+#[test]
+fn the_guide_explains_each_message() {
+    check_explained(&messages(), &[MESSAGE]);
+}
+
+#[test]
+fn the_guide_explains_no_message_that_is_never_printed() {
+    check_printed(&messages(), MESSAGE);
+}
