@@ -4,12 +4,24 @@
 
 use std::process::ExitCode;
 
+#[cfg(feature = "observe")]
+use gosched_observe::spikes::Spikes;
+#[cfg(feature = "observe")]
+use gosched_observe::states::States;
+#[cfg(feature = "observe")]
+use gosched_observe::summary::Summary;
+#[cfg(feature = "observe")]
+use gosched_observe::why::Why;
 use schemars::generate::SchemaSettings;
 use schemars::JsonSchema;
 
 use crate::check::Finding;
 use crate::error::Error;
 use crate::map::LevelJson;
+#[cfg(feature = "observe")]
+use crate::observe::heat::HeatJson;
+#[cfg(feature = "observe")]
+use crate::observe::lag::LagJson;
 use crate::output::print_json;
 use crate::output::MessageJson;
 use crate::stats::StatsJson;
@@ -18,6 +30,13 @@ use crate::threads::ThreadReportJson;
 use crate::top::TopJson;
 use crate::trace::TraceJson;
 use crate::watch::WatchJson;
+
+/// The command that writes the schema, which is committed.
+const WRITTEN_BY: &str = if cfg!(feature = "observe") {
+    "cargo run -p gosched-cli --features observe -- schema >tools/cli/schema-observe.json"
+} else {
+    "cargo run -p gosched-cli -- schema >tools/cli/schema.json"
+};
 
 /// The output of each verb with --json. The verbs watch, trace and top write one such
 /// value on each line, the others write one value. Standard error has a value of "error" on
@@ -33,10 +52,32 @@ struct Verbs {
     stats: Vec<Outcome<StatsJson>>,
     watch: WatchJson,
     trace: TraceJson,
+    #[cfg(feature = "observe")]
+    timeline: TimelineJson,
+    #[cfg(feature = "observe")]
+    why: Why,
+    #[cfg(feature = "observe")]
+    heat: HeatJson<'static>,
+    /// One value on each line: the samples, and then a summary of each thread.
+    #[cfg(feature = "observe")]
+    lag: LagJson<'static>,
+    #[cfg(feature = "observe")]
+    spikes: Spikes,
     top: TopJson,
     map: Vec<LevelJson>,
     check: Vec<Finding>,
     error: MessageJson,
+}
+
+/// Output of `gosched timeline --json`.
+#[cfg(feature = "observe")]
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is of interest")]
+enum TimelineJson {
+    Summary(Summary),
+    /// Output with `--states`.
+    States(States),
 }
 
 pub(crate) fn schema() -> Result<ExitCode, Error> {
@@ -45,7 +86,7 @@ pub(crate) fn schema() -> Result<ExitCode, Error> {
     let mut schema = settings.into_generator().into_root_schema_for::<Verbs>();
     schema.insert(
         "$comment".to_owned(),
-        "Written by: cargo run -p gosched-cli -- schema >tools/cli/schema.json".into(),
+        format!("Written by: {WRITTEN_BY}").into(),
     );
     print_json(&schema)?;
     Ok(ExitCode::SUCCESS)

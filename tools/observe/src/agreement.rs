@@ -17,6 +17,7 @@ use crate::event::EventKind;
 
 /// The number of switches at which both tell the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Agreement {
     /// Switches at which a goroutine was read of a thread that the trace knows.
     pub switches: usize,

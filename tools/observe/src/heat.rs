@@ -30,6 +30,7 @@ pub type Counts = [u64; CLASSES];
 
 /// A time, or a delay, in ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Bucket {
     /// The least.
     pub from: u64,
@@ -39,6 +40,7 @@ pub struct Bucket {
 
 /// What delays are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "of", rename_all = "lowercase")]
 pub enum Subject {
     /// Threads, from runnable to having a CPU, as the kernel has it.

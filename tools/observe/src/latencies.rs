@@ -79,6 +79,7 @@ pub enum Threshold {
 ///
 /// The order is that of latencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Outlier {
     /// The longest of them, in ns.
     pub latency: u64,
@@ -92,6 +93,7 @@ pub struct Outlier {
 
 /// A line that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Unreadable {
     /// Its number, from 1 on.
     pub line: u64,

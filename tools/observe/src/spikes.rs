@@ -34,6 +34,7 @@ pub struct Clustering {
 
 /// The latency spikes of a program.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Spikes {
     /// How many latencies there are in the time of the record.
     pub latencies: u64,
@@ -67,6 +68,7 @@ pub struct Spikes {
 
 /// Outliers that lie close together in time.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Cluster {
     /// The beginning, in ns of `CLOCK_MONOTONIC`.
     pub from: u64,
@@ -86,6 +88,7 @@ pub struct Cluster {
 
 /// The cause of a cluster.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct SpikeCause {
     /// What kept the program from its work.
     pub what: Obstacle,
@@ -95,12 +98,13 @@ pub struct SpikeCause {
     pub took: u64,
     /// How long it does in as much time without outliers.
     pub usual: u64,
-    /// Who had the CPU for longest, for [`Obstacle::NoCpu`].
+    /// Who had the CPU for longest, if that is the cause.
     pub who: Option<Competitor>,
 }
 
 /// Threads of one name, which had a CPU that the program waited for.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Competitor {
     /// The one of them that had it for longest.
     #[serde(flatten)]
@@ -115,6 +119,7 @@ pub struct Competitor {
 
 /// What keeps a program from its work.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Obstacle {
     /// A thread waits for a CPU.
@@ -135,6 +140,7 @@ pub enum Obstacle {
 
 /// Whose doing a cause is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// The kernel's.

@@ -17,6 +17,7 @@ use crate::threads::state;
 
 /// The state of a thread's goroutine as Go's runtime has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GoroutineState {
     /// The thread has no goroutine.
@@ -35,6 +36,7 @@ pub enum GoroutineState {
 
 /// The state in which a thread leaves its CPU.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ThreadState {
     /// The thread is runnable: `TASK_RUNNING`.
@@ -50,6 +52,7 @@ pub enum ThreadState {
 
 /// The states of goroutines and of threads, counted while both were recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct States {
     /// The switches at which a thread left its CPU, by both states.
     pub switches: Vec<Switches>,
@@ -65,6 +68,7 @@ pub struct States {
 
 /// The number of switches with the same states.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Switches {
     /// The state of the goroutine that was read of the thread.
     pub goroutine: GoroutineState,

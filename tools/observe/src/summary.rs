@@ -42,6 +42,7 @@ pub struct Timeline {
 
 /// What a record comes to.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// The time that was recorded.
     pub duration: u64,
@@ -65,6 +66,7 @@ pub struct Summary {
 
 /// The part of a record that the trace of Go's runtime is of, and so what is told of goroutines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Traced {
     /// From the beginning of the record to that of the part.
     pub after: u64,
@@ -74,6 +76,7 @@ pub struct Traced {
 
 /// Where the time of a thread went.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct ThreadSummary {
     /// Its id, in the first pid namespace.
     pub tid: i32,
@@ -93,6 +96,7 @@ pub struct ThreadSummary {
 
 /// Who had a CPU that threads of the program waited for.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Antagonist {
     /// Its id; 0: the CPU was idle, and about to switch.
     pub tid: i32,
@@ -110,6 +114,7 @@ pub struct Antagonist {
 
 /// Waits for a CPU at one Go priority.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct PrioritySummary {
     /// The priority in force when the wait ended.
     pub go_prio: Option<u8>,
@@ -127,6 +132,7 @@ pub struct PrioritySummary {
 
 /// Where the time of goroutines went that began with one function.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct GoroutineSummary {
     /// The function; empty if it is not known.
     pub function: String,

@@ -16,6 +16,7 @@ use crate::threads::Occupant;
 
 /// What kept a thread from running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Mechanism {
     /// A real-time thread had the CPU.
@@ -32,6 +33,7 @@ pub enum Mechanism {
 
 /// A part of a thread's waits.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Cause {
     /// What kept the thread from running.
     pub mechanism: Mechanism,
@@ -53,6 +55,7 @@ pub struct Cause {
 
 /// What would have helped, and how much of the wait it would have removed.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Advice {
     /// What to do.
     pub what: Remedy,
@@ -62,6 +65,7 @@ pub struct Advice {
 
 /// What to do for a thread that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Remedy {
     /// Give the thread itself this priority.
@@ -93,6 +97,7 @@ pub enum Remedy {
 
 /// Why a thread did not run.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Why {
     /// The thread; `None` for all of the program.
     pub tid: Option<i32>,

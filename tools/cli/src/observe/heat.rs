@@ -22,6 +22,7 @@ use gosched_observe::heat::Map;
 use gosched_observe::heat::Subject;
 use gosched_observe::heat::CLASSES;
 use gosched_observe::summary::Timeline;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::Heat as Arguments;
@@ -46,27 +47,33 @@ struct Shown {
     heat: Heat,
 }
 
-/// Heat maps as JSON.
-#[derive(Serialize)]
-struct HeatJson<'a> {
+/// Output of `gosched heat --json`. All times are in ns.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct HeatJson<'a> {
+    /// Command line of the process, with blanks between the arguments.
     command: &'a str,
+    /// Id of the process, in the first pid namespace.
     pid: i32,
+    /// Release of the kernel.
     kernel: &'a str,
-    /// In ns.
+    /// Time that the maps are of.
     duration: u64,
+    /// What is missing, a sentence each.
     missing: &'a [String],
-    /// The times of the columns, from the beginning.
+    /// Times of the columns, since the beginning.
     times: Vec<Bucket>,
-    /// The delays of the rows.
+    /// Delays of the rows.
     delays: [Bucket; CLASSES],
+    /// Maps of threads by Go priority, and of goroutines.
     maps: Vec<MapJson>,
 }
 
-#[derive(Serialize)]
+/// A heat map.
+#[derive(Serialize, JsonSchema)]
 struct MapJson {
     #[serde(flatten)]
     subject: Subject,
-    /// For each time, how many delays there were of each row.
+    /// For each column, the number of delays of each row.
     counts: Vec<Counts>,
 }
 

@@ -19,6 +19,7 @@ use gosched_observe::lag::ExtThreads;
 use gosched_observe::lag::Sampler;
 use gosched_observe::lag::Storage;
 use rustix::time::ClockId;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::ledger::line;
@@ -49,9 +50,9 @@ use crate::trace::pass_on;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// One line of `gosched lag --json`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum LagJson<'a> {
+pub(crate) enum LagJson<'a> {
     /// A thread at one moment.
     Sample {
         /// The time, in seconds of `CLOCK_MONOTONIC`.
@@ -271,4 +272,42 @@ fn ext_threads() -> io::Result<ExtThreads> {
         Some(SchedExt::Partial) => ExtThreads::OfPolicy,
         Some(SchedExt::Full) => ExtThreads::All,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use boon::Compiler;
+    use boon::Schemas;
+    use schemars::generate::SchemaSettings;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_as_the_schema_says() {
+        const NAME: &str = "file:///schema.json";
+        let settings = SchemaSettings::default().for_serialize();
+        let schema = settings.into_generator().into_root_schema_for::<LagJson>();
+        let mut compiler = Compiler::new();
+        compiler
+            .add_resource(NAME, schema.to_value())
+            .expect("a new name");
+        let mut schemas = Schemas::new();
+        let schema = compiler.compile(NAME, &mut schemas).expect("a schema");
+        let (row, summary) = (Row::example(), Summary::example());
+        for line in [
+            LagJson::Sample {
+                seconds: 0.5,
+                row: &row,
+            },
+            LagJson::Summary(&summary),
+        ] {
+            let line = serde_json::to_value(&line).expect("JSON");
+            if let Err(error) = schemas.validate(&line, schema) {
+                panic!("{error}\n{line}");
+            }
+        }
+        let wrong = json!({ "event": "sample" });
+        assert!(schemas.validate(&wrong, schema).is_err());
+    }
 }

@@ -15,6 +15,7 @@ use gosched_observe::lag::Queue;
 use gosched_observe::lag::Sample;
 use gosched_observe::lag::Share;
 use gosched_observe::lag::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::observe::ms;
@@ -28,8 +29,9 @@ use crate::top::autogroup;
 const MOST_THREADS: usize = 65_536;
 
 /// A thread at one moment, and what it did since the last look.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Row {
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct Row {
+    /// Id of the thread, in the first pid namespace.
     tid: i32,
     /// Name of the thread.
     name: String,
@@ -37,13 +39,22 @@ pub(super) struct Row {
     state: &'static str,
     /// Who picks the thread: "fair", "idle", "rt", "deadline" or "ext".
     class: &'static str,
+    /// CPU that the thread runs on, in whose queue it is, or that it was on last.
     cpu: u32,
+    /// CPU time since the last look, in percent of one CPU.
     cpu_percent: Option<f64>,
+    /// Time that the thread waited for a CPU or a quota since the last look, in percent.
     wait_percent: Option<f64>,
+    /// CPU time that the thread is owed, in us; null if it has no lag.
     lag_us: Option<i64>,
+    /// Whether the scheduler may pick the thread: its lag is 0 or more.
     eligible: Option<bool>,
+    /// CPU time that the thread is to have by its deadline, in us.
     slice_us: Option<u64>,
+    /// CPU time that the queue gets until the deadline of the thread, in us; below 0, the thread is
+    /// overdue.
     due_us: Option<i64>,
+    /// Lowest lag of the control groups that the thread is in, in us.
     group_lag_us: Option<i64>,
     /// The control group, or autogroup, whose queue the thread is in.
     group: Option<String>,
@@ -131,21 +142,51 @@ impl Row {
     }
 }
 
+#[cfg(test)]
+impl Summary {
+    /// Returns the summary of a thread without a lag.
+    pub(super) fn example() -> Self {
+        Self {
+            tid: 1_234_567,
+            name: "kworker".to_owned(),
+            looks: 1,
+            cpu_percent: Some(12.5),
+            waited_us: Some(0),
+            lag_min_us: None,
+            lag_median_us: None,
+            lag_max_us: None,
+            eligible_percent: None,
+            slice_us: None,
+            group: None,
+        }
+    }
+}
+
 /// A thread in all the time that it was looked at.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Summary {
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "LagSummary")]
+pub(crate) struct Summary {
+    /// Id of the thread, in the first pid namespace.
     tid: i32,
+    /// Name of the thread.
     name: String,
-    /// How often the thread was looked at.
+    /// Number of looks at the thread.
     looks: u64,
+    /// CPU time, in percent of one CPU.
     cpu_percent: Option<f64>,
+    /// Time that the thread waited for a CPU or a quota, in us.
     waited_us: Option<u64>,
+    /// Lowest lag of all looks, in us.
     lag_min_us: Option<i64>,
+    /// Median of the lags of all looks, in us.
     lag_median_us: Option<i64>,
+    /// Highest lag of all looks, in us.
     lag_max_us: Option<i64>,
     /// Of the looks that found the thread waiting, the part that found it eligible.
     eligible_percent: Option<f64>,
+    /// Last slice of the thread, in us.
     slice_us: Option<u64>,
+    /// Last control group, or autogroup, of the thread.
     group: Option<String>,
 }
 
