@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests of the verbs of the feature `observe` that load no BPF program.
+//!
+//! `record` is a real record, of go/internal/traced beside programs that need the CPU as well:
+//!
+//!     gosched record -o record --go-trace trace.out -- \\
+//!         ./traced -small -rounds 3 -pause 3ms -o trace.out
+//!
+//! `latencies.csv` is made up: four outliers in the time of the record, one latency of another
+//! time, and one line that cannot be read.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use boon::Compiler;
+use boon::Schemas;
+use common::LIMIT;
+use serde_json::json;
+use serde_json::Value;
+use snapbox::cmd::Command;
+
+const RECORD: &str = "tests/observe/record";
+const LATENCIES: &str = "tests/observe/latencies.csv";
+
+/// Runs gosched, which must succeed; returns what it writes to standard output and to standard
+/// error.
+fn succeed(arguments: &[&str]) -> (String, String) {
+    let done = Command::new(env!("CARGO_BIN_EXE_gosched"))
+        .args(arguments)
+        .timeout(LIMIT)
+        .output()
+        .expect("the command runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    let (out, error) = (text(done.stdout), text(done.stderr));
+    assert!(done.status.success(), "{arguments:?}: {error}");
+    (out, error)
+}
+
+#[test]
+fn the_command_prints_what_is_written_down() {
+    trycmd::TestCases::new().case("tests/observe/cmd/*.trycmd");
+}
+
+#[test]
+fn json_is_as_the_schema_says() {
+    // Where nothing is read: it takes an absolute name to compile what has been added.
+    const NAME: &str = "file:///schema.json";
+    let schema = serde_json::from_str(include_str!("../../schema-observe.json")).expect("JSON");
+    let mut compiler = Compiler::new();
+    compiler.add_resource(NAME, schema).expect("a new name");
+    let mut schemas = Schemas::new();
+    for arguments in [
+        &["timeline", RECORD][..],
+        &["timeline", RECORD, "--states"],
+        &["why", "--record", RECORD],
+        &["why", "17624", "--record", RECORD],
+        &["heat", RECORD],
+        &["spikes", RECORD, LATENCIES],
+        &["spikes", RECORD, LATENCIES, "--above", "3"],
+        &[
+            "spikes",
+            RECORD,
+            LATENCIES,
+            "--above",
+            "0",
+            "--at-least",
+            "1",
+        ],
+    ] {
+        let verb = arguments[0];
+        let schema = compiler
+            .compile(&format!("{NAME}#/properties/{verb}"), &mut schemas)
+            .unwrap_or_else(|error| panic!("{verb}: {error}"));
+        let (written, _) = succeed(&[arguments, &["--json"]].concat());
+        let written: Value = serde_json::from_str(&written).expect("JSON");
+        if let Err(error) = schemas.validate(&written, schema) {
+            panic!("{arguments:?}: {error}\n{written}");
+        }
+        let refused = schemas.validate(&json!({}), schema).is_err();
+        assert!(refused, "{verb}: the schema takes everything");
+    }
+}
+
+#[test]
+fn heat_maps_are_a_picture_or_numbers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("heat.svg");
+    let path_text = path.to_str().expect("text");
+    assert_eq!(
+        succeed(&["heat", RECORD, "--svg", path_text]),
+        Default::default()
+    );
+    let svg = fs::read_to_string(&path).expect("a picture");
+    let picture = roxmltree::Document::parse(&svg).expect("well-formed");
+    let root = picture.root_element();
+    assert_eq!(root.tag_name().name(), "svg");
+    for side in ["width", "height"] {
+        let length = root
+            .attribute(side)
+            .and_then(|side| side.parse::<u32>().ok());
+        assert!(
+            length.is_some_and(|length| (100..5000).contains(&length)),
+            "{side}"
+        );
+    }
+
+    let (numbers, _) = succeed(&["heat", RECORD, "--json"]);
+    let numbers: Value = serde_json::from_str(&numbers).expect("JSON");
+    let columns = numbers["times"].as_array().expect("times").len();
+    let delays: Vec<u64> = numbers["maps"]
+        .as_array()
+        .expect("maps")
+        .iter()
+        .map(|map| {
+            let counts = map["counts"].as_array().expect("columns");
+            assert_eq!(counts.len(), columns);
+            let rows = counts
+                .iter()
+                .flat_map(|rows| rows.as_array().expect("rows"));
+            rows.map(|count| count.as_u64().expect("a number")).sum()
+        })
+        .collect();
+    // As the text has it.
+    assert_eq!(delays, [197, 171]);
+}
+
+#[test]
+fn a_file_for_the_viewer_is_written_and_nothing_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let (all, clusters) = (file("all.pftrace"), file("clusters.pftrace"));
+    let timeline = succeed(&["timeline", RECORD, "--output", &all]);
+    assert_eq!(timeline, Default::default());
+    let above = ["--above", "3", "--output", &clusters];
+    let spikes = succeed(&[&["spikes", RECORD, LATENCIES][..], &above].concat());
+    assert_eq!(spikes, Default::default());
+    let has = |path: &str, text: &[u8]| {
+        let bytes = fs::read(Path::new(path)).expect("a file");
+        bytes.windows(text.len()).any(|found| found == text)
+    };
+    assert!(has(&all, b"main.main") && !has(&all, b"latency spikes"));
+    assert!(has(&clusters, b"main.main") && has(&clusters, b"latency spikes"));
+}
