@@ -172,145 +172,17 @@ Exit status: that of COMMAND, or 128 plus the number of the signal that ended it
   126  COMMAND was found but cannot be run
   127  COMMAND was not found")]
     Trace(Trace),
-    /// Record what the scheduler does with a program's threads, and which goroutine each has
-    ///
-    /// Starts COMMAND, or takes the process of -p, and writes down each switch and wakeup of its
-    /// threads, and who had a CPU that they waited for, until COMMAND ends, a signal comes or the
-    /// time is over. The program is not changed, and may be stripped. Processes that it starts are
-    /// not recorded. "gosched timeline" shows what the record comes to. It takes root, or the
-    /// capabilities CAP_BPF and CAP_PERFMON, and for another user's process CAP_SYS_PTRACE.
     #[cfg(feature = "observe")]
-    #[command(after_help = "\
-Exit status:
-    0  the process was recorded; with a COMMAND, its own, and 128 plus the
-       number of the signal that ended it
-    1  the record or a part of it is missing
-    2  the command line is wrong
-  126  COMMAND was found but cannot be run
-  127  COMMAND was not found")]
     Record(Record),
-    /// Show what a record comes to: where the time of threads and goroutines went
     #[cfg(feature = "observe")]
-    #[command(after_help = "\
-Columns of threads and goroutines, in milliseconds:
-  ON CPU   ran
-  NO P     was ready, and the Go runtime had no P for it
-  NO CPU   was ready, and the thread had no CPU
-  QUOTA    the same, as the control group had used up its CPU quota
-  OTHER    ran as the Go runtime sees it, and the thread slept in the kernel, or
-           what it did is not known
-  SYSCALL  in a system call or cgo
-  ASLEEP, WAITING
-           slept, or waited for something, longest as IN or FOR tells")]
     Timeline(Timeline),
-    /// Tell from a record who kept a thread from running, and which priority would have helped
     #[cfg(feature = "observe")]
-    #[command(after_help = "\
-WHY says how a thread was kept from running:
-  real-time thread  one that Linux runs before all ordinary ones
-  ordinary thread   one that shares the CPU with it, or goes first by a higher
-                    priority
-  quota used up     the control group had no CPU time left
-  CPU is switching  nobody had the CPU: to wake a thread up takes a while
-The percentages of the advice do not add up: one thing may help where another one would have.")]
     Why(Why),
-    /// Show when threads waited for a CPU, and how long, as a heat map for each Go priority
-    ///
-    /// Reads a record, or counts the delays of a process that runs already, with -p, until the
-    /// process ends, the time is over, or Ctrl-C. Then nothing is written to the disk, and it takes
-    /// root, or the capabilities CAP_BPF and CAP_PERFMON.
     #[cfg(feature = "observe")]
-    #[command(after_help = "\
-A delay is the time from runnable to running, a CPU quota that is used up included.
-  rows       delays, the longest at the top; at the end of a row how many there were
-  columns    the time at which a delay ended
-  shade      how many delays there were, as the line above the maps tells
-There is a map for each Go priority in force when a delay ended, of threads as the kernel
-has it. With a trace of the Go runtime in the record, there is a map of goroutines as well:
-from ready to running as the runtime has it, whether the thread had a CPU or not.
-
-With -p on a terminal, the maps that have room are drawn several times a second, and all
-of them at the end. If there are more columns than the terminal has, each two are joined.
-Colours are off if NO_COLOR is set in the environment.
-
-Exit status: 0; 1 if there is nothing to show, and why; 2 if the command line is wrong")]
     Heat(Heat),
-    /// Show how much CPU time the scheduler owes each thread of a program, and what it gets
-    ///
-    /// Starts COMMAND, or takes the process of -p, and looks at all of its threads in each
-    /// interval, until the process ends, a signal comes or the time is over. Then there is a
-    /// summary. On a terminal, a table is redrawn, but with a COMMAND, which has the terminal,
-    /// there is the summary alone. Elsewhere each look prints a line for each thread. The
-    /// scheduler works no slower meanwhile. It takes root, or the capabilities CAP_BPF and
-    /// CAP_PERFMON, and Linux 6.6 or later.
     #[cfg(feature = "observe")]
-    #[command(after_help = "\
-Columns; \"-\" stands for what the thread does not have, or what is not known:
-  TIME         seconds of CLOCK_MONOTONIC
-  TID, THREAD  id and name of the thread
-  STATE        running, waiting for a CPU, or asleep; \"quota\" if it could run and
-               its control group has used up its CPU quota; \"?\" if it was between
-               two states
-  %CPU, %WAIT  time that it ran, and that it waited for a CPU or a quota, since the
-               last look
-  LAG-US       CPU time that it is owed, in us: what it would have had by now if all
-               in its queue had their exact shares, less what it had. Below 0 it is
-               ahead. Only threads that run or wait have one, of classes fair and idle
-  ELIG         whether the scheduler may pick it: its lag is 0 or more
-  DUE-MS       CPU time that its queue gets until the thread is to have had its
-               slice; below 0 it is overdue
-  SLICE-MS     the CPU time that it is to have by then
-  GROUP-US     the lowest lag of the control groups that it is in, each beside what
-               it competes with on that CPU
-  CPU          CPU that it runs on, in whose queue it is, or that it was on last
-  CLASS        who picks it: fair or idle (both by lag), rt, deadline, or ext, a
-               sched_ext scheduler
-  GROUP        the control group, or autogroup, that its queue is of: LAG-US is
-               among its threads and the groups in it, and leaves out gosched itself
-The summary has the time waited in ms, the lowest lag, the median and the highest one of
-all looks in us, and as %ELIG, of the looks that found the thread waiting, those that found
-it eligible. %CPU is of the time that the thread was looked at.
-
-The figures are those that the kernel itself decides by. It brings them up to date when
-it switches, and at each tick: of a thread that runs, they are up to some ms old.
-
-Exit status:
-    0  the process was looked at; with a COMMAND, its own, and 128 plus the
-       number of the signal that ended it
-    1  gosched itself failed
-    2  the command line is wrong
-  126  COMMAND was found but cannot be run
-  127  COMMAND was not found")]
     Lag(Lag),
-    /// Tell from a record what caused the outliers of a program's latencies
-    ///
-    /// Reads latencies with the times at which they were measured, while the program was recorded,
-    /// puts outliers that lie close together in time to clusters, and tells of each cluster what
-    /// kept the program from its work then and usually does not.
     #[cfg(feature = "observe")]
-    #[command(after_help = "\
-Formats of LATENCIES, told by its first line:
-  CSV         a header, and columns of these names:
-                start, or end or time   of a request
-                latency or duration     with its unit: latency_us, duration_ms
-              Units are ns, us, ms and s. \"vegeta encode --to csv\" and k6 are read, too
-  JSON        an object in each line, with fields of these names: as log/slog writes
-              them, whose durations are in ns, \"vegeta encode\", and k6
-  HdrHistogram log
-              histograms with the times of their intervals; values are in ns
-A time is RFC 3339, or a number. Numbers of the wall clock are Unix times in s, ms, us or ns;
-those before 2001 are of CLOCK_MONOTONIC, in s if the name has no unit.
-
-CAUSE tells what took at least a quarter of a cluster's time more than it does without
-outliers, and twice as much:
-  no CPU            a thread was ready, and another one had the CPU
-  quota used up     the control group had no CPU time left
-  stopped the world, no P, helped the garbage collector
-                    the Go runtime kept goroutines; known with --go-trace of gosched record
-  asleep in         a thread slept in a system call that does not wait for work
-  a lock            goroutines waited for a lock; known with --go-trace
-MORE is how much more it took, in ms; two threads that wait count twice. USUAL is how
-much it takes in as much time without outliers.")]
     Spikes(Spikes),
     /// Show the priorities of threads and the CPU time that they get, like top(1)
     #[command(after_help = "\
@@ -496,7 +368,7 @@ pub(crate) struct Trace {
     pub(crate) pids: Vec<ThreadId>,
 
     /// Size of the buffer of each CPU, in KiB
-    #[arg(long, value_name = "KIB", default_value = "4096", value_parser = value::parse_size)]
+    #[arg(long, value_name = "KIB", default_value = "4096", value_parser = value::parse_kib)]
     pub(crate) buffer_kb: NonZeroU32,
 
     /// The command to run, and its arguments

@@ -197,8 +197,10 @@ fn messages() -> Vec<String> {
             ceiling: prio(32),
         },
         ArgumentError::NotAnInterval("soon".to_owned()),
-        ArgumentError::NotACount("0".to_owned()),
-        ArgumentError::NotASize("4M".to_owned()),
+        ArgumentError::NotANumberOf {
+            of: "updates",
+            text: "0".to_owned(),
+        },
         ArgumentError::NotAProcess("server".to_owned()),
         ArgumentError::NotAName("/etc/db".to_owned()),
         ArgumentError::NotAService("db.socket".to_owned()),
@@ -213,7 +215,12 @@ fn messages() -> Vec<String> {
         },
         ArgumentError::NoJson("run".to_owned()),
     ];
-    assert_eq!(arguments.len(), ArgumentError::COUNT, "one of each kind");
+    // The module `observe` has two more.
+    assert_eq!(
+        arguments.len() + 2 * usize::from(cfg!(feature = "observe")),
+        ArgumentError::COUNT,
+        "one of each kind"
+    );
     let cpus = [
         CpusError::Malformed("two".to_owned()),
         CpusError::Reversed { first: 5, last: 2 },
@@ -247,10 +254,9 @@ fn messages() -> Vec<String> {
         },
     ];
     // Those of six other types, of which one of each kind is here, of two with the kernel's text,
-    // and of the type that the module below has.
-    let observe = usize::from(cfg!(feature = "observe"));
+    // and with the feature of the type that the module `observe` has.
     assert_eq!(
-        errors.len() + 6 + 2 + observe,
+        errors.len() + 6 + 2 + usize::from(cfg!(feature = "observe")),
         Error::COUNT,
         "one of each kind"
     );

@@ -61,6 +61,14 @@ const SCHED_EXT: (&str, &str) = (
     "/sys/kernel/sched_ext",
     "tells whether a sched_ext scheduler runs the threads",
 );
+const BTF: (&str, &str) = (
+    "/sys/kernel/btf/vmlinux",
+    "the kernel's types, which its BPF programs are fitted to",
+);
+const RECORD: (&str, &str) = (
+    "gosched-record",
+    "the folder of a record, unless another one is named",
+);
 
 /// Returns the extra sections of the page of a verb.
 fn extra(verb: &str) -> Extra {
@@ -174,6 +182,72 @@ fn extra(verb: &str) -> Extra {
                     "the tracepoints and their fields",
                 ),
             ],
+        ),
+        "record" => (
+            &[
+                (
+                    "gosched record --go-trace trace.out -- ./server -trace trace.out",
+                    "Record a Go program that writes a trace of its runtime, to its end.",
+                ),
+                (
+                    "gosched record -p 5678 -t 10",
+                    "Record a process that runs, for ten seconds.",
+                ),
+            ],
+            &[BTF, RECORD],
+        ),
+        "timeline" => (
+            &[
+                ("gosched timeline", "Show where the time went."),
+                (
+                    "gosched timeline -o server.pftrace",
+                    "Write a file for Perfetto's viewer.",
+                ),
+            ],
+            &[RECORD],
+        ),
+        "why" => (
+            &[
+                (
+                    "gosched why 1234",
+                    "Tell from a record why thread 1234 did not run.",
+                ),
+                (
+                    "gosched why 1234 -t 5",
+                    "Watch the thread for five seconds, and then tell.",
+                ),
+            ],
+            &[BTF, RECORD],
+        ),
+        "heat" => (
+            &[
+                ("gosched heat", "Show the delays of a record."),
+                (
+                    "gosched heat -p 5678 -t 60 --svg server.svg",
+                    "Draw the delays of a process in the next minute.",
+                ),
+            ],
+            &[BTF, RECORD],
+        ),
+        "lag" => (
+            &[
+                (
+                    "gosched lag -p 5678 -t 3",
+                    "Look at the threads of a process for three seconds.",
+                ),
+                (
+                    "gosched lag -- ./server",
+                    "Run a program, and show a summary of its threads.",
+                ),
+            ],
+            &[BTF, PROC],
+        ),
+        "spikes" => (
+            &[(
+                "gosched spikes gosched-record latencies.csv --above 20",
+                "Tell what caused latencies above 20 ms.",
+            )],
+            &[RECORD],
         ),
         "top" => (
             &[
@@ -403,5 +477,20 @@ mod tests {
         ] {
             assert!(page.contains(expected), "{expected}: {page}");
         }
+    }
+
+    #[cfg(feature = "observe")]
+    #[test]
+    fn verbs_that_observe_have_examples_and_no_device() {
+        for verb in ["record", "timeline", "why", "heat", "lag", "spikes"] {
+            let page = page(verb);
+            let has_example = page.contains(".SH EXAMPLES");
+            assert!(has_example && !page.contains("/dev/"), "{page}");
+        }
+        let statuses = page("record");
+        let (notes, _) = statuses
+            .split_once(".SH \"EXIT STATUS\"")
+            .expect("a section");
+        assert!(!notes.contains("126"), "{notes}");
     }
 }

@@ -5,14 +5,29 @@
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use gosched_observe::latencies::Unit;
 
 use super::value;
 use super::value::Interval;
+use super::value::Ms;
+use super::value::Percent;
 
+/// Record what the scheduler does with a program's threads, and which goroutine each has
+///
+/// Starts COMMAND, or takes the process of -p, and writes down each switch and wakeup of its
+/// threads, and who had a CPU that they waited for, until COMMAND ends, a signal comes or the
+/// time is over. The program is not changed, and may be stripped. Processes that it starts are
+/// not recorded. "gosched timeline" shows what the record comes to. It takes root, or the
+/// capabilities CAP_BPF and CAP_PERFMON, and for another user's process CAP_SYS_PTRACE.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Exit status: that of COMMAND, or 128 plus the number of the signal that ended it; or
+    0  the process of -p was recorded
+    1  the record or a part of it is missing
+    2  the command line is wrong
+  126  COMMAND was found but cannot be run
+  127  COMMAND was not found")]
 pub(crate) struct Record {
     /// The folder to write to. A record that is there is replaced
     #[arg(short, long, value_name = "DIR", default_value = "gosched-record")]
@@ -28,7 +43,7 @@ pub(crate) struct Record {
 
     /// The most that the kernel's events may take on the disk, in MiB, and a trace from a URL as
     /// well. The record ends there; gosched still waits for COMMAND
-    #[arg(long, value_name = "MIB", default_value_t = Self::MAX_SIZE, value_parser = value::parse_size)]
+    #[arg(long, value_name = "MIB", default_value_t = Self::MAX_SIZE, value_parser = value::parse_mib)]
     pub(crate) max_size: NonZeroU32,
 
     /// A trace of the Go runtime that the program has written when the recording ends, by
@@ -63,7 +78,51 @@ impl Record {
     }
 }
 
+/// Show how much CPU time the scheduler owes each thread of a program, and what it gets
+///
+/// Starts COMMAND, or takes the process of -p, and looks at all of its threads in each
+/// interval, until the process ends, a signal comes or the time is over. Then there is a
+/// summary. On a terminal, a table is redrawn, but with a COMMAND, which has the terminal,
+/// there is the summary alone. Elsewhere each look prints a line for each thread. The
+/// scheduler works no slower meanwhile. It takes root, or the capabilities CAP_BPF and
+/// CAP_PERFMON, and Linux 6.6 or later.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Columns; \"-\" stands for what the thread does not have, or what is not known:
+  TIME         seconds of CLOCK_MONOTONIC
+  TID, THREAD  id and name of the thread
+  STATE        running, waiting for a CPU, or asleep; \"quota\" if it could run and
+               its control group has used up its CPU quota; \"?\" if it was between
+               two states
+  %CPU, %WAIT  time that it ran, and that it waited for a CPU or a quota, since the
+               last look
+  LAG-US       CPU time that it is owed, in us: what it would have had by now if all
+               in its queue had their exact shares, less what it had. Below 0 it is
+               ahead. Only threads that run or wait have one, of classes fair and idle
+  ELIG         whether the scheduler may pick it: its lag is 0 or more
+  DUE-MS       CPU time that its queue gets until the thread is to have had its
+               slice; below 0 it is overdue
+  SLICE-MS     the CPU time that it is to have by then
+  GROUP-US     the lowest lag of the control groups that it is in, each beside what
+               it competes with on that CPU
+  CPU          CPU that it runs on, in whose queue it is, or that it was on last
+  CLASS        who picks it: fair or idle (both by lag), rt, deadline, or ext, a
+               sched_ext scheduler
+  GROUP        the control group, or autogroup, that its queue is of: LAG-US is
+               among its threads and the groups in it, and leaves out gosched itself
+The summary has the time waited in ms, the lowest lag, the median and the highest one of
+all looks in us, and as %ELIG, of the looks that found the thread waiting, those that found
+it eligible. %CPU is of the time that the thread was looked at.
+
+The figures are those that the kernel itself decides by. It brings them up to date when
+it switches, and at each tick: of a thread that runs, they are up to some ms old.
+
+Exit status: that of COMMAND, or 128 plus the number of the signal that ended it; or
+    0  the process of -p was looked at
+    1  gosched itself failed
+    2  the command line is wrong
+  126  COMMAND was found but cannot be run
+  127  COMMAND was not found")]
 pub(crate) struct Lag {
     /// Look at this process, which runs already, and not at a COMMAND
     #[arg(short, long, value_name = "PID", value_parser = value::parse_pid)]
@@ -87,7 +146,19 @@ pub(crate) struct Lag {
     pub(crate) command: Vec<OsString>,
 }
 
+/// Show what a record comes to: where the time of threads and goroutines went
 #[derive(clap::Args)]
+#[command(after_help = "\
+Columns of threads and goroutines, in milliseconds:
+  ON CPU   ran
+  NO P     was ready, and the Go runtime had no P for it
+  NO CPU   was ready, and the thread had no CPU
+  QUOTA    the same, as the control group had used up its CPU quota
+  OTHER    ran as the Go runtime sees it, and the thread slept in the kernel, or
+           what it did is not known
+  SYSCALL  in a system call or cgo
+  ASLEEP, WAITING
+           slept, or waited for something, longest as IN or FOR tells")]
 pub(crate) struct Timeline {
     /// The folder that "gosched record" has written
     #[arg(value_name = "DIR", default_value = "gosched-record")]
@@ -105,7 +176,16 @@ pub(crate) struct Timeline {
     pub(crate) states: bool,
 }
 
+/// Tell from a record who kept a thread from running, and which priority would have helped
 #[derive(clap::Args)]
+#[command(after_help = "\
+WHY says how a thread was kept from running:
+  real-time thread  one that Linux runs before all ordinary ones
+  ordinary thread   one that shares the CPU with it, or goes first by a higher
+                    priority
+  quota used up     the control group had no CPU time left
+  CPU is switching  nobody had the CPU: to wake a thread up takes a while
+The percentages of the advice do not add up: one thing may help where another one would have.")]
 pub(crate) struct Why {
     /// The thread, by its id; without one, or with that of the process, all threads of the program
     #[arg(value_name = "TID", value_parser = value::parse_pid)]
@@ -131,7 +211,26 @@ pub(crate) struct Why {
     pub(crate) thread: bool,
 }
 
+/// Show when threads waited for a CPU, and how long, as a heat map for each Go priority
+///
+/// Reads a record, or counts the delays of a process that runs already, with -p, until the
+/// process ends, the time is over, or Ctrl-C. Then nothing is written to the disk, and it takes
+/// root, or the capabilities CAP_BPF and CAP_PERFMON.
 #[derive(clap::Args)]
+#[command(after_help = "\
+A delay is the time from runnable to running, a CPU quota that is used up included.
+  rows       delays, the longest at the top; at the end of a row how many there were
+  columns    the time at which a delay ended
+  shade      how many delays there were, as the line above the maps tells
+There is a map for each Go priority in force when a delay ended, of threads as the kernel
+has it. With a trace of the Go runtime in the record, there is a map of goroutines as well:
+from ready to running as the runtime has it, whether the thread had a CPU or not.
+
+With -p on a terminal, the maps that have room are drawn several times a second, and all
+of them at the end. If there are more columns than the terminal has, each two are joined.
+Colours are off if NO_COLOR is set in the environment.
+
+Exit status: 0; 1 if there is nothing to show, and why; 2 if the command line is wrong")]
 pub(crate) struct Heat {
     /// The folder that "gosched record" has written
     #[arg(
@@ -154,7 +253,35 @@ pub(crate) struct Heat {
     pub(crate) svg: Option<PathBuf>,
 }
 
+/// Tell from a record what caused the outliers of a program's latencies
+///
+/// Reads latencies with the times at which they were measured, while the program was recorded,
+/// puts outliers that lie close together in time to clusters, and tells of each cluster what
+/// kept the program from its work then and usually does not.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Formats of LATENCIES, told by its first line:
+  CSV         a header, and columns of these names:
+                start, or end or time   of a request
+                latency or duration     with its unit: latency_us, duration_ms
+              Units are ns, us, ms and s. \"vegeta encode --to csv\" and k6 are read, too
+  JSON        an object in each line, with fields of these names: as log/slog writes
+              them, whose durations are in ns, \"vegeta encode\", and k6
+  HdrHistogram log
+              histograms with the times of their intervals; values are in ns
+A time is RFC 3339, or a number. Numbers of the wall clock are Unix times in s, ms, us or ns;
+those before 2001 are of CLOCK_MONOTONIC, in s if the name has no unit.
+
+CAUSE tells what took at least a quarter of a cluster's time more than it does without
+outliers, and twice as much:
+  no CPU            a thread was ready, and another one had the CPU
+  quota used up     the control group had no CPU time left
+  stopped the world, no P, helped the garbage collector
+                    the Go runtime kept goroutines; known with --go-trace of gosched record
+  asleep in         a thread slept in a system call that does not wait for work
+  a lock            goroutines waited for a lock; known with --go-trace
+MORE is how much more it took, in ms; two threads that wait count twice. USUAL is how
+much it takes in as much time without outliers.")]
 pub(crate) struct Spikes {
     /// The folder that "gosched record" has written
     #[arg(value_name = "DIR")]
@@ -177,8 +304,8 @@ pub(crate) struct Spikes {
     pub(crate) gap: Option<Ms>,
 
     /// The fewest outliers of a cluster
-    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) at_least: u64,
+    #[arg(long, value_name = "N", default_value = "3", value_parser = value::parse_outliers)]
+    pub(crate) at_least: NonZeroU32,
 
     /// The unit of latencies whose name has none: ns, us, ms or s
     #[arg(long)]
@@ -188,57 +315,4 @@ pub(crate) struct Spikes {
     /// their causes
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-}
-
-/// A share above 0 and below 100.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Percent(pub(crate) f64);
-
-impl FromStr for Percent {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = text.parse().ok();
-        let number = number.filter(|number| *number > 0.0 && *number < 100.0);
-        number
-            .map(Self)
-            .ok_or_else(|| format!("'{text}' is not a percentage above 0 and below 100"))
-    }
-}
-
-/// A time, in ns; milliseconds on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ms(pub(crate) u64);
-
-impl FromStr for Ms {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = text.parse().ok();
-        let number = number.filter(|ms| (0.0..=86_400_000.0).contains(ms));
-        number
-            .map(|ms: f64| Self((ms * 1e6).round() as u64))
-            .ok_or_else(|| format!("'{text}' is not a number of milliseconds from 0 to 86400000"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quantile_leaves_something_above_and_below() {
-        assert_eq!("99.99".parse(), Ok(Percent(99.99)));
-        for wrong in ["0", "100", "-1", "nan", "inf", "99.9%", ""] {
-            assert!(wrong.parse::<Percent>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn milliseconds_are_at_most_a_day() {
-        assert_eq!("0.5".parse(), Ok(Ms(500_000)));
-        for wrong in ["-1", "nan", "inf", "86400001", "5ms"] {
-            assert!(wrong.parse::<Ms>().is_err(), "{wrong}");
-        }
-    }
 }

@@ -27,10 +27,8 @@ pub(crate) enum ArgumentError {
     AboveCeiling { prio: GoPrio, ceiling: GoPrio },
     #[error("'{0}' is not a number of seconds from 0.01 to 3600")]
     NotAnInterval(String),
-    #[error("'{0}' is not a number of updates, 1 or more")]
-    NotACount(String),
-    #[error("'{0}' is not a number of KiB, 1 or more")]
-    NotASize(String),
+    #[error("'{text}' is not a number of {of}, 1 or more")]
+    NotANumberOf { of: &'static str, text: String },
     #[error("'{0}' is not a process id")]
     NotAProcess(String),
     #[error("'{0}' is not the name of a service: write it without a path, such as etcd.service")]
@@ -39,6 +37,12 @@ pub(crate) enum ArgumentError {
     NotAService(String),
     #[error("'{0}' is not a quota such as 200%, of one CPU")]
     NotAQuota(String),
+    #[cfg(feature = "observe")]
+    #[error("'{0}' is not a percentage above 0 and below 100")]
+    NotAPercentage(String),
+    #[cfg(feature = "observe")]
+    #[error("'{0}' is not a number of milliseconds from 0 to 86400000")]
+    NotMs(String),
     #[error("there are no CPUs {wanted}: this machine has {present}")]
     NoSuchCpus { wanted: String, present: String },
     #[error(
@@ -110,16 +114,33 @@ pub(crate) enum SortKey {
     Command,
 }
 
+fn parse_number_of(of: &'static str, text: &str) -> Result<NonZeroU32, ArgumentError> {
+    text.parse().map_err(|_| ArgumentError::NotANumberOf {
+        of,
+        text: text.to_owned(),
+    })
+}
+
 /// Reads a number of updates.
 pub(super) fn parse_count(text: &str) -> Result<NonZeroU32, ArgumentError> {
-    text.parse()
-        .map_err(|_| ArgumentError::NotACount(text.to_owned()))
+    parse_number_of("updates", text)
 }
 
 /// Reads a size in KiB.
-pub(super) fn parse_size(text: &str) -> Result<NonZeroU32, ArgumentError> {
-    text.parse()
-        .map_err(|_| ArgumentError::NotASize(text.to_owned()))
+pub(super) fn parse_kib(text: &str) -> Result<NonZeroU32, ArgumentError> {
+    parse_number_of("KiB", text)
+}
+
+/// Reads a size in MiB.
+#[cfg(feature = "observe")]
+pub(super) fn parse_mib(text: &str) -> Result<NonZeroU32, ArgumentError> {
+    parse_number_of("MiB", text)
+}
+
+/// Reads a number of outliers.
+#[cfg(feature = "observe")]
+pub(super) fn parse_outliers(text: &str) -> Result<NonZeroU32, ArgumentError> {
+    parse_number_of("outliers", text)
 }
 
 /// Reads the id of a process, without an inode.
@@ -134,6 +155,7 @@ pub(super) fn parse_pid(text: &str) -> Result<i32, ArgumentError> {
 /// The time between two updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interval(pub(crate) Duration);
+
 impl FromStr for Interval {
     type Err = ArgumentError;
 
@@ -197,6 +219,42 @@ impl FromStr for Quota {
     }
 }
 
+/// A share in percent, above 0 and below 100.
+#[cfg(feature = "observe")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Percent(pub(crate) f64);
+
+#[cfg(feature = "observe")]
+impl FromStr for Percent {
+    type Err = ArgumentError;
+
+    fn from_str(text: &str) -> Result<Self, ArgumentError> {
+        text.parse()
+            .ok()
+            .filter(|percent| *percent > 0.0 && *percent < 100.0)
+            .map(Self)
+            .ok_or_else(|| ArgumentError::NotAPercentage(text.to_owned()))
+    }
+}
+
+/// A time, in ns; milliseconds on the command line.
+#[cfg(feature = "observe")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ms(pub(crate) u64);
+
+#[cfg(feature = "observe")]
+impl FromStr for Ms {
+    type Err = ArgumentError;
+
+    fn from_str(text: &str) -> Result<Self, ArgumentError> {
+        text.parse()
+            .ok()
+            .filter(|ms| (0.0..=86_400_000.0).contains(ms))
+            .map(|ms: f64| Self((ms * 1e6).round() as u64))
+            .ok_or_else(|| ArgumentError::NotMs(text.to_owned()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,5 +304,23 @@ mod tests {
         assert_eq!("none".parse(), Ok(CeilingPrio(None)));
         let error = ArgumentError::PrioOutOfRange(64);
         assert_eq!("64".parse::<CeilingPrio>(), Err(error));
+    }
+
+    #[cfg(feature = "observe")]
+    #[test]
+    fn a_quantile_leaves_something_above_and_below() {
+        assert_eq!("99.99".parse(), Ok(Percent(99.99)));
+        for wrong in ["0", "100", "-1", "nan", "inf", "99.9%", ""] {
+            assert!(wrong.parse::<Percent>().is_err(), "{wrong}");
+        }
+    }
+
+    #[cfg(feature = "observe")]
+    #[test]
+    fn milliseconds_are_at_most_a_day() {
+        assert_eq!("0.5".parse(), Ok(Ms(500_000)));
+        for wrong in ["-1", "nan", "inf", "86400001", "5ms"] {
+            assert!(wrong.parse::<Ms>().is_err(), "{wrong}");
+        }
     }
 }

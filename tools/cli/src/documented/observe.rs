@@ -13,6 +13,7 @@ use strum::EnumCount;
 
 use super::check_explained;
 use super::check_printed;
+use crate::args::ArgumentError;
 use crate::error::ObserveError;
 
 /// Kind of a block with these messages.
@@ -110,7 +111,13 @@ fn messages() -> Vec<String> {
         }),
     );
     assert!(errors.iter().all(is_own));
-    errors.iter().map(ObserveError::to_string).collect()
+    let arguments = [
+        ArgumentError::NotAPercentage("100".to_owned()),
+        ArgumentError::NotMs("5ms".to_owned()),
+    ];
+    let arguments = arguments.iter().map(ArgumentError::to_string);
+    let errors = errors.iter().map(ObserveError::to_string);
+    errors.chain(arguments).collect()
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(crate) fn spikes(args: &args::Spikes, json: bool) -> Result<ExitCode, Error>
     let timeline = Timeline::of(record);
     let clustering = Clustering {
         gap: args.gap.map(|gap| gap.0),
-        at_least: args.at_least,
+        at_least: args.at_least.get().into(),
     };
     let spikes = timeline.spikes(latencies, clustering);
     if let Some(path) = &args.output {
