@@ -168,6 +168,7 @@ test-bpf: setup
 	scripts/install-packages --runtime
 	export GO_SCHED_GOS=go:$(GO_SCHED_CACHE)/between-go/bin/go:$(GO_SCHED_CACHE)/newest-go/bin/go
 	cargo test --locked --package gosched-observe
+	cargo test --locked --package gosched-cli --features observe
 	cd tests/observe
 	cargo test --locked --no-fail-fast
 

@@ -23,6 +23,7 @@ use serde::Serialize;
 use crate::event::Event;
 use crate::event::SIZE;
 use crate::layout::GoProgram;
+use crate::layout::LayoutError;
 
 const META: &str = "meta.json";
 const EVENTS: &str = "events";
@@ -73,7 +74,8 @@ pub struct Meta {
     pub realtime_offset: Option<[i64; 2]>,
     /// Events that found no room in the ring buffer.
     pub lost: u64,
-    /// Whether the record ends because its size was used up.
+    /// Whether the record ends early, because its size was used up or its events could not be
+    /// written.
     pub full: bool,
 }
 
@@ -129,6 +131,17 @@ pub struct Writer {
     /// `None` once all events are written.
     events: Option<BufWriter<File>>,
     room: u64,
+    /// Why an event could not be written.
+    failed: Option<io::Error>,
+}
+
+/// The parts of a record that could not be written.
+#[derive(Debug)]
+pub struct Unwritten {
+    /// Why the last events are missing.
+    pub events: Option<io::Error>,
+    /// Why the copy of a trace of Go's runtime is missing.
+    pub go_trace: Option<io::Error>,
 }
 
 /// What a full disk needs to have left for `meta.json`, in bytes.
@@ -159,6 +172,7 @@ impl Writer {
                 unfinished: Some(unfinished),
                 events: Some(BufWriter::with_capacity(1 << 20, file)),
                 room,
+                failed: None,
             }),
             Err(error) => {
                 let _ = fs::remove_dir(&unfinished);
@@ -167,16 +181,19 @@ impl Writer {
         }
     }
 
-    /// Adds an event; returns false, and does not, if there is no room left.
-    pub fn add(&mut self, bytes: &[u8]) -> io::Result<bool> {
-        let (Some(room), Some(events)) =
-            (self.room.checked_sub(bytes.len() as u64), &mut self.events)
-        else {
-            return Ok(false);
+    /// Adds an event; returns false if there is no room left, or the disk has none.
+    /// [`Self::finish`] tells the reason of the disk.
+    pub fn add(&mut self, bytes: &[u8]) -> bool {
+        let (Some(room), Some(events), None) = (
+            self.room.checked_sub(bytes.len() as u64),
+            &mut self.events,
+            &self.failed,
+        ) else {
+            return false;
         };
         self.room = room;
-        events.write_all(bytes)?;
-        Ok(true)
+        self.failed = events.write_all(bytes).err();
+        self.failed.is_none()
     }
 
     /// Makes the file for a trace of Go's runtime that is no copy of another file. An empty one is
@@ -187,12 +204,12 @@ impl Writer {
     }
 
     /// Ends the record with what it is of, and a copy of a trace of Go's runtime. On a full disk the
-    /// last events make room. Returns why the trace is not there, if so.
+    /// last events make room. Returns what is missing of the record.
     pub fn finish(
         mut self,
         meta: &mut Meta,
         go_trace: Option<&Path>,
-    ) -> Result<Option<io::Error>, DirectoryError> {
+    ) -> Result<Unwritten, DirectoryError> {
         let folder = self.unfinished.clone().unwrap_or_default();
         let write = |meta: &Meta| {
             let mut file = OpenOptions::new()
@@ -206,7 +223,8 @@ impl Writer {
         };
         let flushed = self.events.as_mut().map_or(Ok(()), Write::flush);
         let (file, _) = self.events.take().map(BufWriter::into_parts).unzip();
-        if let (true, Some(file)) = (flushed.and_then(|()| write(meta)).is_err(), file) {
+        let failed = flushed.and_then(|()| write(meta)).err();
+        if let (true, Some(file)) = (failed.is_some(), file) {
             meta.full = true;
             let length = file.metadata().map_or(0, |metadata| metadata.len());
             let kept = length.saturating_sub(ROOM_FOR_META) / SIZE as u64 * SIZE as u64;
@@ -232,7 +250,10 @@ impl Writer {
         remove(&self.path).map_err(os(&self.path))?;
         fs::rename(&folder, &self.path).map_err(os(&self.path))?;
         self.unfinished = None;
-        Ok(copied.and_then(Result::err))
+        Ok(Unwritten {
+            events: self.failed.take().or(failed),
+            go_trace: copied.and_then(Result::err),
+        })
     }
 }
 
@@ -293,6 +314,12 @@ fn check_replaceable(path: &Path) -> Result<(), DirectoryError> {
 }
 
 impl Meta {
+    /// Returns whether the program is known not to be Go's: a trace of Go's runtime is not missing.
+    pub(crate) fn is_not_go(&self) -> bool {
+        let why = self.no_go.as_deref();
+        why.is_some_and(|why| why == LayoutError::NotGo.to_string())
+    }
+
     /// Returns what is the same in all records that this program writes.
     pub fn new(kernel: String, command: String) -> Self {
         Self {
@@ -403,6 +430,9 @@ fn read_meta(path: &Path) -> Result<Meta, DirectoryError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(no_record("it does not exist; record first".to_owned()))
         }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(no_record("it is no folder".to_owned()))
+        }
         Err(error) => return Err(os(&meta_path)(error)),
     };
     let damaged = |error: serde_json::Error| no_record(format!("{META}: {error}"));
@@ -446,7 +476,8 @@ mod tests {
             let writer = Writer::create(&path, 1 << 20).expect("room");
             let mut meta = meta();
             meta.command = version.to_owned();
-            assert!(writer.finish(&mut meta, None).expect("room").is_none());
+            let unwritten = writer.finish(&mut meta, None).expect("room");
+            assert!(unwritten.events.is_none() && unwritten.go_trace.is_none());
             assert_eq!(Record::read(&path).expect("a record").meta.command, version);
         }
         drop(Writer::create(&path, 1 << 20).expect("room"));
@@ -466,7 +497,7 @@ mod tests {
             let mut file = writer.create_go_trace().expect("room");
             file.write_all(trace.as_deref().unwrap_or_default())
                 .expect("room");
-            assert!(writer.finish(&mut meta(), None).expect("room").is_none());
+            writer.finish(&mut meta(), None).expect("room");
             assert_eq!(Record::read(&path).expect("a record").go_trace, trace);
         }
     }
@@ -514,9 +545,42 @@ mod tests {
         let (path, trace) = (folder.path().join("record"), folder.path().join("trace"));
         fs::write(&trace, "").expect("room");
         let writer = Writer::create(&path, 1 << 20).expect("room");
-        let failed = writer.finish(&mut meta(), Some(&trace)).expect("room");
-        assert!(failed.is_some());
+        let unwritten = writer.finish(&mut meta(), Some(&trace)).expect("room");
+        assert!(unwritten.go_trace.is_some());
         assert!(Record::read(&path).expect("a record").go_trace.is_none());
+    }
+
+    #[test]
+    fn events_that_cannot_be_written_are_missing_from_the_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("record");
+        let mut writer = Writer::create(&path, 1 << 20).expect("room");
+        let full = OpenOptions::new().write(true).open("/dev/full");
+        writer.events = Some(BufWriter::with_capacity(1, full.expect("a device")));
+        assert!(!writer.add(&[0; SIZE]));
+        assert!(!writer.add(&[0; SIZE]));
+        let unwritten = writer.finish(&mut meta(), None).expect("room");
+        let kind = unwritten.events.map(|error| error.kind());
+        assert_eq!(kind, Some(io::ErrorKind::StorageFull));
+        assert_eq!(Record::read(&path).expect("a record").events, []);
+    }
+
+    #[test]
+    fn a_trace_that_is_not_there_is_missing_from_the_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("record");
+        let writer = Writer::create(&path, 1 << 20).expect("room");
+        let trace = folder.path().join("trace");
+        let unwritten = writer.finish(&mut meta(), Some(&trace)).expect("room");
+        assert!(unwritten.events.is_none() && unwritten.go_trace.is_some());
+        assert_eq!(Record::read(&path).expect("a record").go_trace, None);
+    }
+
+    #[test]
+    fn a_file_is_no_record() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let error = Record::read(file.path()).expect_err("no record");
+        assert!(matches!(error, DirectoryError::NoRecord { .. }), "{error}");
     }
 
     #[test]
@@ -524,8 +588,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("record");
         let mut writer = Writer::create(&path, 1 << 20).expect("room");
-        assert!(writer.add(&[0; SIZE]).expect("room"));
-        assert!(writer.add(&[1, 2, 3]).expect("room"));
+        assert!(writer.add(&[0; SIZE]));
+        assert!(writer.add(&[1, 2, 3]));
         writer.finish(&mut meta(), None).expect("room");
         let record = Record::read(&path).expect("a record");
         assert_eq!((record.events.len(), record.damaged), (0, SIZE as u64 + 3));

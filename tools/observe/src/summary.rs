@@ -175,7 +175,10 @@ impl Timeline {
             ));
         }
         if meta.full {
-            missing.push("the record ends early: its size was used up, see --max-size".to_owned());
+            missing.push(
+                "the record ends early: its size, see --max-size, or the disk was used up"
+                    .to_owned(),
+            );
         }
         if damaged > 0 {
             missing.push(format!("{damaged} bytes of the record are damaged"));
@@ -207,6 +210,7 @@ impl Timeline {
                 missing.push(format!("the trace of Go's runtime cannot be read: {error}"));
                 None
             }
+            None if meta.is_not_go() => None,
             None => {
                 missing.push(
                     "there is no trace of Go's runtime: what goroutines waited for is not known; \
@@ -421,6 +425,7 @@ pub fn syscall_name(number: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::LayoutError;
 
     /// A trace of a flight recorder.
     const TRACE: &[u8] = include_bytes!("../../gotrace/fixtures/go1.26-flight.trace");
@@ -453,6 +458,27 @@ mod tests {
                 let most = duration * goroutine.count as u64;
                 assert!((1..=most).contains(&all), "{goroutine:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_trace_is_missing_unless_the_program_is_not_gos() {
+        for (why, advised) in [
+            (None, true),
+            (Some(LayoutError::NotGo), false),
+            (Some(LayoutError::UnknownThreadPointer), true),
+        ] {
+            let mut meta = Meta::new("6.12".to_owned(), "server".to_owned());
+            meta.no_go = why.map(|why| why.to_string());
+            let timeline = Timeline::of(Record {
+                meta,
+                events: Vec::new(),
+                damaged: 0,
+                go_trace: None,
+            });
+            let advises = |sentence: &String| sentence.contains("--go-trace");
+            let missing = &timeline.missing;
+            assert_eq!(missing.iter().any(advises), advised, "{missing:?}");
         }
     }
 

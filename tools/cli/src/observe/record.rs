@@ -16,6 +16,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use gosched_observe::directory::Meta;
+use gosched_observe::directory::Unwritten;
 use gosched_observe::directory::Writer;
 use gosched_observe::event::Event;
 use gosched_observe::layout::GoProgram;
@@ -67,11 +68,14 @@ pub(crate) fn record_process(tid: i32, seconds: Interval, output: &Path) -> Resu
         go_trace: None,
         command: Vec::new(),
     };
-    record_with(&args, |_, _, _| ())?;
+    record_with(&args, |_, _, _, _| ())?;
     Ok(())
 }
 
-fn record_with(args: &Record, tell: impl Fn(&Meta, u64, &Path)) -> Result<ExitCode, Error> {
+fn record_with(
+    args: &Record,
+    tell: impl Fn(&Meta, u64, &Path, &Unwritten),
+) -> Result<ExitCode, Error> {
     let url = args.go_trace_url();
     let has_end = args.pid.and(args.seconds).is_some();
     if !url.is_none_or(|url| has_end && is_askable(url)) {
@@ -108,7 +112,6 @@ fn record_with(args: &Record, tell: impl Fn(&Meta, u64, &Path)) -> Result<ExitCo
         ends: None,
         meta,
         events: 0,
-        failed_write: None,
     };
     let outcome = record::record(&target, &mut recording);
     if let Some(code) = recording.failed_start {
@@ -126,18 +129,13 @@ fn record_with(args: &Record, tell: impl Fn(&Meta, u64, &Path)) -> Result<ExitCo
             meta.lost = outcome.lost;
             let file = args.go_trace.as_deref().filter(|_| url.is_none());
             let finished = recording.writer.finish(&mut meta, file);
-            finished.map(|failure| {
-                tell(&meta, recording.events, &args.output);
-                let copied = file.zip(failure).map_or(Ok(()), |(path, error)| {
-                    Err(ObserveError::GoTrace(path.to_owned(), error))
-                });
-                match copied.and(fetched) {
-                    Ok(()) => true,
-                    Err(error) => {
-                        complain(&error);
-                        false
-                    }
-                }
+            finished.map(|unwritten| {
+                tell(&meta, recording.events, &args.output, &unwritten);
+                let copy = file.zip(unwritten.go_trace);
+                let copy = copy.map(|(path, error)| ObserveError::GoTrace(path.to_owned(), error));
+                let events = unwritten.events.map(ObserveError::Unwritten);
+                let missing = [events, copy, fetched.err()].into_iter().flatten();
+                missing.inspect(|error| complain(error)).count() == 0
             })
         }
         .map_err(ObserveError::from),
@@ -151,15 +149,12 @@ fn record_with(args: &Record, tell: impl Fn(&Meta, u64, &Path)) -> Result<ExitCo
         });
     };
     let whole = match recorded {
-        Ok(whole) => whole && recording.failed_write.is_none(),
+        Ok(whole) => whole,
         Err(error) => {
             complain(&error);
             false
         }
     };
-    if let Some(error) = recording.failed_write {
-        complain(&ObserveError::Unwritten(error));
-    }
     let status = match status {
         Some(status) => status,
         None => await_end(&mut child, &mut recording.interrupt)?,
@@ -174,7 +169,7 @@ fn is_in_other_pid_namespace(pid: i32) -> bool {
 }
 
 /// Says what the record is, on standard error: the command's output is on standard output.
-fn tell(meta: &Meta, events: u64, output: &Path) {
+fn tell(meta: &Meta, events: u64, output: &Path, unwritten: &Unwritten) {
     let seconds = Duration::from_nanos(meta.to.saturating_sub(meta.from)).as_secs_f64();
     let lost = match meta.lost {
         0 => "none lost".to_owned(),
@@ -190,7 +185,7 @@ fn tell(meta: &Meta, events: u64, output: &Path) {
         (None, Some(why)) => format!("no goroutines: {why}"),
         (None, None) => "no goroutines".to_owned(),
     };
-    let full = if meta.full {
+    let full = if meta.full && unwritten.events.is_none() {
         "; the record ends early, as its size was used up: see --max-size"
     } else {
         ""
@@ -292,8 +287,6 @@ struct Recording<'a> {
     ends: Option<Instant>,
     meta: Meta,
     events: u64,
-    /// Why the last events could not be written.
-    failed_write: Option<io::Error>,
 }
 
 impl Recording<'_> {
@@ -344,13 +337,7 @@ impl Control for Recording<'_> {
     fn take(&mut self, event: &Event, bytes: &[u8]) -> io::Result<bool> {
         // A process that runs already is recorded a little before the start.
         self.meta.from = self.meta.from.min(event.time);
-        let fits = match self.writer.add(bytes) {
-            Ok(fits) => fits,
-            Err(error) => {
-                self.failed_write = Some(error);
-                false
-            }
-        };
+        let fits = self.writer.add(bytes);
         self.events += u64::from(fits);
         self.meta.full |= !fits;
         Ok(fits)

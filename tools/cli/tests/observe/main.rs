@@ -145,3 +145,63 @@ fn a_file_for_the_viewer_is_written_and_nothing_said() {
     assert!(has(&all, b"main.main") && !has(&all, b"latency spikes"));
     assert!(has(&clusters, b"main.main") && has(&clusters, b"latency spikes"));
 }
+
+#[test]
+fn a_program_that_is_not_gos_lacks_no_trace_of_go() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = folder.path().join("record");
+    fs::create_dir(&record).expect("room");
+    fs::copy(Path::new(RECORD).join("events"), record.join("events")).expect("room");
+    let meta = fs::read_to_string(Path::new(RECORD).join("meta.json")).expect("a record");
+    let mut meta: Value = serde_json::from_str(&meta).expect("JSON");
+    meta["go"] = Value::Null;
+    meta["no_go"] = "it was not built by Go".into();
+    fs::write(record.join("meta.json"), meta.to_string()).expect("room");
+    let record = record.to_str().expect("text");
+    let file = folder.path().join("file");
+    let (_, said) = succeed(&["timeline", record, "--output", file.to_str().expect("text")]);
+    assert!(said.contains("it was not built by Go"), "{said}");
+    assert!(!said.contains("--go-trace"), "{said}");
+}
+
+/// Ends a process when a test does.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // A process that has ended already is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn events_that_cannot_be_written_are_said_and_are_a_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut busy = std::process::Command::new("sh");
+    busy.args(["-c", "while :; do sleep 0.01; done"]);
+    let busy = Ended(busy.spawn().expect("a shell"));
+    // Room for meta.json alone.
+    let script = "ulimit -f 4; exec \"$@\"";
+    let done = Command::new("sh")
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_gosched"), "record"])
+        .args(["-t", "2", "-p", &busy.0.id().to_string(), "-o"])
+        .arg(folder.path().join("record"))
+        .timeout(LIMIT)
+        .output()
+        .expect("the command runs");
+    let said = String::from_utf8(done.stderr).expect("text");
+    if ["CAP_BPF", "has no BTF", "pid namespace"]
+        .iter()
+        .any(|lacks| said.contains(lacks))
+    {
+        eprintln!("SKIPPED: nothing can be recorded here: {said}");
+        return;
+    }
+    assert!(
+        said.contains("the record ends early: File too large"),
+        "{said}"
+    );
+    assert!(!said.contains("--max-size"), "{said}");
+    assert_eq!(done.status.code(), Some(1), "{said}");
+}
