@@ -15,20 +15,20 @@ use serde::Serialize;
 use crate::event::Event;
 use crate::event::EventKind;
 
-/// The number of switches at which both tell the same.
+/// Numbers of switches at which what was read and the trace tell the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Agreement {
     /// Switches at which a goroutine was read of a thread that the trace knows.
     pub switches: usize,
-    /// Those at which goroutine and P are those of the trace, or are none in both.
+    /// Switches at which goroutine and P are those of the trace, or are none in both.
     pub equal: usize,
-    /// Those at which the thread has what the trace tells of it one event earlier or later: the
-    /// runtime writes an event a little before or after it does what the event is about.
+    /// Switches at which goroutine and P are those of the thread one event of the trace earlier or
+    /// later: the runtime writes an event a little before or after the change that the event tells.
     pub between: usize,
 }
 
-/// What the trace tells of a thread from a time on.
+/// Goroutine and P of a thread from a time on, by the trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Holds {
     goroutine: Option<u64>,

@@ -41,7 +41,7 @@ const VERSION: u32 = 1;
 /// The most bytes of `meta.json` that are read.
 const MOST_META: u64 = 1 << 20;
 
-/// What a record is of.
+/// Process, kernel, clocks and completeness of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// The version of the record.
@@ -54,17 +54,17 @@ pub struct Meta {
     pub kernel: String,
     /// The process, in the first pid namespace.
     pub pid: i32,
-    /// The process that has recorded it.
+    /// The process that has made the record.
     pub recorder: i32,
-    /// Its command line, with blanks between the arguments.
+    /// Command line of the recorded process, with blanks between the arguments.
     pub command: String,
-    /// What its goroutines were read by; `None` if they were not.
+    /// Layout that goroutines were read by; `None` if no goroutine was read.
     pub go: Option<GoProgram>,
-    /// Why goroutines were not read.
+    /// Reason that no goroutine was read.
     pub no_go: Option<String>,
-    /// `CLOCK_MONOTONIC` at the beginning and at the end, in ns.
+    /// `CLOCK_MONOTONIC` at the beginning, in ns.
     pub from: u64,
-    /// See `from`.
+    /// `CLOCK_MONOTONIC` at the end, in ns.
     pub to: u64,
     /// `CLOCK_BOOTTIME` less `CLOCK_MONOTONIC`, in ns.
     pub boottime_offset: i64,
@@ -95,13 +95,13 @@ pub enum DirectoryError {
     NoRecord {
         /// The folder.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// Another version has written it.
+    /// Another version has written the record.
     #[error("{} was written by another version of gosched", .0.display())]
     Version(PathBuf),
-    /// A machine of another byte order has written it.
+    /// A machine of another byte order has written the record.
     #[error("{} was recorded on a machine of another byte order", .0.display())]
     Endian(PathBuf),
 }
@@ -122,11 +122,12 @@ fn endian() -> String {
     }
 }
 
-/// Writes a record: into a folder beside its own, whose place that takes when it is complete.
+/// Writes a record, into a folder beside the record's own. A complete record takes the place of that
+/// one.
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
-    /// `None` once it has its place.
+    /// Folder of the unfinished record; `None` once the record has its place.
     unfinished: Option<PathBuf>,
     /// `None` once all events are written.
     events: Option<BufWriter<File>>,
@@ -144,7 +145,7 @@ pub struct Unwritten {
     pub go_trace: Option<io::Error>,
 }
 
-/// What a full disk needs to have left for `meta.json`, in bytes.
+/// Room that `meta.json` takes on a full disk, in bytes.
 const ROOM_FOR_META: u64 = 64 << 10;
 
 impl Writer {
@@ -203,7 +204,7 @@ impl Writer {
         create(&folder.join(GO_TRACE))
     }
 
-    /// Ends the record with what it is of, and a copy of a trace of Go's runtime. On a full disk the
+    /// Ends the record with `meta`, and a copy of a trace of Go's runtime. On a full disk the
     /// last events make room. Returns what is missing of the record.
     pub fn finish(
         mut self,
@@ -266,7 +267,7 @@ impl Drop for Writer {
     }
 }
 
-/// Removes a record, if it is there, and nothing else.
+/// Removes a record, if there is one, and nothing else.
 fn remove(path: &Path) -> io::Result<()> {
     for file in FILES {
         match fs::remove_file(path.join(file)) {
@@ -345,7 +346,7 @@ impl Meta {
 /// A record that was read.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// What it is of.
+    /// Process, kernel, clocks and completeness of the record.
     pub meta: Meta,
     /// The events, in the order of their times.
     pub events: Vec<Event>,
@@ -406,7 +407,7 @@ fn open_file(path: &Path) -> io::Result<(File, u64)> {
 
 /// Reads what a record is of.
 fn read_meta(path: &Path) -> Result<Meta, DirectoryError> {
-    /// What all versions have.
+    /// Fields that all versions have.
     #[derive(Deserialize)]
     struct Form {
         version: u32,

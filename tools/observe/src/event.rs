@@ -12,13 +12,13 @@ use zerocopy::KnownLayout;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Goroutine {
-    /// Its number, 0 for none.
+    /// Number of the goroutine, 0 for none.
     pub id: u64,
-    /// The P, or -1.
+    /// Id of the P, or -1.
     pub p: i32,
     /// Whether the thread ran the runtime's scheduler: 0 or 1.
     pub scheduling: u8,
-    /// Whether the rest was read: 0 or 1.
+    /// Whether the other fields were read: 0 or 1.
     pub known: u8,
     _reserved: [u8; 2],
 }
@@ -29,10 +29,10 @@ pub struct Goroutine {
 pub struct Thread {
     /// The id of the thread in the first pid namespace; 0 for an idle CPU, or for none.
     pub tid: i32,
-    /// The id of its process.
+    /// The id of the thread's process.
     pub tgid: i32,
-    /// The kernel's priority, 0 to 139: below 100 it is a real-time one. The lower, the more
-    /// urgent.
+    /// The kernel's priority, 0 to 139: below 100, the thread is a real-time one. The lower,
+    /// the more urgent.
     pub prio: i16,
     /// The Go priority in force, or -1.
     pub go_prio: i8,
@@ -40,7 +40,7 @@ pub struct Thread {
     name: [u8; 16],
 }
 
-/// What an event tells.
+/// Kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// A thread leaves its CPU to another one.
@@ -74,7 +74,7 @@ pub struct Event {
     pub thread: Thread,
     /// The thread that comes, for [`EventKind::Switch`], or that wakes the other one.
     pub other: Thread,
-    /// The state that a thread leaves its CPU in, as the kernel has it; 0: it is runnable.
+    /// The state that a thread leaves its CPU in, as the kernel has it; 0: runnable.
     pub state: u32,
     /// The number of the system call that a thread is in when it leaves its CPU, or -1.
     pub syscall: i32,

@@ -25,54 +25,56 @@ pub struct Stretch {
     pub to: u64,
     /// The state.
     pub state: GoState,
-    /// The thread that it is on, while it runs or is in a system call.
+    /// The thread that the goroutine is on, while running or in a system call.
     pub tid: Option<i32>,
-    /// The P at its beginning.
+    /// The P at the beginning.
     pub p: Option<u64>,
-    /// The runtime's reason, while it waits.
+    /// The runtime's reason, while the goroutine waits.
     pub reason: Option<String>,
-    /// Who made it runnable.
+    /// Goroutine that made this one runnable.
     pub by: Option<u64>,
 }
 
 /// A wait of a goroutine, from becoming runnable to running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GoroutineDelay {
-    /// The time at which it ends.
+    /// The end of the wait, in ns of `CLOCK_MONOTONIC`.
     pub at: u64,
-    /// How long it takes, in ns.
+    /// Length of the wait, in ns.
     pub takes: u64,
 }
 
 /// A goroutine.
 #[derive(Clone, Debug, Default)]
 pub struct GoroutineHistory {
-    /// The function that it began with; empty if that is not known.
+    /// The function that the goroutine began with; empty if that is not known.
     pub function: String,
-    /// What it did, in the order of time.
+    /// States in the order of time.
     pub stretches: Vec<Stretch>,
-    /// Its waits from runnable to running, as far as their beginnings are known.
+    /// Waits from runnable to running whose beginnings are known, in the order of time.
     pub delays: Vec<GoroutineDelay>,
 }
 
-/// Where the time of a goroutine went, in ns.
+/// Time of a goroutine by what the goroutine did, in ns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// It ran, and its thread had a CPU.
+    /// Time running, while the thread had a CPU.
     pub on_cpu: u64,
-    /// It was runnable, and had no P.
+    /// Time runnable, without a P.
     pub without_p: u64,
-    /// It ran as Go's runtime sees it, and its thread waited for a CPU, by who had that.
+    /// Time running as Go's runtime has it, while the thread waited for a CPU, by the occupant of
+    /// the CPU.
     pub without_cpu: BTreeMap<Option<usize>, u64>,
-    /// The same, and the thread's group had used up its quota.
+    /// Time running as Go's runtime has it, while the thread's control group had used up its CPU
+    /// quota.
     pub throttled: u64,
-    /// It ran as Go's runtime sees it, and its thread slept in the kernel.
+    /// Time running as Go's runtime has it, while the thread slept in the kernel.
     pub thread_asleep: u64,
-    /// It ran as Go's runtime sees it, and what its thread did was not recorded.
+    /// Time running as Go's runtime has it, while what the thread did was not recorded.
     pub unknown: u64,
-    /// It was in a system call.
+    /// Time in system calls or cgo.
     pub in_syscall: u64,
-    /// It waited, by the runtime's reason.
+    /// Time waiting, by the runtime's reason.
     pub waiting: BTreeMap<String, u64>,
 }
 
@@ -90,12 +92,12 @@ pub struct Pause {
 /// The goroutines of the program.
 #[derive(Clone, Debug, Default)]
 pub struct Goroutines {
-    /// Each by its number.
+    /// Histories by the number of the goroutine.
     pub histories: BTreeMap<u64, GoroutineHistory>,
     /// The time that the trace is of, in ns of `CLOCK_MONOTONIC`: of a flight recorder's, the last
     /// seconds.
     pub traced: Range<u64>,
-    /// What the runtime kept goroutines from their work by, in the order of the ends.
+    /// Pauses of goroutines by the runtime, in the order of the ends.
     pub pauses: Vec<Pause>,
 }
 
@@ -197,8 +199,8 @@ impl Goroutines {
     }
 }
 
-/// Returns whether a range stops the world, and whose it is, if it keeps goroutines from their
-/// work.
+/// Returns whether a range stops the world, and the goroutine of the range; `None` if the range
+/// keeps no goroutine from working.
 fn pause_of(range: &GoRange) -> Option<(bool, Option<GoId>)> {
     match range {
         GoRange::StopTheWorld { goroutine, .. } => Some((true, *goroutine)),

@@ -25,20 +25,20 @@ pub const BOUNDS: [u64; 9] = [
 /// The number of classes.
 pub const CLASSES: usize = BOUNDS.len() + 1;
 
-/// How many delays there were of each class.
+/// Numbers of delays of each class.
 pub type Counts = [u64; CLASSES];
 
-/// A time, or a delay, in ns.
+/// Range of times or delays, in ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Bucket {
-    /// The least.
+    /// Lower bound, which is in the range.
     pub from: u64,
-    /// The first that is none of it any more; `None` if there is no such.
+    /// Upper bound, which is not in the range; `None` if there is none.
     pub to: Option<u64>,
 }
 
-/// What delays are of.
+/// Subject of delays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "of", rename_all = "lowercase")]

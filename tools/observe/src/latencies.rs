@@ -69,9 +69,9 @@ impl FromStr for Unit {
 /// Which latencies are outliers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Threshold {
-    /// Those above a quantile, in percent.
+    /// Outliers are above a quantile, in percent.
     Quantile(f64),
-    /// Those above a time, in ns.
+    /// Outliers are above a time, in ns.
     Above(u64),
 }
 
@@ -81,13 +81,13 @@ pub enum Threshold {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Outlier {
-    /// The longest of them, in ns.
+    /// Longest of the latencies, in ns.
     pub latency: u64,
-    /// The beginning of the time that they are of, in ns of `CLOCK_MONOTONIC`.
+    /// The beginning of the time of the latencies, in ns of `CLOCK_MONOTONIC`.
     pub from: u64,
-    /// The end of that.
+    /// The end of the time of the latencies, in ns of `CLOCK_MONOTONIC`.
     pub to: u64,
-    /// How many they are: more than one in a file of histograms.
+    /// Number of latencies: more than one in a file of histograms.
     pub count: u64,
 }
 
@@ -95,26 +95,26 @@ pub struct Outlier {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Unreadable {
-    /// Its number, from 1 on.
+    /// Number of the line, from 1 on.
     pub line: u64,
-    /// What is wrong.
+    /// Reason that the line cannot be read.
     pub why: String,
 }
 
 /// The latencies of a file.
 #[derive(Clone, Debug)]
 pub struct Latencies {
-    /// How many there are in the time of the record.
+    /// Number of latencies in the time of the record.
     pub count: u64,
-    /// How many are of another time.
+    /// Number of latencies of another time.
     pub outside: u64,
-    /// How many lines cannot be read.
+    /// Number of lines that cannot be read.
     pub unreadable: u64,
-    /// The first of them.
+    /// First line that cannot be read.
     pub first_unreadable: Option<Unreadable>,
     /// The highest latency that is no outlier, or the one that was given, in ns.
     pub threshold: u64,
-    /// Those above that, in the order of the times at which they begin.
+    /// Latencies above the threshold, in the order of the times at which they begin.
     pub outliers: Vec<Outlier>,
 }
 
@@ -152,7 +152,7 @@ pub enum LatenciesError {
          machine?"
     )]
     Outside {
-        /// How many there are.
+        /// Number of latencies.
         count: u64,
         /// The first one, in s.
         from: f64,

@@ -36,43 +36,43 @@ pub struct Clustering {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Spikes {
-    /// How many latencies there are in the time of the record.
+    /// Number of latencies in the time of the record.
     pub latencies: u64,
-    /// How many are of another time.
+    /// Number of latencies of another time.
     pub outside: u64,
-    /// How many lines cannot be read.
+    /// Number of lines that cannot be read.
     pub unreadable: u64,
-    /// The first of them.
+    /// First line that cannot be read.
     pub first_unreadable: Option<Unreadable>,
-    /// Outliers are above this.
+    /// Latency above which all latencies are outliers.
     pub threshold: u64,
     /// The longest time between two outliers of a cluster.
     pub gap: u64,
     /// The number of outliers.
     pub outliers: u64,
-    /// Those of them that lie in clusters.
+    /// Number of outliers in clusters.
     pub in_clusters: u64,
-    /// Those of them whose cluster has a cause in the kernel.
+    /// Number of outliers whose cluster has a cause in the kernel.
     pub in_kernel: u64,
-    /// Those whose cluster has a cause in Go's runtime.
+    /// Number of outliers whose cluster has a cause in Go's runtime.
     pub in_runtime: u64,
-    /// Those whose cluster has a cause in the program itself.
+    /// Number of outliers whose cluster has a cause in the program itself.
     pub in_program: u64,
     /// The clusters, in the order of time.
     pub clusters: Vec<Cluster>,
     /// The outliers that lie in no cluster, in the order of time.
     pub single: Vec<Outlier>,
-    /// What is missing, a sentence each.
+    /// Sentences that say what is missing.
     pub missing: Vec<String>,
 }
 
-/// Outliers that lie close together in time.
+/// Outliers that lie close together in time. All times are in ns.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Cluster {
     /// The beginning, in ns of `CLOCK_MONOTONIC`.
     pub from: u64,
-    /// The end.
+    /// The end, in ns of `CLOCK_MONOTONIC`.
     pub to: u64,
     /// The number of outliers.
     pub outliers: u64,
@@ -80,44 +80,44 @@ pub struct Cluster {
     pub worst: u64,
     /// The time in which at least one outlier was under way.
     pub takes: u64,
-    /// What kept the program from its work more than usual.
+    /// Cause of the cluster; `None` if no cause is known.
     pub cause: Option<SpikeCause>,
-    /// Why no cause is known.
+    /// Reason that no cause is known.
     pub unknown: Option<String>,
 }
 
-/// The cause of a cluster.
+/// The cause of a cluster. All times are in ns.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct SpikeCause {
-    /// What kept the program from its work.
+    /// Obstacle that kept the program from its work.
     pub what: Obstacle,
-    /// Whose doing that is.
+    /// Origin of the obstacle.
     pub origin: Origin,
-    /// How long it did, while outliers were under way: two threads that wait count twice.
+    /// Time of the obstacle while outliers were under way: two threads that wait count twice.
     pub took: u64,
-    /// How long it does in as much time without outliers.
+    /// Time of the obstacle in as much time without outliers.
     pub usual: u64,
-    /// Who had the CPU for longest, if that is the cause.
+    /// Threads that had the CPU for longest, if the wait for a CPU is the cause.
     pub who: Option<Competitor>,
 }
 
-/// Threads of one name, which had a CPU that the program waited for.
+/// Threads of one name, which had a CPU that the program waited for. All times are in ns.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Competitor {
-    /// The one of them that had it for longest.
+    /// The thread that had the CPU for longest.
     #[serde(flatten)]
     pub thread: Cause,
-    /// How many they are.
+    /// Number of threads.
     pub threads: usize,
-    /// How long they had it.
+    /// Time that the threads had the CPU.
     pub took: u64,
-    /// How long they have it in as much time without outliers.
+    /// Time that the threads have the CPU in as much time without outliers.
     pub usual: u64,
 }
 
-/// What keeps a program from its work.
+/// Obstacle that keeps a program from its work.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -132,22 +132,22 @@ pub enum Obstacle {
     NoP,
     /// Goroutines help the garbage collector to mark.
     MarkAssist,
-    /// A thread sleeps in this system call, which is not one of those that wait for work.
+    /// A thread sleeps in this system call, which does not wait for work.
     Asleep(String),
     /// A goroutine waits for a lock of package sync.
     Lock,
 }
 
-/// Whose doing a cause is.
+/// Origin of an obstacle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// The kernel's.
+    /// The kernel.
     Kernel,
-    /// That of Go's runtime.
+    /// Go's runtime.
     Runtime,
-    /// The program's own.
+    /// The program itself.
     Program,
 }
 

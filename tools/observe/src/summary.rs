@@ -24,7 +24,7 @@ use crate::threads::Threads;
 /// A record, with what each thread and goroutine did.
 #[derive(Debug)]
 pub struct Timeline {
-    /// What the record is of.
+    /// Process, kernel, clocks and completeness of the record.
     pub meta: Meta,
     /// The events, in the order of their times.
     pub events: Vec<Event>,
@@ -32,31 +32,32 @@ pub struct Timeline {
     pub threads: Threads,
     /// The goroutines; `None` without a trace of Go's runtime.
     pub goroutines: Option<Goroutines>,
-    /// How far what was read at switches is what the trace tells; `None` without a trace.
+    /// Comparison of what was read at switches with the trace; `None` without a trace.
     pub agreement: Option<Agreement>,
     /// The states of goroutines beside those of threads; `None` without a trace.
     pub states: Option<States>,
-    /// What is missing, a sentence each.
+    /// Sentences that say what is missing.
     pub missing: Vec<String>,
 }
 
-/// What a record comes to.
+/// Summary of a record. All times are in ns.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Summary {
-    /// The time that was recorded.
+    /// Length of the record.
     pub duration: u64,
-    /// The part of it that the goroutines are told of.
+    /// Part of the record that the trace of Go's runtime is of; `None` without a trace.
     pub traced: Option<Traced>,
-    /// How far goroutines and Ps that were read at switches are those of the trace of Go's runtime.
+    /// Comparison of what was read at switches with the trace of Go's runtime; `None` without a
+    /// trace.
     pub agreement: Option<Agreement>,
     /// The states of goroutines beside those of threads; `None` without a trace of Go's runtime.
     pub states: Option<States>,
-    /// What is missing, a sentence each.
+    /// Sentences that say what is missing.
     pub missing: Vec<String>,
     /// The threads that have run or waited.
     pub threads: Vec<ThreadSummary>,
-    /// Who had the CPUs that threads of the program waited for, who had them longest first.
+    /// Threads that had CPUs that threads of the program waited for, the longest waits first.
     pub antagonists: Vec<Antagonist>,
     /// The Go priorities, the highest first, and what has none at the end.
     pub priorities: Vec<PrioritySummary>,
@@ -64,73 +65,73 @@ pub struct Summary {
     pub goroutines: Vec<GoroutineSummary>,
 }
 
-/// The part of a record that the trace of Go's runtime is of, and so what is told of goroutines.
+/// Part of a record that the trace of Go's runtime is of. Times are in ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Traced {
-    /// From the beginning of the record to that of the part.
+    /// Time from the beginning of the record to that of the part.
     pub after: u64,
-    /// How long the part is.
+    /// Length of the part.
     pub duration: u64,
 }
 
-/// Where the time of a thread went.
+/// Time of a thread by what the thread did, in ns.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct ThreadSummary {
-    /// Its id, in the first pid namespace.
+    /// Id of the thread, in the first pid namespace.
     pub tid: i32,
-    /// Its name.
+    /// Last name of the thread.
     pub name: String,
-    /// Its Go priority in force at the end.
+    /// Go priority in force at the end; `None` if there is none.
     pub go_prio: Option<u8>,
-    /// It ran.
+    /// Time on a CPU.
     pub on_cpu: u64,
-    /// It waited for a CPU.
+    /// Time runnable, without a CPU.
     pub waited: u64,
-    /// Its group had used up its quota.
+    /// Time runnable, while the control group had used up its CPU quota.
     pub throttled: u64,
-    /// It slept, by the system call.
+    /// Time asleep, by the system call.
     pub asleep: BTreeMap<String, u64>,
 }
 
-/// Who had a CPU that threads of the program waited for.
+/// Thread that had a CPU while threads of the program waited for that CPU.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Antagonist {
-    /// Its id; 0: the CPU was idle, and about to switch.
+    /// Id of the thread; 0: the CPU was idle, and about to switch.
     pub tid: i32,
-    /// Its name.
+    /// Name of the thread.
     pub name: String,
-    /// Whether it is a thread of the program itself.
+    /// Whether the thread is one of the program itself.
     pub own: bool,
-    /// Its Go priority in force.
+    /// Go priority in force; `None` if there is none.
     pub go_prio: Option<u8>,
-    /// Whether it is a real-time thread.
+    /// Whether the kernel ran the thread as a real-time one.
     pub realtime: bool,
-    /// How long threads waited while it ran: two that wait count twice.
+    /// Time that threads waited while this one ran, in ns: two that wait count twice.
     pub waited: u64,
 }
 
-/// Waits for a CPU at one Go priority.
+/// Waits for a CPU at one Go priority. All times are in ns.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct PrioritySummary {
-    /// The priority in force when the wait ended.
+    /// Go priority in force when the wait ended; `None` if there was none.
     pub go_prio: Option<u8>,
     /// The number of waits.
     pub waits: usize,
-    /// Quantiles of how long a wait took.
+    /// Median of the waits.
     pub p50: u64,
-    /// See `p50`.
+    /// 99th percentile of the waits.
     pub p99: u64,
     /// The longest wait.
     pub max: u64,
-    /// All waits together.
+    /// Sum of the waits.
     pub total: u64,
 }
 
-/// Where the time of goroutines went that began with one function.
+/// Time of the goroutines that began with one function, by what the goroutines did, in ns.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct GoroutineSummary {
@@ -138,23 +139,23 @@ pub struct GoroutineSummary {
     pub function: String,
     /// The number of goroutines.
     pub count: usize,
-    /// They ran, and their threads had a CPU.
+    /// Time running, while the thread had a CPU.
     pub on_cpu: u64,
-    /// They were runnable, and had no P.
+    /// Time runnable, without a P.
     pub without_p: u64,
-    /// They had a P, and their threads waited for a CPU.
+    /// Time with a P, while the thread waited for a CPU.
     pub without_cpu: u64,
-    /// Who had that CPU for longest.
+    /// Thread that had that CPU for longest.
     pub antagonist: Option<Antagonist>,
-    /// The same, and the threads' group had used up its quota.
+    /// Time with a P, while the thread's control group had used up its CPU quota.
     pub throttled: u64,
-    /// They ran as Go's runtime sees it, and their threads slept in the kernel.
+    /// Time running as Go's runtime has it, while the thread slept in the kernel.
     pub thread_asleep: u64,
-    /// They ran as Go's runtime sees it, and what their threads did was not recorded.
+    /// Time running as Go's runtime has it, while what the thread did was not recorded.
     pub unknown: u64,
-    /// They were in system calls.
+    /// Time in system calls or cgo.
     pub in_syscall: u64,
-    /// They waited, by the runtime's reason.
+    /// Time waiting, by the runtime's reason.
     pub waiting: BTreeMap<String, u64>,
 }
 

@@ -11,41 +11,42 @@ use crate::event::Event;
 use crate::event::EventKind;
 use crate::event::Thread;
 
-/// Who has a CPU.
+/// Thread that has a CPU.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Occupant {
     /// The id of the thread; 0: the CPU is idle, and about to switch.
     pub tid: i32,
-    /// The id of its process.
+    /// The id of the thread's process.
     pub tgid: i32,
-    /// Its name.
+    /// Name of the thread.
     pub name: String,
-    /// Its Go priority in force.
+    /// Go priority in force; `None` if there is none.
     pub go_prio: Option<u8>,
-    /// Whether the kernel runs it as a real-time thread.
+    /// Whether the kernel runs the thread as a real-time one.
     pub realtime: bool,
-    /// Whether it is a thread of the kernel's own.
+    /// Whether the thread is one of the kernel's own.
     pub kernel: bool,
 }
 
-/// What a thread does.
+/// State of a thread, as the kernel has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
-    /// It runs on a CPU.
+    /// The thread runs on a CPU.
     Running {
         /// The CPU.
         cpu: u32,
     },
-    /// It waits for a CPU.
+    /// The thread waits for a CPU.
     Waiting {
-        /// The CPU in whose queue it is; [`Threads::occupants_during`] tells who has that.
+        /// The CPU in whose queue the thread is; [`Threads::occupants_during`] tells who has the
+        /// CPU.
         cpu: u32,
-        /// Whether its group has used up its quota.
+        /// Whether the thread's control group has used up its CPU quota.
         throttled: bool,
     },
-    /// It sleeps.
+    /// The thread sleeps.
     Sleeping {
-        /// The number of the system call that it sleeps in, or -1.
+        /// The number of the system call that the thread sleeps in, or -1.
         syscall: i32,
     },
 }
@@ -57,44 +58,45 @@ pub struct Interval {
     pub from: u64,
     /// The end.
     pub to: u64,
-    /// What the thread does.
+    /// The state.
     pub doing: Doing,
 }
 
 /// A wait for a CPU, from becoming runnable to running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delay {
-    /// The time at which it ends.
+    /// The end of the wait, in ns of `CLOCK_MONOTONIC`.
     pub at: u64,
-    /// How long it takes, in ns.
+    /// Length of the wait, in ns.
     pub takes: u64,
-    /// The Go priority in force when it ends.
+    /// The Go priority in force at the end of the wait; `None` if there is none.
     pub go_prio: Option<u8>,
 }
 
 /// A thread of the program.
 #[derive(Clone, Debug, Default)]
 pub struct ThreadHistory {
-    /// Its last name.
+    /// Last name of the thread.
     pub name: String,
-    /// What it did, in the order of time; before its first event that is not known.
+    /// States in the order of time, from the first event of the thread on.
     pub intervals: Vec<Interval>,
-    /// Its waits for a CPU.
+    /// Waits for a CPU, in the order of time.
     pub delays: Vec<Delay>,
-    /// The changes of its Go priority in force: time and new one.
+    /// Changes of the Go priority in force: the time in ns of `CLOCK_MONOTONIC`, and the new
+    /// priority.
     pub priorities: Vec<(u64, Option<u8>)>,
-    /// Its Go priority in force at the end.
+    /// Go priority in force at the end; `None` if there is none.
     pub go_prio: Option<u8>,
 }
 
 /// The threads of the program.
 #[derive(Clone, Debug, Default)]
 pub struct Threads {
-    /// Each by its id, in the first pid namespace.
+    /// Histories by the id of the thread, in the first pid namespace.
     pub histories: BTreeMap<i32, ThreadHistory>,
-    /// Those who had CPUs that threads of the program waited for.
+    /// Threads of all programs that had a CPU, as far as recorded.
     pub occupants: Vec<Occupant>,
-    /// Who had each CPU up to a time, in the order of time: an index of `occupants`.
+    /// Occupants of each CPU: the end in ns, in the order of time, and an index of `occupants`.
     until: HashMap<u32, Vec<(u64, usize)>>,
 }
 
@@ -103,9 +105,9 @@ pub struct Threads {
 struct Now {
     since: u64,
     doing: Doing,
-    /// When it became runnable, if it waits.
+    /// Time at which the thread became runnable, in ns, if the thread waits.
     runnable: u64,
-    /// Whether it is a real-time thread, which a quota of its group does not hold up.
+    /// Whether the thread is a real-time one, which no CPU quota holds up.
     realtime: bool,
 }
 
@@ -157,7 +159,7 @@ impl Threads {
 }
 
 impl Threads {
-    /// Tells who had a CPU while a thread waited for it, and for how long, in ns: an index of
+    /// Tells who had a CPU while a thread waited for that CPU, and for how long, in ns: an index of
     /// `occupants`, or `None` where that is not known.
     pub fn occupants_during(
         &self,
@@ -356,7 +358,7 @@ impl Builder {
         );
     }
 
-    /// Ends what a thread does. If that is not known, and it leaves a CPU, it ran there.
+    /// Ends the state of a thread. A thread without a known state that leaves a CPU ran there.
     fn close(&mut self, tid: i32, time: u64, leaves: Option<u32>) {
         let Some(now) = self.now.remove(&tid) else {
             return;
@@ -395,7 +397,7 @@ impl ThreadHistory {
 }
 
 impl Interval {
-    /// Returns how long it takes, in ns.
+    /// Returns the length of the interval, in ns.
     pub fn takes(&self) -> u64 {
         self.to - self.from
     }

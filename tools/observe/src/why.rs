@@ -14,7 +14,7 @@ use crate::summary::Traced;
 use crate::threads::Doing;
 use crate::threads::Occupant;
 
-/// What kept a thread from running.
+/// Way in which a thread was kept from running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -27,7 +27,7 @@ pub enum Mechanism {
     Quota,
     /// The CPU was about to switch, or was woken.
     Switching,
-    /// Who had the CPU is not known.
+    /// The occupant of the CPU is not known.
     Unknown,
 }
 
@@ -35,35 +35,35 @@ pub enum Mechanism {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Cause {
-    /// What kept the thread from running.
+    /// Way in which the thread was kept from running.
     pub mechanism: Mechanism,
-    /// The id of the thread that had the CPU.
+    /// Id of the thread that had the CPU; `None` if there is no such, as with a quota.
     pub tid: Option<i32>,
-    /// Its name.
+    /// Name of that thread.
     pub name: Option<String>,
-    /// Whether it is a thread of the same program.
+    /// Whether that thread is one of the same program.
     pub own: bool,
-    /// Whether it is the recorder itself.
+    /// Whether that thread is one of the recorder.
     pub recorder: bool,
-    /// Whether it is a thread of the kernel's own.
+    /// Whether that thread is one of the kernel's own.
     pub kernel: bool,
-    /// Its Go priority in force.
+    /// Go priority in force of that thread; `None` if there is none.
     pub go_prio: Option<u8>,
-    /// How long it kept the thread from running.
+    /// Length of this part of the wait, in ns.
     pub waited: u64,
 }
 
-/// What would have helped, and how much of the wait it would have removed.
+/// Remedy, with the part of the wait that the remedy would have removed.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Advice {
-    /// What to do.
+    /// Remedy.
     pub what: Remedy,
-    /// What it would have removed of the wait, in ns.
+    /// Part of the wait that the remedy would have removed, in ns.
     pub removes: u64,
 }
 
-/// What to do for a thread that waits.
+/// Remedy for a thread that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -79,7 +79,7 @@ pub enum Remedy {
     Lower {
         /// The thread.
         tid: i32,
-        /// Its name.
+        /// Name of the thread.
         name: String,
         /// The Go priority.
         to: u8,
@@ -95,26 +95,26 @@ pub enum Remedy {
     },
 }
 
-/// Why a thread did not run.
+/// Reasons that a thread did not run. All times are in ns.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Why {
     /// The thread; `None` for all of the program.
     pub tid: Option<i32>,
-    /// The time that it ran.
+    /// Time on a CPU.
     pub on_cpu: u64,
-    /// The time that it was ready, and did not run.
+    /// Time runnable, without running.
     pub waited: u64,
     /// The time that goroutines of the program were ready and had no P; `None` without a trace of
     /// Go's runtime.
     pub without_p: Option<u64>,
-    /// The part of the record that goroutines are told of.
+    /// Part of the record that the trace of Go's runtime is of; `None` without a trace.
     pub traced: Option<Traced>,
-    /// What is missing, a sentence each.
+    /// Sentences that say what is missing.
     pub missing: Vec<String>,
     /// The parts of the wait, the longest first.
     pub causes: Vec<Cause>,
-    /// What would have helped, what helps most first.
+    /// Remedies, the one that helps most first.
     pub advice: Vec<Advice>,
 }
 
@@ -122,7 +122,7 @@ pub struct Why {
 const RT: u8 = 48;
 /// The priority that the guide has for background work.
 const BACKGROUND: u8 = 8;
-/// What removes less than a hundredth of the wait is not worth a sentence.
+/// Part of the wait below which a remedy is not worth a sentence: a hundredth.
 const WORTH: u64 = 100;
 /// The most threads that are to be lowered.
 const MOST_LOWERED: usize = 3;
