@@ -9,6 +9,7 @@
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
 #include "record.h"
+#include "goroutine.h"
 #include "thread.h"
 
 #define MAX_CPUS	8192
@@ -70,60 +71,11 @@ static __always_inline void dequeue(__s32 tid)
 	}
 }
 
-static __always_inline __u64 user_pointer(__u64 address)
+/* Reads memory that is mapped: what is not is taken for zeros. */
+static __always_inline void read_current(void *to, __u32 size, __u64 from,
+					 struct task_struct *thread)
 {
-	__u64 value = 0;
-
-	bpf_probe_read_user(&value, sizeof(value), (void *)address);
-	return value;
-}
-
-static __always_inline __u32 user_word(__u64 address)
-{
-	__u32 value = 0;
-
-	bpf_probe_read_user(&value, sizeof(value), (void *)address);
-	return value;
-}
-
-/* Returns the P of an M, or 0. Before Go 1.26 an M in a system call keeps it as oldp alone. */
-static __always_inline __u64 p_of(__u64 m)
-{
-	const __u32 in_syscall = 2;
-	__u64 p = user_pointer(m + layout.m_p);
-
-	if (p || !layout.m_oldp)
-		return p;
-	p = user_pointer(m + layout.m_oldp);
-	/* Unless another M has taken it since. */
-	if (p && user_word(p + layout.p_status) == in_syscall &&
-	    user_word(p + layout.p_syscalltick) == user_word(m + layout.m_syscalltick))
-		return p;
-	return 0;
-}
-
-/* Reads the goroutine of a thread whose memory is mapped: the current one. */
-static __always_inline void read_goroutine(struct task_struct *thread, struct goroutine *to)
-{
-	__u64 g, m, curg, p;
-
-	to->p = -1;
-	if (!is_go)
-		return;
-	g = user_pointer(thread->thread.fsbase + layout.tls_g);
-	if (!g)
-		return;
-	m = user_pointer(g + layout.g_m);
-	if (!m)
-		return;
-	curg = user_pointer(m + layout.m_curg);
-	to->known = 1;
-	to->scheduling = curg != g;
-	p = p_of(m);
-	if (p)
-		to->p = user_word(p + layout.p_id);
-	if (curg)
-		to->id = user_pointer(curg + layout.g_goid);
+	bpf_probe_read_user(to, size, (void *)from);
 }
 
 static __always_inline void tell_thread(struct event_thread *to, struct task_struct *thread)
@@ -206,7 +158,8 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 		regs = (struct pt_regs *)bpf_task_pt_regs(prev);
 		event->syscall = regs->orig_ax;
 		event->flags |= throttled(prev);
-		read_goroutine(prev, &event->goroutine);
+		if (is_go)
+			read_goroutine(&event->goroutine, prev, &layout, read_current);
 	}
 	end(event);
 	return 0;
