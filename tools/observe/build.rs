@@ -10,7 +10,7 @@ use libbpf_cargo::SkeletonBuilder;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
-    for program in ["record", "delay", "lag"] {
+    for program in ["record", "delay", "lag", "current"] {
         SkeletonBuilder::new()
             .source(format!("bpf/{program}.bpf.c"))
             .build_and_generate(out.join(format!("{program}.skel.rs")))?;

@@ -64,6 +64,7 @@ struct go_layout {
 	__s64 tls_g;		/* the pointer to g, from the thread pointer */
 	__u32 g_m;
 	__u32 g_goid;
+	__u32 g_status;
 	__u32 m_curg;
 	__u32 m_p;
 	__u32 m_oldp;

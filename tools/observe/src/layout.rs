@@ -4,6 +4,7 @@
 //! information, or by the release of Go that built it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fs;
 use std::fs::File;
 use std::io;
@@ -24,14 +25,25 @@ use object::ObjectSection;
 use object::ObjectSymbol;
 use serde::Deserialize;
 use serde::Serialize;
+use zerocopy::Immutable;
+use zerocopy::IntoBytes;
 
-/// The most bytes that a section of debug information has. Go's largest programs have some 100 MB.
+/// The most bytes of debug information that are read. Go's largest programs have some 100 MB.
 const MOST_DEBUG_INFORMATION: u64 = 512 << 20;
+/// The most bytes that an executable has. A file with holes may have more than the memory.
+const MOST_BYTES: u64 = 1 << 30;
+/// The most bytes that what Go says of a build has: its release, and the versions of modules.
+const MOST_BUILD_INFORMATION: u64 = 16 << 20;
+/// The most bytes that the name of a release has.
+const MOST_VERSION: usize = 256;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
-/// The offsets of what is read, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The offsets of what is read, in bytes, as `struct go_layout` of `bpf/record.h` has them.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoBytes, Immutable,
+)]
+#[repr(C)]
 pub struct Layout {
     /// The pointer to the `g` of a thread, from its thread pointer.
     pub tls_g: i64,
@@ -39,6 +51,9 @@ pub struct Layout {
     pub g_m: u32,
     /// `g.goid`.
     pub g_goid: u32,
+    /// `g.atomicstatus`. Records of older versions lack it, and have no use for it.
+    #[serde(default)]
+    pub g_status: u32,
     /// `m.curg`.
     pub m_curg: u32,
     /// `m.p`.
@@ -100,21 +115,22 @@ pub enum LayoutError {
 /// compares those of the Go in use with its debug information, and `examples/layout.rs` prints
 /// what a program has.
 const RELEASES: [(u32, Layout); 8] = [
-    (19, offsets([48, 152], [192, 208, 224, 668], [0, 4, 20])),
-    (21, offsets([48, 152], [192, 208, 224, 664], [0, 4, 20])),
-    (22, offsets([48, 152], [192, 208, 224, 952], [0, 4, 20])),
-    (23, offsets([48, 160], [192, 208, 224, 740], [0, 4, 20])),
-    (24, offsets([48, 160], [192, 208, 224, 764], [0, 4, 20])),
-    (25, offsets([48, 152], [184, 200, 216, 756], [0, 4, 20])),
-    (26, offsets([48, 152], [184, 208, 224, 788], [0, 4, 20])),
-    (27, offsets([48, 152], [184, 208, 224, 788], [0, 4, 20])),
+    (19, at([48, 152, 144], [192, 208, 224, 668], [0, 4, 20])),
+    (21, at([48, 152, 144], [192, 208, 224, 664], [0, 4, 20])),
+    (22, at([48, 152, 144], [192, 208, 224, 952], [0, 4, 20])),
+    (23, at([48, 160, 152], [192, 208, 224, 740], [0, 4, 20])),
+    (24, at([48, 160, 152], [192, 208, 224, 764], [0, 4, 20])),
+    (25, at([48, 152, 144], [184, 200, 216, 756], [0, 4, 20])),
+    (26, at([48, 152, 144], [184, 208, 224, 788], [0, 4, 20])),
+    (27, at([48, 152, 144], [184, 208, 224, 788], [0, 4, 20])),
 ];
 
-const fn offsets(g: [u32; 2], m: [u32; 4], p: [u32; 3]) -> Layout {
+const fn at(g: [u32; 3], m: [u32; 4], p: [u32; 3]) -> Layout {
     Layout {
         tls_g: 0,
         g_m: g[0],
         g_goid: g[1],
+        g_status: g[2],
         m_curg: m[0],
         m_p: m[1],
         m_oldp: m[2],
@@ -129,7 +145,8 @@ impl GoProgram {
     /// Reads where the program of an executable keeps its goroutines.
     pub fn read(executable: &Path) -> Result<Self, LayoutError> {
         // To open a FIFO would wait for who writes to it.
-        if !fs::metadata(executable)?.is_file() {
+        let metadata = fs::metadata(executable)?;
+        if !metadata.is_file() || metadata.len() > MOST_BYTES {
             return Err(LayoutError::NotGo);
         }
         let file = File::open(executable)?;
@@ -168,6 +185,7 @@ fn go_version<'a>(file: &object::File<'a, impl ReadRef<'a>>) -> Result<String, L
     const INLINE_STRINGS: u8 = 2;
     let section = file
         .section_by_name(".go.buildinfo")
+        .filter(|section| section.size() <= MOST_BUILD_INFORMATION)
         .ok_or(LayoutError::NotGo)?;
     let data = section.data().map_err(malformed)?;
     let flags = data.get(15).ok_or(LayoutError::NotGo)?;
@@ -182,7 +200,7 @@ fn go_version<'a>(file: &object::File<'a, impl ReadRef<'a>>) -> Result<String, L
         shift += 7;
         if byte & 0x80 == 0 {
             let version = text
-                .get(at + 1..at + 1 + length)
+                .get(at + 1..at + 1 + length.min(MOST_VERSION))
                 .ok_or(LayoutError::NotGo)?;
             return Ok(String::from_utf8_lossy(version).into_owned());
         }
@@ -243,15 +261,15 @@ fn tls_g<'a, R: ReadRef<'a>>(data: R, file: &object::File<'a, R>) -> Result<i64,
 fn from_debug_information<'a>(
     file: &object::File<'a, impl ReadRef<'a>>,
 ) -> Result<Option<Layout>, LayoutError> {
+    let left = Cell::new(MOST_DEBUG_INFORMATION);
     let load = |id: gimli::SectionId| -> Result<Cow<'_, [u8]>, gimli::Error> {
         let section = file.section_by_name(id.name());
         let data = section.and_then(|section| {
-            let compressed = section.compressed_data().ok()?;
+            let range = section.compressed_file_range().ok()?;
             // A small file may say that it has much.
-            if compressed.uncompressed_size > MOST_DEBUG_INFORMATION {
-                return None;
-            }
-            compressed.decompress().ok()
+            let size = range.compressed_size.max(range.uncompressed_size);
+            left.set(left.get().checked_sub(size)?);
+            section.compressed_data().ok()?.decompress().ok()
         });
         Ok(data.unwrap_or_default())
     };
@@ -261,14 +279,14 @@ fn from_debug_information<'a>(
     let mut units = dwarf.units();
     while let Some(header) = units.next().map_err(malformed)? {
         let unit = dwarf.unit(header).map_err(malformed)?;
-        g = g.or_else(|| members(&dwarf, &unit, "runtime.g", ["m", "goid"]));
+        g = g.or_else(|| members(&dwarf, &unit, "runtime.g", ["m", "goid", "atomicstatus"]));
         m = m.or_else(|| {
             let names = ["curg", "p", "oldp", "syscalltick"];
             members(&dwarf, &unit, "runtime.m", names)
         });
         p = p.or_else(|| members(&dwarf, &unit, "runtime.p", ["id", "status", "syscalltick"]));
         if let (Some(g), Some(m), Some(p)) = (&g, &m, &p) {
-            return Ok(Some(offsets(*g, *m, *p)));
+            return Ok(Some(at(*g, *m, *p)));
         }
     }
     Ok(None)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Records what the Linux scheduler does with the threads of one program, and which goroutine
-//! each thread of Go's runtime had.
+//! each thread of Go's runtime had, or has.
 
 pub mod agreement;
+pub mod current;
 pub mod delay;
 pub mod directory;
 pub mod event;

@@ -236,6 +236,7 @@ fn layout(layout: Layout) -> go_layout {
         tls_g: layout.tls_g,
         g_m: layout.g_m,
         g_goid: layout.g_goid,
+        g_status: layout.g_status,
         m_curg: layout.m_curg,
         m_p: layout.m_p,
         m_oldp: layout.m_oldp,
