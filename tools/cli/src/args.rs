@@ -40,6 +40,30 @@ pub(crate) use self::value::Quota;
 pub(crate) use self::value::Service;
 pub(crate) use self::value::SortKey;
 
+/// Explains the columns of `gosched top` on goroutines.
+#[cfg(feature = "observe")]
+macro_rules! goroutine_columns {
+    () => {
+        "\
+  G         number of the goroutine that the thread of a Go program has, or \"-\"
+  GSTATE    state of that goroutine, as Go's runtime has it: running, syscall,
+            waiting, ...; one that is running may wait for a CPU with its thread
+  P         number of the P that the thread has with the goroutine
+To read goroutines takes root, or CAP_BPF and CAP_PERFMON, the first pid namespace, a
+kernel of Linux 5.18 or later with BTF, and a program with debug information or of a
+release of Go that gosched knows. Else there is \"-\", and the lines above the table
+say why.
+"
+    };
+}
+
+#[cfg(not(feature = "observe"))]
+macro_rules! goroutine_columns {
+    () => {
+        ""
+    };
+}
+
 /// Set, read and explain the Go priority of threads: 0 to 63, higher = more urgent
 #[derive(Parser)]
 #[command(
@@ -185,7 +209,7 @@ Exit status: that of COMMAND, or 128 plus the number of the signal that ended it
     #[cfg(feature = "observe")]
     Spikes(Spikes),
     /// Show the priorities of threads and the CPU time that they get, like top(1)
-    #[command(after_help = "\
+    #[command(after_help = concat!("\
 Keys:
   ?        show this help
   q        quit
@@ -214,6 +238,7 @@ Columns:
   CHANGE    why the kernel last changed its scheduling, see \"gosched get --help\"
   MARKS     see below
   GROUP     control group, or autogroup, inside which it competes for CPU time
+", goroutine_columns!(), "\
 The screen shows the columns that have room. \"+\" at the end of a name tells that
 the name is cut. The arrow beside a heading points down if that column is sorted
 with the highest first, and up if with the lowest first.
@@ -231,7 +256,7 @@ Marks:
   X  a sched_ext scheduler runs it
   ?  its CPU quota cannot be read, or its executable, which tells of G
 Colours are off if NO_COLOR is set in the environment. Where the output is no
-terminal, or TERM is dumb, --batch or --json is needed.")]
+terminal, or TERM is dumb, --batch or --json is needed."))]
     Top(Top),
     /// Run a command at a priority, which everything that it starts inherits
     #[command(after_help = "\

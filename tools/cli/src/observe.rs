@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The verbs that show what the scheduler does with a program: `record`, `timeline`, `why`,
-//! `heat`, `lag` and `spikes`.
+//! `heat`, `lag` and `spikes`; and the goroutines of `top`.
 
 mod fetch;
+pub(crate) mod goroutines;
 pub(crate) mod heat;
 pub(crate) mod lag;
 pub(crate) mod record;

@@ -70,16 +70,39 @@ struct FileId {
     modified: (i64, i64),
 }
 
+/// What is known of the executables that have been looked at.
+#[derive(Debug)]
+pub(crate) struct Executables<T> {
+    /// Each with whether it was asked for since [`Executables::forget_unused`].
+    known: HashMap<FileId, (T, bool)>,
+}
+
 /// The runtimes of the executables that have been looked at.
-#[derive(Debug, Default)]
-pub(crate) struct Runtimes {
-    /// Each with whether it was asked for since [`Runtimes::forget_unused`].
-    known: HashMap<FileId, (Runtime, bool)>,
+pub(crate) type Runtimes = Executables<Runtime>;
+
+impl<T> Default for Executables<T> {
+    fn default() -> Self {
+        Self {
+            known: HashMap::new(),
+        }
+    }
 }
 
 impl Runtimes {
     /// Tells the runtime of a process or of the process of a thread.
     pub(crate) fn of(&mut self, pid: i32) -> Result<Runtime, UnknownRuntime> {
+        self.get(pid, runtime_of)
+    }
+}
+
+impl<T: Clone> Executables<T> {
+    /// Returns what `read` tells of the executable of a process or of the process of a thread,
+    /// which is read once unless that fails.
+    pub(crate) fn get(
+        &mut self,
+        pid: i32,
+        read: impl FnOnce(&File) -> Result<T, UnknownRuntime>,
+    ) -> Result<T, UnknownRuntime> {
         check_proc().map_err(UnknownRuntime::Proc)?;
         let file = File::open(format!("/proc/{pid}/exe")).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => UnknownRuntime::NoExecutable,
@@ -92,12 +115,12 @@ impl Runtimes {
             inode: metadata.ino(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         };
-        let runtime = match self.known.get(&id) {
-            Some((runtime, _)) => *runtime,
-            None => runtime_of(&file)?,
+        let found = match self.known.get(&id) {
+            Some((found, _)) => found.clone(),
+            None => read(&file)?,
         };
-        self.known.insert(id, (runtime, true));
-        Ok(runtime)
+        self.known.insert(id, (found.clone(), true));
+        Ok(found)
     }
 
     /// Forgets the executables that were not asked for since the last call.

@@ -15,6 +15,8 @@ use super::sample::Sample;
 use super::summary::summary;
 use crate::check::limits::SchedExt;
 use crate::facts::ThreadJson;
+#[cfg(feature = "observe")]
+use crate::observe::goroutines::Goroutine;
 use crate::program::HintsJson;
 use crate::stats::StatsJson;
 use crate::table::table;
@@ -89,6 +91,10 @@ struct TopThreadJson {
     quota_unknown: Option<String>,
     /// The autogroup of the thread's session, null where autogroups do not count.
     autogroup: Option<String>,
+    /// The goroutine that the thread has, null if it has none or if that cannot be read.
+    #[cfg(feature = "observe")]
+    #[schemars(skip)]
+    goroutine: Option<Goroutine>,
 }
 
 /// A limit of CPU time: cpu.max, or cpu.cfs_quota_us of version 1.
@@ -141,6 +147,8 @@ impl TopThreadJson {
             }),
             quota_unknown: row.quota.as_ref().err().map(ToString::to_string),
             autogroup: row.autogroup.clone(),
+            #[cfg(feature = "observe")]
+            goroutine: row.goroutine,
         }
     }
 }
@@ -161,15 +169,33 @@ mod tests {
             .lines()
             .map(|line| line.split_whitespace().collect())
             .collect();
+        let goroutine = ["-"; COLUMNS.len() - 16];
         assert_eq!(lines[1].len(), COLUMNS.len(), "{out}");
         assert_eq!(
             lines[2],
             [
-                "40", "42", "worker", "50", "50", "63", "RR", "-", "3", "-", "1", "12.5", "0.5",
-                "hint", "-", "/"
+                &[
+                    "40", "42", "worker", "50", "50", "63", "RR", "-", "3", "-", "1", "12.5",
+                    "0.5", "hint", "-"
+                ],
+                &goroutine[..],
+                &["/"]
             ]
+            .concat()
         );
         assert_eq!(lines[3][3..5], ["-", "-"]);
+    }
+
+    #[cfg(feature = "observe")]
+    #[test]
+    fn a_goroutine_is_a_value_or_null() {
+        let mut rows = vec![fixture::row(42, Some(50)), fixture::row(7, None)];
+        let (id, state) = (24, Some("waiting"));
+        rows[0].goroutine = Some(Goroutine { id, state, p: None });
+        let json = serde_json::to_value(TopJson::new(&fixture::sample(rows))).expect("JSON");
+        let expected = serde_json::json!({"id": 24, "state": "waiting", "p": null});
+        assert_eq!(json["threads"][0]["goroutine"], expected);
+        assert_eq!(json["threads"][1].get("goroutine"), Some(&().into()));
     }
 
     #[test]

@@ -28,7 +28,10 @@ pub(super) struct Column {
     pub(super) cell: fn(&Row, &Sample) -> String,
 }
 
-pub(super) const COLUMNS: [Column; 16] = [
+/// Number of the columns.
+const COUNT: usize = if cfg!(feature = "observe") { 19 } else { 16 };
+
+pub(super) const COLUMNS: [Column; COUNT] = [
     number("PID", 9, |row, _| row.pid.to_string()),
     number("TID", 0, |row, _| row.tid.to_string()),
     name("COMMAND", 2, |row, _| printable(&row.command)),
@@ -64,6 +67,21 @@ pub(super) const COLUMNS: [Column; 16] = [
     }),
     text("CHANGE", 14, |row, _| or_dash(row.facts.stats.last_cause)),
     text("MARKS", 5, marks),
+    #[cfg(feature = "observe")]
+    number("G", 16, |row, _| {
+        or_dash(row.goroutine.map(|goroutine| goroutine.id))
+    }),
+    #[cfg(feature = "observe")]
+    text("GSTATE", 17, |row, _| {
+        or_dash(
+            row.goroutine
+                .map(|goroutine| goroutine.state.unwrap_or("?")),
+        )
+    }),
+    #[cfg(feature = "observe")]
+    number("P", 18, |row, _| {
+        or_dash(row.goroutine.and_then(|goroutine| goroutine.p))
+    }),
     name("GROUP", 15, |row, _| {
         let group = row.autogroup.as_deref().map(Path::new);
         match group.or(row.cpu_cgroup.as_deref()) {
@@ -262,6 +280,28 @@ mod tests {
         assert_eq!(cell(&row, &fixture::sample(vec![])), "-");
         row.quota = Err(std::io::ErrorKind::PermissionDenied.into());
         assert_eq!(cell(&row, &fixture::sample(vec![])), "?");
+    }
+
+    #[cfg(feature = "observe")]
+    #[test]
+    fn a_goroutine_is_told_as_far_as_it_is_known() {
+        use crate::observe::goroutines::Goroutine;
+
+        let cells = |goroutine| {
+            let mut row = fixture::row(42, Some(50));
+            row.goroutine = goroutine;
+            ["G", "GSTATE", "P"].map(|heading| {
+                let column = COLUMNS.iter().find(|column| column.heading == heading);
+                (column.expect("a column").cell)(&row, &fixture::sample(vec![]))
+            })
+        };
+        let goroutine = |state, p| Some(Goroutine { id: 24, state, p });
+        assert_eq!(cells(None), ["-", "-", "-"]);
+        assert_eq!(
+            cells(goroutine(Some("syscall"), None)),
+            ["24", "syscall", "-"]
+        );
+        assert_eq!(cells(goroutine(None, Some(0))), ["24", "?", "0"]);
     }
 
     #[test]

@@ -24,6 +24,8 @@ use super::view::Mode;
 use super::view::View;
 use crate::args::SortKey;
 use crate::error::Error;
+#[cfg(feature = "observe")]
+use crate::observe::goroutines::Goroutine;
 
 /// A terminal that understands what is drawn.
 struct Screen(vt100::Parser);
@@ -110,6 +112,11 @@ fn threads() -> Sample {
         })
         .collect();
     rows[0].facts.status.applied = GoPrio::new(32);
+    #[cfg(feature = "observe")]
+    for (row, state, p) in [(0, Some("running"), Some(3)), (1, None, None)] {
+        let id = 4_000_000 + row as u64;
+        rows[row].goroutine = Some(Goroutine { id, state, p });
+    }
     rows[1].quota = Ok(Some(Quota {
         group: "/sys/fs/cgroup/system.slice/server.service".into(),
         file: "cpu.max",
@@ -128,6 +135,9 @@ fn a_screen_shows_what_has_room() {
     let mut drawn = |columns, lines| Screen::draw(&mut view, &threads(), columns, lines).text();
     assert_data_eq!(drawn(40, 12), file!["screens/40x12.txt"]);
     assert_data_eq!(drawn(80, 24), file!["screens/80x24.txt"]);
+    #[cfg(feature = "observe")]
+    assert_data_eq!(drawn(200, 60), file!["screens/observe-200x60.txt"]);
+    #[cfg(not(feature = "observe"))]
     assert_data_eq!(drawn(200, 60), file!["screens/200x60.txt"]);
     assert_data_eq!(drawn(10, 3), file!["screens/10x3.txt"]);
 }

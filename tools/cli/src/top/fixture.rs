@@ -37,6 +37,8 @@ pub(super) fn sample(rows: Vec<Row>) -> Sample {
         autogroup: Ok(false),
         rows,
         unread: Unread::default(),
+        #[cfg(feature = "observe")]
+        goroutines_unknown: None,
     }
 }
 
@@ -98,5 +100,7 @@ pub(super) fn row(tid: i32, prio: Option<u32>) -> Row {
         quota: Ok(None),
         throttled: 0,
         autogroup: None,
+        #[cfg(feature = "observe")]
+        goroutine: None,
     }
 }

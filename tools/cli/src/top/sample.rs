@@ -32,6 +32,10 @@ use crate::device;
 use crate::error::Error;
 use crate::error::ThreadError;
 use crate::facts::Facts;
+#[cfg(feature = "observe")]
+use crate::observe::goroutines::Goroutine;
+#[cfg(feature = "observe")]
+use crate::observe::goroutines::GoroutineReader;
 use crate::program::Hints;
 use crate::program::HintsOf;
 use crate::program::Runtimes;
@@ -45,6 +49,9 @@ pub(super) struct Sample {
     pub(super) autogroup: io::Result<bool>,
     pub(super) rows: Vec<Row>,
     pub(super) unread: Unread,
+    /// A sentence on goroutines that cannot be read.
+    #[cfg(feature = "observe")]
+    pub(super) goroutines_unknown: Option<String>,
 }
 
 /// The processes and threads that have no row as they cannot be read.
@@ -92,10 +99,10 @@ impl Sample {
             let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
             format!("{count} processes or threads are not shown: {reason}")
         });
-        [sched_ext, autogroup, unread]
-            .into_iter()
-            .flatten()
-            .collect()
+        let sentences = [sched_ext, autogroup, unread].into_iter().flatten();
+        #[cfg(feature = "observe")]
+        let sentences = sentences.chain(self.goroutines_unknown.clone());
+        sentences.collect()
     }
 }
 
@@ -129,6 +136,9 @@ pub(super) struct Row {
     pub(super) throttled: u64,
     /// The autogroup of the thread's session, "/autogroup-N", where autogroups count.
     pub(super) autogroup: Option<String>,
+    /// The goroutine that the thread has.
+    #[cfg(feature = "observe")]
+    pub(super) goroutine: Option<Goroutine>,
 }
 
 impl Row {
@@ -199,6 +209,8 @@ pub(super) struct Sampler {
     threads: HashMap<(i32, u64), Times>,
     throttled: HashMap<PathBuf, u64>,
     runtimes: Runtimes,
+    #[cfg(feature = "observe")]
+    goroutines: GoroutineReader,
 }
 
 impl Sampler {
@@ -219,6 +231,8 @@ impl Sampler {
             threads: HashMap::new(),
             throttled: HashMap::new(),
             runtimes: Runtimes::default(),
+            #[cfg(feature = "observe")]
+            goroutines: GoroutineReader::start()?,
         })
     }
 
@@ -273,12 +287,28 @@ impl Sampler {
         self.throttled = next.throttled;
         self.runtimes = next.runtimes;
         self.runtimes.forget_unused();
+        #[cfg(feature = "observe")]
+        let goroutines_unknown = self.add_goroutines(&mut rows);
         Ok(Sample {
             sched_ext: SchedExt::read(),
             autogroup,
             rows,
             unread,
+            #[cfg(feature = "observe")]
+            goroutines_unknown,
         })
+    }
+
+    /// Adds its goroutine to each thread. Returns a sentence on those that cannot be read.
+    #[cfg(feature = "observe")]
+    fn add_goroutines(&mut self, rows: &mut [Row]) -> Option<String> {
+        let goroutines = self
+            .goroutines
+            .read(rows.iter().map(|row| row.pid).collect());
+        for row in rows {
+            row.goroutine = goroutines.of.get(&row.tid).copied();
+        }
+        goroutines.unknown
     }
 
     /// Opens the processes to look at, one after the other.
@@ -350,6 +380,8 @@ impl Sampler {
             cgroup: group,
             quota,
             throttled,
+            #[cfg(feature = "observe")]
+            goroutine: None,
         }))
     }
 

@@ -124,6 +124,11 @@ mod tests {
                 "the quotas of 2 threads are unknown: it is? dark",
             ]
         );
+        #[cfg(feature = "observe")]
+        {
+            sample.goroutines_unknown = Some("goroutines are dark\u{1b}".to_owned());
+            assert_eq!(summary(&sample)[4], "goroutines are dark?");
+        }
         sample.unread.count = 0;
         let some = format!(
             "some processes or threads are not shown: {}",
