@@ -2,6 +2,7 @@
 
 //! What is recorded of a program is what the kernel and Go's runtime did.
 
+mod current;
 mod delays;
 mod hostile;
 mod lag;

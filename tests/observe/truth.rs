@@ -20,7 +20,7 @@ use crate::recorded::run;
 use crate::recorded::Recorded;
 
 /// The number of nanosleep(2) on this architecture.
-const NANOSLEEP: i32 = 35;
+pub(crate) const NANOSLEEP: i32 = 35;
 
 #[test]
 fn goroutines_and_ps_are_those_of_the_runtimes_own_trace() {
@@ -103,21 +103,25 @@ fn goroutines_are_told_of_the_seconds_that_a_flight_recorder_has_kept() {
     assert!(tried > 0, "no newer Go: use make test-bpf");
 }
 
-/// Asserts that each thread sleeps with the goroutine that the program says of it.
-fn assert_marks(recorded: &Recorded, name: &str) {
-    assert!(recorded.succeeded, "{name}");
-    let marks: HashMap<i32, u64> = recorded
-        .output
-        .lines()
+/// Returns the goroutine of each thread that a program says.
+pub(crate) fn marks(lines: impl Iterator<Item = impl AsRef<str>>) -> HashMap<i32, u64> {
+    let marks: HashMap<i32, u64> = lines
         .map(|line| {
-            let (tid, goroutine) = line.split_once(' ').expect("two numbers");
+            let (tid, goroutine) = line.as_ref().split_once(' ').expect("two numbers");
             (
                 tid.parse().expect("a number"),
                 goroutine.parse().expect("a number"),
             )
         })
         .collect();
-    assert_eq!(marks.len(), 4, "{name}: {}", recorded.output);
+    assert_eq!(marks.len(), 4, "{marks:?}");
+    marks
+}
+
+/// Asserts that each thread sleeps with the goroutine that the program says of it.
+fn assert_marks(recorded: &Recorded, name: &str) {
+    assert!(recorded.succeeded, "{name}");
+    let marks = marks(recorded.output.lines());
     let mut sleeps = 0;
     for event in &recorded.events {
         if event.kind() != EventKind::Switch || event.syscall != NANOSLEEP {

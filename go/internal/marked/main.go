@@ -4,7 +4,7 @@
 
 // Command marked is for tests of what reads goroutines of a program from outside. Each of four
 // goroutines stays on a thread of its own, says the numbers of both in a line, and sleeps there
-// in system calls. With -wait it begins when standard input ends.
+// in system calls, -sleeps times. With -wait it begins when standard input ends.
 package main
 
 import (
@@ -23,6 +23,7 @@ import (
 
 func main() {
 	wait := flag.Bool("wait", false, "")
+	sleeps := flag.Int("sleeps", 50, "")
 	program.Parse("", func() bool { return true })
 	if *wait {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -35,7 +36,7 @@ func main() {
 			runtime.LockOSThread()
 			fmt.Printf("%d %s\n", syscall.Gettid(), number())
 			pause := syscall.NsecToTimespec(int64(time.Millisecond))
-			for sleep := 0; sleep < 50; sleep++ {
+			for sleep := 0; sleep < *sleeps; sleep++ {
 				_ = syscall.Nanosleep(&pause, nil)
 				runtime.Gosched()
 			}
