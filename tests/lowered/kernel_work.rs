@@ -402,23 +402,25 @@ fn who_lives_in_the_kernel_is_lowered_there_until_it_returns() {
             returned.store(true, Ordering::Relaxed);
         }
     });
-    // Each call before it may be preempted as well.
-    eventually("the call begins", || begins.load(Ordering::Relaxed));
-    let before = changes(&trace, worker.tid()).len();
     let preempt = || {
         spinner.pause();
         thread::sleep(Duration::from_millis(5));
         spinner.spin();
         thread::sleep(Duration::from_millis(5));
     };
+    // Each call before it may be preempted as well.
+    eventually("the call begins", || begins.load(Ordering::Relaxed));
+    let number = || changes(&trace, worker.tid()).len();
     eventually("the thread was raised, and lowered again", || {
+        let before = number();
         preempt();
-        changes(&trace, worker.tid()).len() >= before + 2
+        let after = number();
+        after >= 2 && after == before
     });
-    let before = changes(&trace, worker.tid()).len();
+    let before = number();
     (0..20).for_each(|_| preempt());
     let record = device.get(worker.tid());
-    let after = changes(&trace, worker.tid()).len();
+    let after = number();
     assert!(!returned.load(Ordering::Relaxed), "proves nothing");
     assert_at(&record, 8);
     // Once for the call, if the first time was before it.
