@@ -16,8 +16,8 @@ const pause = time.Minute
 // FlightRecorder keeps the last seconds of the trace of Go's runtime in memory, and writes them to
 // a file when a deadline was missed. It takes Go 1.25.
 //
-// Several goroutines may use it at once. A nil FlightRecorder does nothing: a program that has
-// none goes on without.
+// Several goroutines may use it at once. A FlightRecorder that is nil or zero does nothing: a
+// program that has none goes on without.
 type FlightRecorder struct {
 	path   string
 	flight flight
@@ -98,7 +98,7 @@ func (r *FlightRecorder) Check(start time.Time, limit time.Duration) {
 func (r *FlightRecorder) missed() {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	if r.stopped {
+	if r.flight == nil || r.stopped {
 		return
 	}
 	r.stats.Missed++
@@ -148,7 +148,7 @@ func (r *FlightRecorder) Stats() Stats {
 // Stop waits until a file that is being written is whole, and ends the recorder. It counts no
 // deadlines any more, and Stats tells what it has done until then.
 func (r *FlightRecorder) Stop() {
-	if r == nil {
+	if r == nil || r.flight == nil {
 		return
 	}
 	r.mutex.Lock()

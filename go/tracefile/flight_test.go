@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// standIn is the runtime's part, which says when it has begun to write, and waits for its turn.
-type standIn struct {
+// fakeFlight is the runtime's part, which says when it has begun to write, and waits for its turn.
+type fakeFlight struct {
 	begun, goOn chan bool
 	fails       error
 	stopped     bool
 }
 
-func (s *standIn) WriteTo(to io.Writer) (int64, error) {
+func (s *fakeFlight) WriteTo(to io.Writer) (int64, error) {
 	s.begun <- true
 	<-s.goOn
 	if s.fails != nil {
@@ -30,11 +30,11 @@ func (s *standIn) WriteTo(to io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-func (s *standIn) Stop() { s.stopped = true }
+func (s *fakeFlight) Stop() { s.stopped = true }
 
-func newStandIn(t *testing.T, pause time.Duration) (*FlightRecorder, *standIn) {
+func newFakeFlight(t *testing.T, pause time.Duration) (*FlightRecorder, *fakeFlight) {
 	t.Helper()
-	s := &standIn{begun: make(chan bool), goOn: make(chan bool)}
+	s := &fakeFlight{begun: make(chan bool), goOn: make(chan bool)}
 	return &FlightRecorder{path: filepath.Join(t.TempDir(), "trace"), flight: s, pause: pause}, s
 }
 
@@ -50,7 +50,7 @@ func expectStats(t *testing.T, r *FlightRecorder, missed, written uint64, fails 
 }
 
 func TestAnyDeadlineThatIsMetIsNotCounted(t *testing.T) {
-	r, s := newStandIn(t, 0)
+	r, s := newFakeFlight(t, 0)
 	r.Check(time.Now(), time.Hour)
 	r.Check(time.Now().Add(time.Hour), 0)
 	r.Stop()
@@ -62,7 +62,7 @@ func TestAnyDeadlineThatIsMetIsNotCounted(t *testing.T) {
 }
 
 func TestAnyFileIsWrittenOneAtATime(t *testing.T) {
-	r, s := newStandIn(t, 0)
+	r, s := newFakeFlight(t, 0)
 	miss(r)
 	<-s.begun
 	// None of these waits for the file.
@@ -82,7 +82,7 @@ func TestAnyFileIsWrittenOneAtATime(t *testing.T) {
 }
 
 func TestAnyFileIsFollowedByAPause(t *testing.T) {
-	r, s := newStandIn(t, time.Hour)
+	r, s := newFakeFlight(t, time.Hour)
 	var all sync.WaitGroup
 	for i := 0; i < 20; i++ {
 		all.Add(1)
@@ -101,7 +101,7 @@ func TestAnyFileIsFollowedByAPause(t *testing.T) {
 }
 
 func TestAnyStopWaitsForTheFile(t *testing.T) {
-	r, s := newStandIn(t, 0)
+	r, s := newFakeFlight(t, 0)
 	miss(r)
 	<-s.begun
 	go func() { s.goOn <- true }()
@@ -113,7 +113,7 @@ func TestAnyStopWaitsForTheFile(t *testing.T) {
 }
 
 func TestAnyFileThatCannotBeWrittenIsSaid(t *testing.T) {
-	r, s := newStandIn(t, 0)
+	r, s := newFakeFlight(t, 0)
 	s.fails = errors.New("no room")
 	miss(r)
 	<-s.begun
@@ -130,11 +130,13 @@ func TestAnyFileThatCannotBeWrittenIsSaid(t *testing.T) {
 }
 
 func TestAnyProgramGoesOnWithoutAFlightRecorder(t *testing.T) {
-	var r *FlightRecorder
-	miss(r)
-	r.Stop()
-	if stats := r.Stats(); stats != (Stats{}) {
-		t.Errorf("%+v", stats)
+	for _, r := range []*FlightRecorder{nil, {}} {
+		miss(r)
+		r.Stop()
+		r.Stop()
+		if stats := r.Stats(); stats != (Stats{}) {
+			t.Errorf("%+v", stats)
+		}
 	}
 }
 
