@@ -52,7 +52,7 @@ struct lag_sample {
 	__s32 prio;		/* the kernel's: below 0 deadline, below 100 real-time */
 	__u32 policy;
 	__u32 cpu;
-	__u32 flags;
+	enum lag_flags flags;
 	__u32 levels;		/* of queues that are told: 0, unless they are consistent */
 	char name[16];
 	struct lag_queue queues[LAG_LEVELS]; /* the thread's own, its group's, and so on */

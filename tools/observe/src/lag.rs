@@ -10,6 +10,7 @@
 
 use std::io;
 use std::io::Read;
+use std::mem::offset_of;
 use std::mem::MaybeUninit;
 
 use libbpf_rs::btf::types::Struct;
@@ -23,6 +24,9 @@ use zerocopy::FromBytes;
 use zerocopy::Immutable;
 use zerocopy::KnownLayout;
 
+use self::skeleton::types::lag_flags;
+use self::skeleton::types::lag_queue;
+use self::skeleton::types::lag_sample;
 use self::skeleton::LagSkel;
 use self::skeleton::LagSkelBuilder;
 use crate::record::prepare;
@@ -178,15 +182,30 @@ pub struct Sample {
     queues: [Queue; LEVELS],
 }
 
+/// Compares the offsets of fields with those that the BPF program has.
+macro_rules! same_offsets {
+    ($own:ty, $bpf:ty: $($field:ident)*) => {
+        $(assert!(offset_of!($own, $field) == offset_of!($bpf, $field));)*
+        assert!(size_of::<$own>() == size_of::<$bpf>());
+    };
+}
+
+const _: () = {
+    same_offsets!(Queue, lag_queue: sum weight zero vruntime deadline own_weight curr_vruntime
+        curr_weight);
+    same_offsets!(Sample, lag_sample: now accounted ran waited waits_since slice started group tid
+        prio policy cpu flags levels name queues);
+};
+
 impl Sample {
-    const ON_CPU: u32 = 1;
-    const DISPLACED: u32 = 2;
-    const RUNNABLE: u32 = 4;
-    const DELAYED: u32 = 8;
-    const THROTTLED: u32 = 16;
-    const CONSISTENT: u32 = 32;
-    const WAIT_KNOWN: u32 = 64;
-    const DEEPER: u32 = 128;
+    const ON_CPU: u32 = lag_flags::LAG_ON_CPU.0;
+    const DISPLACED: u32 = lag_flags::LAG_DISPLACED.0;
+    const RUNNABLE: u32 = lag_flags::LAG_RUNNABLE.0;
+    const DELAYED: u32 = lag_flags::LAG_DELAYED.0;
+    const THROTTLED: u32 = lag_flags::LAG_THROTTLED.0;
+    const CONSISTENT: u32 = lag_flags::LAG_CONSISTENT.0;
+    const WAIT_KNOWN: u32 = lag_flags::LAG_WAIT_KNOWN.0;
+    const DEEPER: u32 = lag_flags::LAG_DEEPER.0;
 
     fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
