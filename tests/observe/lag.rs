@@ -140,10 +140,10 @@ fn who_sleeps_or_is_real_time_has_no_lag() {
                 real_time.queue(ExtThreads::None),
                 None,
                 "{:?}",
-                real_time.state()
+                real_time.state(ExtThreads::None)
             );
             assert_eq!(real_time.slice(ExtThreads::None), None);
-            if ordinary.state() == State::Asleep {
+            if ordinary.state(ExtThreads::None) == State::Asleep {
                 asleep += 1;
                 assert_eq!(ordinary.queue(ExtThreads::None).and_then(Queue::lag), None);
             }

@@ -222,15 +222,15 @@ impl Sample {
         String::from_utf8_lossy(name.unwrap_or_default()).into_owned()
     }
 
-    /// Returns how the scheduler has the thread.
-    pub fn state(&self) -> State {
+    /// Returns the state of the thread. A real-time or deadline thread has no quota.
+    pub fn state(&self, ext: ExtThreads) -> State {
         if !self.has(Self::CONSISTENT) {
             State::Unknown
         } else if self.has(Self::ON_CPU) || self.has(Self::DISPLACED) {
             State::Running
         } else if !self.has(Self::RUNNABLE) || self.has(Self::DELAYED) {
             State::Asleep
-        } else if self.has(Self::THROTTLED) {
+        } else if self.has(Self::THROTTLED) && self.is_fair(ext) {
             State::Throttled
         } else {
             State::Waiting
@@ -251,11 +251,16 @@ impl Sample {
         }
     }
 
+    /// Returns whether EEVDF picks the thread: no other class heeds the quota of its control group.
+    fn is_fair(&self, ext: ExtThreads) -> bool {
+        matches!(self.class(ext), Class::Fair | Class::Idle)
+    }
+
     /// Returns the places of the thread in its queue, and of its groups in theirs; none of a
     /// thread that EEVDF does not let compete now.
     fn queues(&self, ext: ExtThreads) -> &[Queue] {
-        let competes = matches!(self.state(), State::Running | State::Waiting)
-            && matches!(self.class(ext), Class::Fair | Class::Idle);
+        let competes =
+            matches!(self.state(ext), State::Running | State::Waiting) && self.is_fair(ext);
         let levels = usize::try_from(self.levels).unwrap_or_default();
         self.queues
             .get(..levels)
@@ -289,7 +294,7 @@ impl Sample {
     /// Returns the time that the thread may run before others that are due, in ns, of a thread
     /// that EEVDF picks.
     pub fn slice(&self, ext: ExtThreads) -> Option<u64> {
-        matches!(self.class(ext), Class::Fair | Class::Idle).then_some(self.slice)
+        self.is_fair(ext).then_some(self.slice)
     }
 
     /// Returns the time until which the CPU time is known, by the scheduler's clock.
@@ -525,7 +530,7 @@ mod tests {
         let [running, waiting] = pair(0, (2_000_000, NICE_0), (0, NICE_0));
         let lag = |sample: &Sample, ext| sample.queue(ext).and_then(Queue::lag);
         let competes = sample(waiting);
-        assert_eq!(competes.state(), State::Waiting);
+        assert_eq!(competes.state(ExtThreads::OfPolicy), State::Waiting);
         assert_eq!(lag(&competes, ExtThreads::OfPolicy), Some(1_000_000));
         assert_eq!(lag(&competes, ExtThreads::All), None);
 
@@ -533,7 +538,7 @@ mod tests {
             let mut sample = sample(running);
             (sample.flags, sample.prio, sample.policy) = (flags, prio, policy);
             (
-                sample.state(),
+                sample.state(ExtThreads::OfPolicy),
                 sample.class(ExtThreads::OfPolicy),
                 lag(&sample, ExtThreads::OfPolicy),
             )
@@ -561,6 +566,16 @@ mod tests {
             (read | run, 120, 7, State::Waiting, Class::Ext),
         ] {
             assert_eq!(changed(flags, prio, policy), (state, class, None));
+        }
+        // A quota is of threads that EEVDF picks alone.
+        let throttled = read | run | Sample::THROTTLED;
+        for (prio, policy, state, class) in [
+            (120, 5, State::Throttled, Class::Idle),
+            (98, 1, State::Waiting, Class::RealTime),
+            (-1, 6, State::Waiting, Class::Deadline),
+            (120, 7, State::Waiting, Class::Ext),
+        ] {
+            assert_eq!(changed(throttled, prio, policy), (state, class, None));
         }
         let idle = changed(read | run | Sample::ON_CPU, 120, 5);
         assert_eq!(idle, (State::Running, Class::Idle, Some(-1_000_000)));

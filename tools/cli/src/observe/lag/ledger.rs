@@ -312,14 +312,14 @@ impl Entry {
         if let Some(lag) = lag {
             self.lags.add(lag);
         }
-        if sample.state() == State::Waiting {
+        if sample.state(ext) == State::Waiting {
             self.waiting += u64::from(eligible.is_some());
             self.eligible += u64::from(eligible == Some(true));
         }
         Row {
             tid: sample.tid,
             name: sample.name(),
-            state: match sample.state() {
+            state: match sample.state(ext) {
                 State::Running => "running",
                 State::Waiting => "waiting",
                 State::Asleep => "asleep",
@@ -386,7 +386,7 @@ impl Ledger {
         let mut rows = Vec::new();
         for sample in samples {
             if !self.entries.contains_key(&sample.id()) {
-                if sample.state() == State::Unknown {
+                if sample.state(ext) == State::Unknown {
                     // Nothing could be compared with what was read of it.
                 } else if self.entries.len() < MOST_THREADS {
                     self.entries.insert(sample.id(), Entry::new(*sample));
