@@ -84,6 +84,9 @@ struct rq {
 	struct raw_spinlock __lock;
 	__u64 nr_switches;
 	__u64 clock;
+	/* Not there without CONFIG_SCHED_CORE. */
+	struct rq *core;
+	unsigned int core_enabled;
 };
 
 struct sched_info {

@@ -32,6 +32,16 @@ struct state {
 	bool locked;
 };
 
+static __always_inline bool is_locked(struct rq *rq)
+{
+	/* With core scheduling, the queues of a core have one lock. */
+	if (bpf_core_field_exists(rq->core_enabled) && rq->core_enabled)
+		rq = rq->core;
+	/* A kernel for one CPU has no lock, and nobody changes the queue meanwhile. */
+	return bpf_core_field_exists(rq->__lock.raw_lock.val) &&
+	       rq->__lock.raw_lock.val.counter;
+}
+
 static __always_inline void note(struct state *state, struct task_struct *thread)
 {
 	struct cfs_rq *queue = thread->se.cfs_rq;
@@ -41,9 +51,7 @@ static __always_inline void note(struct state *state, struct task_struct *thread
 	state->cpu = thread->thread_info.cpu;
 	state->clock = rq->clock;
 	state->switches = rq->nr_switches;
-	/* A kernel for one CPU has no lock, and nobody changes the queue meanwhile. */
-	state->locked = bpf_core_field_exists(rq->__lock.raw_lock.val) &&
-			rq->__lock.raw_lock.val.counter;
+	state->locked = is_locked(rq);
 }
 
 static __always_inline __u64 scaled_down(__u64 weight)
