@@ -25,6 +25,7 @@ mod schema;
 mod stats;
 mod systemd;
 mod table;
+mod terminal;
 mod threads;
 mod top;
 mod trace;

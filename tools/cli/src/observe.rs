@@ -3,6 +3,7 @@
 //! The verbs that show what the scheduler does with a program: `record`, `timeline`, `why`,
 //! `heat`, `lag` and `spikes`; and the goroutines of `top`.
 
+mod drawing;
 mod fetch;
 pub(crate) mod goroutines;
 pub(crate) mod heat;

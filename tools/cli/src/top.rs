@@ -17,7 +17,6 @@ mod screen;
 mod summary;
 mod view;
 
-use std::env;
 use std::io;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -32,19 +31,13 @@ pub(crate) use self::fit::cut;
 #[cfg(feature = "observe")]
 pub(crate) use self::sample::autogroup;
 use self::sample::Sampler;
-#[cfg(feature = "observe")]
-pub(crate) use self::screen::area;
 use self::screen::Screen;
 use crate::args::Top;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::output::print;
 use crate::output::print_json_line;
-
-/// Returns whether the terminal cannot move its cursor.
-pub(crate) fn is_dumb() -> bool {
-    env::var_os("TERM").is_some_and(|term| term == "dumb")
-}
+use crate::terminal::is_dumb;
 
 pub(crate) fn top(args: &Top, json: bool) -> Result<ExitCode, Error> {
     let batch = args.batch || json;

@@ -124,6 +124,17 @@ impl Heat {
     /// Sets the time that the maps are of, in ns.
     pub fn set_duration(&mut self, duration: u64) {
         self.duration = duration;
+        self.fit();
+    }
+
+    /// Sets the most columns; columns that were joined stay so.
+    pub fn set_most(&mut self, most: usize) {
+        self.most = most.max(1);
+        self.fit();
+    }
+
+    /// Joins columns until there are no more than the most.
+    fn fit(&mut self) {
         while self.columns() > self.most {
             self.join();
         }
@@ -353,6 +364,20 @@ mod tests {
         assert_eq!((heat.step, heat.columns()), (160, 7));
         let first = only(&heat).map(|map| total(&map[..1]));
         assert_eq!(first, Some(total(&vec![one(0); 160])));
+    }
+
+    #[test]
+    fn fewer_columns_keep_all_delays_and_more_have_room_again() {
+        let mut heat = Heat::new(10, 60);
+        (0..600).for_each(|at| heat.add(at, None, &one(at)));
+        assert_eq!(heat.columns(), 60);
+        for (most, step, columns) in [(59, 20, 30), (10, 80, 8), (0, 640, 1), (60, 640, 1)] {
+            heat.set_most(most);
+            assert_eq!((heat.step, heat.columns()), (step, columns), "{most}");
+            assert_eq!(only(&heat).map(sum), Some(600));
+        }
+        heat.set_duration(60 * 640);
+        assert_eq!((heat.step, heat.columns()), (640, 60));
     }
 
     #[test]

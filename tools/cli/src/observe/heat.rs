@@ -33,8 +33,8 @@ use crate::output::complain;
 use crate::output::print;
 use crate::output::print_json;
 use crate::output::wants_colours;
-use crate::top::area;
-use crate::top::is_dumb;
+use crate::terminal::area;
+use crate::terminal::is_dumb;
 
 /// The columns of what no terminal shows: as many as the usual terminal has.
 const COLUMNS: usize = 57;
@@ -96,7 +96,7 @@ pub(crate) fn heat(args: &Arguments, json: bool) -> Result<ExitCode, Error> {
     } else if json {
         print_json(&HeatJson::of(&shown))?;
     } else {
-        let text = text::text(&shown, on_terminal && wants_colours());
+        let text = text::text(&shown, on_terminal && wants_colours(), usize::MAX);
         print(|out| out.write_all(text.as_bytes()))?;
     }
     Ok(ExitCode::SUCCESS)

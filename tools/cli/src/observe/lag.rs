@@ -3,9 +3,8 @@
 //! `gosched lag`: what the scheduler owes the threads of a program.
 
 mod ledger;
-mod screen;
+mod text;
 
-use std::env;
 use std::io;
 use std::io::IsTerminal;
 use std::io::Write;
@@ -27,7 +26,8 @@ use self::ledger::Ledger;
 use self::ledger::Row;
 use self::ledger::Summary;
 use self::ledger::COLUMNS;
-use self::screen::Screen;
+use self::text::text;
+use super::drawing::Drawing;
 use super::record::has_ended;
 use super::record::now;
 use super::record::open;
@@ -41,6 +41,7 @@ use crate::output::complain;
 use crate::output::print;
 use crate::output::print_json_line;
 use crate::run;
+use crate::terminal::is_dumb;
 use crate::trace::await_end;
 use crate::trace::exit_code;
 use crate::trace::is_first_pid_namespace;
@@ -102,25 +103,24 @@ enum Output {
     Lines {
         headed: bool,
     },
-    Screen(Screen),
+    Drawing(Drawing),
     /// Nowhere: there is a summary only.
     Summary,
 }
 
 impl Output {
-    fn new(args: &Lag, json: bool) -> io::Result<Self> {
-        let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-        Ok(if json {
+    fn new(args: &Lag, json: bool) -> Self {
+        if json {
             Self::Json
         } else if !io::stdout().is_terminal() {
             Self::Lines { headed: false }
         } else if args.pid.is_none() {
             Self::Summary
-        } else if is_dumb {
+        } else if is_dumb() {
             Self::Lines { headed: false }
         } else {
-            Self::Screen(Screen::new()?)
-        })
+            Self::Drawing(Drawing::default())
+        }
     }
 
     fn show(&mut self, rows: &[Row]) -> Result<(), Error> {
@@ -145,13 +145,13 @@ impl Output {
                     })
                 })?;
             }
-            Self::Screen(screen) => screen.show(rows)?,
+            Self::Drawing(drawing) => drawing.show(|width, height| text(rows, width, height))?,
             Self::Summary => (),
         }
         Ok(())
     }
 
-    /// Prints the summary, where a screen was as well.
+    /// Prints the summary, in place of a drawing.
     fn end(self, ledger: &Ledger) -> Result<(), Error> {
         let summaries = ledger.summaries();
         match self {
@@ -163,7 +163,7 @@ impl Output {
             }
             Self::Lines { headed: true } => print(|out| writeln!(out))?,
             Self::Lines { headed: false } | Self::Summary => (),
-            Self::Screen(screen) => drop(screen),
+            Self::Drawing(mut drawing) => drawing.clear()?,
         }
         if summaries.is_empty() {
             complain(&"no thread was looked at twice: the program or the time had ended before");
@@ -222,7 +222,7 @@ fn look(
     interrupt: &mut Interrupt,
 ) -> Result<(), Error> {
     let mut ledger = Ledger::new(target.pid())?;
-    let mut output = Output::new(args, json)?;
+    let mut output = Output::new(args, json);
     let mut due = Instant::now();
     let end = args.seconds.map(|seconds| due + seconds.0);
     loop {

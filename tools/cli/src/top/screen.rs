@@ -27,7 +27,6 @@ use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::event::Timespec;
 use rustix::io::Errno;
-use rustix::termios::tcgetwinsize;
 use signal_hook::consts::SIGTSTP;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -41,15 +40,10 @@ use crate::error::Error;
 use crate::facts::words;
 use crate::interrupt::Interrupt;
 use crate::output::wants_colours;
+use crate::terminal::area;
 
 /// The longest time until a signal is seen, or that the terminal has gone.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// The size that a terminal is taken to have if it tells none, as a serial line does not.
-const USUAL_SIZE: Rect = Rect::new(0, 0, 80, 24);
-
-/// The most columns, and lines, that are drawn. A terminal may claim more than fits in memory.
-const MOST: u16 = 1000;
 
 /// The terminal. Dropping the screen restores the terminal; ratatui does so after a panic.
 pub(super) struct Screen {
@@ -183,16 +177,6 @@ impl Screen {
         enable_raw_mode()?;
         execute!(stdout(), EnterAlternateScreen)?;
         self.terminal.clear()
-    }
-}
-
-/// Returns the part of the terminal that is drawn.
-pub(crate) fn area() -> Rect {
-    match tcgetwinsize(stdout()) {
-        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
-            Rect::new(0, 0, size.ws_col.min(MOST), size.ws_row.min(MOST))
-        }
-        _ => USUAL_SIZE,
     }
 }
 

@@ -8,32 +8,22 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 use std::time::Instant;
 
-use gosched_observe::delay::Counter;
-use gosched_observe::heat::step;
-use gosched_observe::heat::Heat;
-use ratatui::crossterm::cursor::MoveToPreviousLine;
-use ratatui::crossterm::queue;
-use ratatui::crossterm::terminal::Clear;
-use ratatui::crossterm::terminal::ClearType;
-use ratatui::crossterm::terminal::DisableLineWrap;
-use ratatui::crossterm::terminal::EnableLineWrap;
-use ratatui::layout::Rect;
-
-use super::text::text;
+use super::text;
 use super::Shown;
 use crate::args::Interval;
 use crate::error::Error;
 use crate::error::ObserveError;
 use crate::interrupt::Interrupt;
+use crate::observe::drawing::Drawing;
 use crate::observe::record::command_line;
 use crate::observe::record::has_ended;
 use crate::observe::record::meta;
 use crate::observe::record::open;
-use crate::output::print;
 use crate::output::wants_colours;
-use crate::output::OutputError;
-use crate::top::area;
 use crate::trace::is_first_pid_namespace;
+use gosched_observe::delay::Counter;
+use gosched_observe::heat::step;
+use gosched_observe::heat::Heat;
 
 /// The shortest time of a column, and the longest until the end of the process is seen.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -81,10 +71,15 @@ pub(super) fn watch(
         shown.missing = missing(counter.unkept());
         read = multiple(now, every);
         if draws {
-            let text = (!ends).then(|| text(&shown, wants_colours()));
-            drawing.show(text.as_deref().unwrap_or_default())?;
+            drawing.show(|width, lines| {
+                shown.heat.set_most(text::columns(width));
+                text::text(&shown, wants_colours(), lines)
+            })?;
         }
         if ends {
+            if draws {
+                drawing.clear()?;
+            }
             return Ok(shown);
         }
     }
@@ -163,45 +158,6 @@ impl Clock {
                 return Ok(self.ends == Some(until));
             }
         }
-    }
-}
-
-/// What is on the terminal.
-#[derive(Default)]
-struct Drawing {
-    area: Rect,
-    lines: u16,
-}
-
-impl Drawing {
-    /// Shows a text in place of the last one, as far as the terminal has room. The terminal keeps
-    /// no mode, so that nothing is to be restored.
-    fn show(&mut self, text: &str) -> Result<(), OutputError> {
-        let area = area();
-        let before = match area == self.area {
-            true => self.lines,
-            // The terminal may have wrapped the lines.
-            false => 0,
-        };
-        let room = area.height.saturating_sub(1);
-        let lines = text.lines().take(room.into());
-        self.lines = lines.clone().count() as u16;
-        self.area = area;
-        print(|out| {
-            if before > 0 {
-                queue!(
-                    out,
-                    MoveToPreviousLine(before),
-                    Clear(ClearType::FromCursorDown)
-                )?;
-            }
-            queue!(out, DisableLineWrap)?;
-            for line in lines {
-                out.extend_from_slice(line.as_bytes());
-                out.push(b'\n');
-            }
-            queue!(out, EnableLineWrap)
-        })
     }
 }
 

@@ -11,6 +11,7 @@ use gosched_observe::heat::Counts;
 use gosched_observe::heat::Heat;
 use gosched_observe::heat::Map;
 use gosched_observe::heat::Subject;
+use gosched_observe::heat::CLASSES;
 use ratatui::crossterm::style::Color;
 use ratatui::crossterm::style::Stylize;
 
@@ -28,6 +29,8 @@ pub(super) const NOTHING: &str = "No thread became runnable and then had a CPU i
 const LABEL: usize = 11;
 /// The width of all else in a row but the cells: the label, two bars and a number.
 const AROUND: usize = LABEL + 4 + 8;
+/// The lines of a map: a blank one, the title, the rows and the axis.
+const MAP: usize = CLASSES + 3;
 /// The fewest columns: a narrower terminal wraps the lines.
 const FEWEST: usize = 10;
 
@@ -45,8 +48,8 @@ pub(super) fn columns(width: usize) -> usize {
     width.saturating_sub(AROUND).max(FEWEST)
 }
 
-/// Returns what is shown as text.
-pub(super) fn text(shown: &Shown, colours: bool) -> String {
+/// Returns what is shown as text, with as many whole maps as so many lines have room for.
+pub(super) fn text(shown: &Shown, colours: bool, lines: usize) -> String {
     let heat = &shown.heat;
     let mut text = format!(
         "{}: {}\n",
@@ -70,10 +73,20 @@ pub(super) fn text(shown: &Shown, colours: bool) -> String {
     }
     text.truncate(text.trim_end().len());
     text.push('\n');
-    for (subject, map) in heat.maps() {
+    let room = lines.saturating_sub(text.lines().count());
+    let all = heat.maps().count();
+    let fit = match all * MAP <= room {
+        true => all,
+        // The last line tells of the others.
+        false => room.saturating_sub(1) / MAP,
+    };
+    for (subject, map) in heat.maps().take(fit) {
         text += &format!("\n{}\n", title(subject, map));
         text += &rows(&whole(map, heat.columns()), shades, colours);
         text += &axis(heat);
+    }
+    if fit < all {
+        text += &format!("(maps that have no room: {})\n", all - fit);
     }
     text
 }
@@ -151,7 +164,6 @@ fn time(ns: u64) -> (u64, &'static str) {
 #[cfg(test)]
 mod tests {
     use gosched_observe::directory::Meta;
-    use gosched_observe::heat::CLASSES;
 
     use super::*;
 
@@ -212,12 +224,12 @@ Threads, no Go priority (delays: 218)
     < 10 us |░         |   1
              0 s 2.000 s
 ";
-        assert_eq!(text(&shown(), false), expected);
+        assert_eq!(text(&shown(), false, usize::MAX), expected);
     }
 
     #[test]
     fn colours_change_nothing_but_colours() {
-        let coloured = text(&shown(), true);
+        let coloured = text(&shown(), true, usize::MAX);
         assert!(coloured.contains('\u{1b}'));
         let mut plain = String::new();
         let mut parts = coloured.split('\u{1b}');
@@ -226,7 +238,7 @@ Threads, no Go priority (delays: 218)
             let (_, rest) = part.split_once('m').expect("a colour");
             plain += rest;
         }
-        assert_eq!(plain, text(&shown(), false));
+        assert_eq!(plain, text(&shown(), false, usize::MAX));
     }
 
     #[test]
@@ -235,7 +247,7 @@ Threads, no Go priority (delays: 218)
             let mut heat = Heat::new(1, columns(width));
             heat.add(0, None, &[99_999_999; CLASSES]);
             heat.set_duration(width as u64 * 1000);
-            let text = text(&Shown { heat, ..shown() }, false);
+            let text = text(&Shown { heat, ..shown() }, false, usize::MAX);
             let rows = text.lines().filter(|line| line.contains('|'));
             assert!(rows.clone().count() == CLASSES, "{text}");
             assert!(
@@ -246,9 +258,26 @@ Threads, no Go priority (delays: 218)
     }
 
     #[test]
+    fn maps_are_shown_as_a_whole_or_counted() {
+        let all = text(&shown(), false, usize::MAX);
+        let lines = all.lines().count();
+        assert_eq!(text(&shown(), false, lines), all);
+        for room in 0..lines {
+            let text = text(&shown(), false, room);
+            let rows = text.lines().filter(|line| line.contains('|')).count();
+            let maps = usize::from(room > lines - MAP);
+            assert_eq!(rows, maps * CLASSES, "{room}: {text}");
+            let counted = format!("\n(maps that have no room: {})\n", 2 - maps);
+            assert!(text.ends_with(&counted), "{room}: {text}");
+            // The lines above the maps are shown in any case.
+            assert!(text.lines().count() <= room.max(6), "{room}: {text}");
+        }
+    }
+
+    #[test]
     fn what_has_no_delays_says_so() {
         let heat = Heat::new(1, 10);
-        let text = text(&Shown { heat, ..shown() }, false);
+        let text = text(&Shown { heat, ..shown() }, false, usize::MAX);
         assert!(text.contains("\n\nNo thread became runnable"), "{text}");
     }
 }
