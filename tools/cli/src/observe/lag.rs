@@ -236,7 +236,11 @@ fn look(
             break;
         }
     }
-    output.end(&ledger)
+    output.end(&ledger)?;
+    for sentence in ledger.missing() {
+        complain(&sentence);
+    }
+    Ok(())
 }
 
 /// Waits until the next look is due; returns false if there is to be none.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -19,14 +20,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::observe::ms;
-use crate::output::complain;
 use crate::output::printable;
 use crate::table::or_dash;
 use crate::table::table;
 use crate::top::autogroup;
 
-/// The most threads that are remembered, those that have ended among them.
-const MOST_THREADS: usize = 65_536;
+/// The most threads that are remembered: Go lets a program have no more, unless the program asks.
+const MOST_THREADS: usize = 10_000;
+
+/// The id of a thread, and when the thread started.
+type Id = (i32, u64);
 
 /// A thread at one moment, and what it did since the last look.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -238,7 +241,7 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 struct Lags {
     /// The lowest and the highest.
     range: Option<(i64, i64)>,
-    /// How often each was seen, to three digits.
+    /// How often each lag was seen, to two digits: at most 90 for each power of ten.
     counts: BTreeMap<i64, u64>,
 }
 
@@ -247,7 +250,7 @@ impl Lags {
         let range = self.range.get_or_insert((lag, lag));
         *range = (range.0.min(lag), range.1.max(lag));
         let digits = lag.unsigned_abs().checked_ilog10().unwrap_or_default();
-        let unit = 10_i64.pow(digits.saturating_sub(2));
+        let unit = 10_i64.pow(digits.saturating_sub(1));
         *self.counts.entry(lag / unit * unit).or_default() += 1;
     }
 
@@ -263,7 +266,7 @@ impl Lags {
     }
 }
 
-/// What has been seen of a thread.
+/// The sums of all looks at a thread.
 struct Entry {
     last: Sample,
     total: Share,
@@ -293,7 +296,12 @@ impl Entry {
         }
     }
 
-    /// Takes a later look at the thread.
+    /// Returns the time that the thread ran or waited, in ns.
+    fn busy(&self) -> u64 {
+        self.total.ran + self.total.waited.unwrap_or_default()
+    }
+
+    /// Adds a later look at the thread.
     fn enter(&mut self, sample: &Sample, ext: ExtThreads) -> Row {
         let since = sample.since(&self.last);
         if let Some(since) = since {
@@ -362,12 +370,15 @@ impl Entry {
     }
 }
 
-/// All threads that were seen.
+/// The threads that were seen.
 pub(super) struct Ledger {
     pid: i32,
     hierarchies: Hierarchies,
-    entries: HashMap<(i32, u64), Entry>,
-    is_full: bool,
+    entries: HashMap<Id, Entry>,
+    /// How many threads that had ended were forgotten.
+    forgotten: usize,
+    /// The most threads at a look that found no room.
+    left_out: usize,
 }
 
 impl Ledger {
@@ -376,25 +387,26 @@ impl Ledger {
             pid,
             hierarchies: Hierarchies::find()?,
             entries: HashMap::new(),
-            is_full: false,
+            forgotten: 0,
+            left_out: 0,
         })
     }
 
     /// Takes a look at all threads. Returns the rows of those that were seen before, the busiest
     /// ones first.
     pub(super) fn enter(&mut self, samples: &[Sample], ext: ExtThreads) -> Vec<Row> {
+        let present: HashSet<Id> = samples.iter().map(Sample::id).collect();
+        self.forgotten += make_room(&mut self.entries, &present, MOST_THREADS, Entry::busy);
         let mut rows = Vec::new();
+        let mut left_out = 0;
         for sample in samples {
             if !self.entries.contains_key(&sample.id()) {
                 if sample.state(ext) == State::Unknown {
                     // Nothing could be compared with what was read of it.
                 } else if self.entries.len() < MOST_THREADS {
                     self.entries.insert(sample.id(), Entry::new(*sample));
-                } else if !std::mem::replace(&mut self.is_full, true) {
-                    let sentence = "later threads are not shown";
-                    complain(&format_args!(
-                        "{MOST_THREADS} threads were seen; {sentence}"
-                    ));
+                } else {
+                    left_out += 1;
                 }
                 continue;
             }
@@ -404,9 +416,9 @@ impl Ledger {
             };
             entry.group = group.or(entry.group.take());
             let row = entry.enter(sample, ext);
-            let busy = entry.total.ran + entry.total.waited.unwrap_or_default();
-            rows.push((busy, row));
+            rows.push((entry.busy(), row));
         }
+        self.left_out = self.left_out.max(left_out);
         rows.sort_by_key(|(busy, row)| (std::cmp::Reverse(*busy), row.tid));
         rows.into_iter().map(|(_, row)| row).collect()
     }
@@ -440,12 +452,52 @@ impl Ledger {
     pub(super) fn summaries(&self) -> Vec<Summary> {
         let mut seen: Vec<&Entry> = self.entries.values().collect();
         seen.retain(|entry| entry.looks > 0);
-        seen.sort_by_key(|entry| {
-            let busy = entry.total.ran + entry.total.waited.unwrap_or_default();
-            (std::cmp::Reverse(busy), entry.last.tid)
-        });
+        seen.sort_by_key(|entry| (std::cmp::Reverse(entry.busy()), entry.last.tid));
         seen.into_iter().map(Entry::summary).collect()
     }
+
+    /// Says which threads are not in the summaries.
+    pub(super) fn missing(&self) -> Vec<String> {
+        missing(self.forgotten, self.left_out)
+    }
+}
+
+/// Says how many threads are missing: those that had ended, and those that found no room.
+fn missing(forgotten: usize, left_out: usize) -> Vec<String> {
+    let ended = format!(
+        "{forgotten} threads that had ended are not in the summary: there were more than \
+         {MOST_THREADS} threads"
+    );
+    let alive = format!("up to {left_out} threads at a time were not shown, beyond {MOST_THREADS}");
+    let sentences = [(forgotten, ended), (left_out, alive)];
+    let counted = sentences.into_iter().filter(|(threads, _)| *threads > 0);
+    counted.map(|(_, sentence)| sentence).collect()
+}
+
+/// Forgets threads that are not present, the least busy ones first, so that those present find room
+/// among `most`. Returns how many were forgotten.
+fn make_room<T>(
+    entries: &mut HashMap<Id, T>,
+    present: &HashSet<Id>,
+    most: usize,
+    busy: impl Fn(&T) -> u64,
+) -> usize {
+    let new = present
+        .iter()
+        .filter(|id| !entries.contains_key(id))
+        .count();
+    let excess = (entries.len() + new).saturating_sub(most);
+    if excess == 0 {
+        return 0;
+    }
+    let ended = entries.iter().filter(|(id, _)| !present.contains(id));
+    let mut ended: Vec<_> = ended.map(|(id, entry)| (busy(entry), *id)).collect();
+    ended.sort_unstable();
+    ended.truncate(excess);
+    for (_, id) in &ended {
+        entries.remove(id);
+    }
+    ended.len()
 }
 
 #[cfg(test)]
@@ -453,7 +505,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_of_all_lags_to_three_digits() {
+    fn the_median_is_of_all_lags_to_two_digits() {
         let mut lags = Lags::default();
         assert_eq!(lags.median(), None);
         for lag in [-1_234_567, 7, 5, 12_345, 999] {
@@ -464,7 +516,7 @@ mod tests {
         for _ in 0..5 {
             lags.add(-1_234_999);
         }
-        assert_eq!(lags.median(), Some(-1_230_000));
+        assert_eq!(lags.median(), Some(-1_200_000));
         for lag in [i64::MIN, i64::MAX, 0] {
             lags.add(lag);
         }
@@ -474,8 +526,34 @@ mod tests {
     #[test]
     fn lags_take_little_memory() {
         let mut lags = Lags::default();
-        (0..1_000_000).for_each(|lag| lags.add(lag));
-        assert!(lags.counts.len() < 5_000, "{}", lags.counts.len());
+        (-1_000_000..1_000_000).for_each(|lag| lags.add(lag));
+        assert!(lags.counts.len() <= 1_000, "{}", lags.counts.len());
+    }
+
+    #[test]
+    fn threads_that_have_ended_make_room_the_least_busy_ones_first() {
+        let id = |tid: i32| (tid, 0);
+        let all = || (1..=10).map(|tid| (id(tid), tid.unsigned_abs().into()));
+        let left = |present: &[i32], most: usize| {
+            let mut entries: HashMap<Id, u64> = all().collect();
+            let present = present.iter().copied().map(id).collect();
+            let forgotten = make_room(&mut entries, &present, most, |busy| *busy);
+            assert_eq!(entries.len() + forgotten, 10);
+            let mut left: Vec<_> = entries.into_keys().map(|(tid, _)| tid).collect();
+            left.sort_unstable();
+            left
+        };
+        assert_eq!(left(&[1, 11, 12], 12), Vec::from_iter(1..=10));
+        assert_eq!(left(&[1, 11, 12], 10), [1, 4, 5, 6, 7, 8, 9, 10]);
+        // Who lives is never forgotten.
+        assert_eq!(left(&[1, 2, 3, 11], 2), [1, 2, 3]);
+    }
+
+    #[test]
+    fn threads_that_are_missing_are_counted() {
+        assert_eq!(missing(0, 0), [""; 0]);
+        assert!(missing(7, 0)[0].starts_with("7 threads that had ended"));
+        assert_eq!(missing(7, 3).len(), 2);
     }
 
     #[test]
