@@ -16,7 +16,6 @@ use std::time::Instant;
 use ureq::http::uri::PathAndQuery;
 use ureq::http::Uri;
 use ureq::Agent;
-use ureq::Body;
 
 use crate::interrupt::Interrupt;
 use crate::output::printable;
@@ -29,6 +28,8 @@ const SLACK: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(1);
 /// How long it takes to see a signal.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How a trace of Go's runtime begins.
+const MAGIC: &[u8] = b"go 1.";
 /// The most of what a server says instead of a trace.
 const MOST_SAID: u64 = 200;
 
@@ -113,11 +114,21 @@ fn fetch(url: &str, takes: Duration, mut file: File, room: u64) -> Result<(), St
             error => error.to_string(),
         })?;
     let status = answer.status();
-    let body = answer.into_body();
+    let mut body = answer.into_body().into_reader();
     if status != 200 {
         return Err(format!("it answers {status}{}", said(body)));
     }
-    let mut trace = body.into_reader().take(room);
+    let mut start = Vec::new();
+    body.by_ref()
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut start)
+        .map_err(|error| error.to_string())?;
+    let is_trace = start == MAGIC;
+    let body = start.as_slice().chain(body);
+    if !is_trace {
+        return Err(format!("it answers with no trace{}", said(body)));
+    }
+    let mut trace = body.take(room);
     io::copy(&mut trace, &mut file).map_err(|error| error.to_string())?;
     match trace.limit() {
         0 => Err("its size was used up, see --max-size".to_owned()),
@@ -126,10 +137,10 @@ fn fetch(url: &str, takes: Duration, mut file: File, room: u64) -> Result<(), St
 }
 
 /// Returns what a server says instead of a trace, on its first line.
-fn said(body: Body) -> String {
+fn said(body: impl Read) -> String {
     let mut bytes = Vec::new();
     // What can be read of it.
-    let _ = body.into_reader().take(MOST_SAID).read_to_end(&mut bytes);
+    let _ = body.take(MOST_SAID).read_to_end(&mut bytes);
     let text = String::from_utf8_lossy(&bytes);
     match text.lines().next().map(str::trim) {
         None | Some("") => String::new(),
@@ -141,6 +152,7 @@ fn said(body: Body) -> String {
 mod tests {
     use std::io::Write;
     use std::net::TcpListener;
+    use std::net::TcpStream;
 
     use super::*;
 
@@ -170,6 +182,8 @@ mod tests {
         let to = folder.path().join("trace");
         let file = File::create(&to).expect("room");
         let outcome = fetch(&format!("http://{address}{path}"), SECOND / 2, file, room);
+        // The server shall not wait for ever for one that has not come.
+        drop(TcpStream::connect(address));
         let kept = std::fs::read_to_string(to).expect("UTF-8");
         let asked = asked.join().expect("it answers");
         let line = asked.lines().next().expect("a line").to_owned();
@@ -179,7 +193,7 @@ mod tests {
     #[test]
     fn a_server_is_asked_for_the_time_of_the_recording() {
         const WHOLE: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
-            3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+            3\r\ngo \r\n4\r\n1.22\r\n0\r\n\r\n";
         for (path, asked) in [
             ("", "GET /debug/pprof/trace?seconds=0.5 HTTP/1.1"),
             ("/", "GET /debug/pprof/trace?seconds=0.5 HTTP/1.1"),
@@ -187,7 +201,7 @@ mod tests {
             ("/?key=1", "GET /?key=1&seconds=0.5 HTTP/1.1"),
         ] {
             let (outcome, kept, line) = fetch_from(path, WHOLE, 100);
-            assert_eq!((outcome, kept.as_str()), (Ok(()), "abcde"));
+            assert_eq!((outcome, kept.as_str()), (Ok(()), "go 1.22"));
             assert_eq!(line, asked);
         }
     }
@@ -225,20 +239,40 @@ mod tests {
                 "it answers 302 Found",
             ),
             (
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-                "abc",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\ngo 1.2\r\n",
+                "go 1.2",
                 "",
             ),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "abc", ""),
             (
-                "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcdefghi",
-                "abcd",
+                "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ngo 1.2",
+                "go 1.2",
+                "",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ngo 1.22 t",
+                "go 1.2",
                 "used up",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n<html>\nSign in",
+                "",
+                "it answers with no trace: <html>",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ngo ",
+                "",
+                "it answers with no trace: go",
+            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "", ""),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                "",
+                "it answers with no trace",
             ),
             ("SSH-2.0-OpenSSH\r\n", "", ""),
             ("", "", ""),
         ] {
-            let (outcome, found, _) = fetch_from("", answer, 4);
+            let (outcome, found, _) = fetch_from("", answer, 6);
             let error = outcome.expect_err(answer);
             assert_eq!(found, kept, "{answer}");
             assert!(!error.is_empty() && error.contains(reason), "{error}");
@@ -250,10 +284,10 @@ mod tests {
         let server = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", server.local_addr().expect("it has one"));
         let file = tempfile::tempfile().expect("a file");
-        let fetch = Fetch::start(&url, 3600 * SECOND, file, 100).expect("a thread");
+        let fetch = Fetch::start(&url, 60 * SECOND, file, 100).expect("a thread");
         let mut interrupt = Interrupt::catch().expect("signals can be caught");
         let start = Instant::now();
         assert!(fetch.finish(&mut interrupt).is_err());
-        assert!(start.elapsed() < 600 * SECOND);
+        assert!(start.elapsed() < 30 * SECOND);
     }
 }
