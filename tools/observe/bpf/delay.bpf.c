@@ -12,7 +12,7 @@
 /* Of include/uapi/asm-generic/errno-base.h. */
 #define EEXIST		17
 
-/* None, and 0 to 63. */
+/* One for no Go priority, and one for each of 0 to 63. */
 #define PRIORITIES	65
 #define CLASSES		10
 

@@ -9,7 +9,7 @@
 #include <bpf/bpf_core_read.h>
 #include "lag.h"
 
-/* So often a thread is read again whose queue has changed meanwhile. */
+/* How often a thread is read at most, if its queue changes meanwhile. */
 #define ATTEMPTS	8
 
 #define NICE_0_SHIFT	10

@@ -26,13 +26,13 @@ mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/delay.skel.rs"));
 }
 
-/// None, and 0 to 63.
+/// The number of keys of the map: one for no Go priority, and one for each of 0 to 63.
 const PRIORITIES: u8 = 65;
 
 /// Counts delays until it is dropped.
 pub struct Counter<'a> {
     skeleton: DelaySkel<'a>,
-    /// What was counted when it was last read, by Go priority plus 1; 0: none.
+    /// The counts of the last read, by Go priority plus 1; 0: no priority.
     before: [Counts; PRIORITIES as usize],
 }
 

@@ -112,22 +112,22 @@ fn difference(of: u64, from: u64) -> i64 {
     of.wrapping_sub(from) as i64
 }
 
-/// How the scheduler has a thread.
+/// The state of a thread in the scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It has a CPU.
+    /// The thread has a CPU.
     Running,
-    /// It waits for a CPU.
+    /// The thread waits for a CPU.
     Waiting,
-    /// It does not want a CPU.
+    /// The thread does not want a CPU.
     Asleep,
-    /// It would want a CPU, and its control group, or one above, has used up its quota.
+    /// The thread wants a CPU, and its control group, or one above, has used up its quota.
     Throttled,
-    /// It was between two states.
+    /// The thread was between two states.
     Unknown,
 }
 
-/// Who picks a thread.
+/// The scheduling class that picks a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// EEVDF.
@@ -145,11 +145,11 @@ pub enum Class {
 /// The threads that a `sched_ext` scheduler picks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtThreads {
-    /// None.
+    /// No thread.
     None,
-    /// Those of the policy `SCHED_EXT`.
+    /// Threads of the policy `SCHED_EXT`.
     OfPolicy,
-    /// All that are neither real-time nor deadline.
+    /// All threads that are neither real-time nor deadline.
     All,
 }
 
