@@ -226,11 +226,12 @@ There is a map for each Go priority in force when a delay ended, of threads as t
 has it. With a trace of the Go runtime in the record, there is a map of goroutines as well:
 from ready to running as the runtime has it, whether the thread had a CPU or not.
 
-With -p on a terminal, the maps that have room are drawn several times a second, and all
+With -p on a terminal, the maps that have room are drawn at least once a second, and all
 of them at the end. If there are more columns than the terminal has, each two are joined.
 Colours are off if NO_COLOR is set in the environment.
 
-Exit status: 0; 1 if there is nothing to show, and why; 2 if the command line is wrong")]
+Exit status: 0, also if no thread waited; 1 if the record or the process cannot be read;
+2 if the command line is wrong")]
 pub(crate) struct Heat {
     /// The folder that "gosched record" has written
     #[arg(
