@@ -75,7 +75,7 @@ func StartFlightRecorder(path string, options FlightOptions) (*FlightRecorder, e
 	if err != nil {
 		return nil, err
 	}
-	return &FlightRecorder{path: path, flight: flight, pause: pause}, nil
+	return &FlightRecorder{path: file.path, flight: flight, pause: pause}, nil
 }
 
 // Check writes the file if more than limit has passed since start:

@@ -62,14 +62,15 @@ func create(path string) (*unfinished, error) {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("tracefile: %s is there, and is no ordinary file: it is not replaced", path)
 	}
-	folder, name := filepath.Split(path)
-	if name == "" {
+	if _, name := filepath.Split(path); name == "" {
 		return nil, fmt.Errorf("tracefile: %q names no file", path)
 	}
-	if folder == "" {
-		folder = "." // And not that of temporary files.
+	// The program may go to another folder meanwhile.
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("tracefile: %w", err)
 	}
-	file, err := os.CreateTemp(folder, name+".*.unfinished")
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.unfinished")
 	if err != nil {
 		return nil, fmt.Errorf("tracefile: cannot write a trace to %s: %w", path, err)
 	}

@@ -87,11 +87,13 @@ func TestAnyTraceHasAPathThatIsRelative(t *testing.T) {
 	folder, err := os.Getwd()
 	must(t, err)
 	defer func() { must(t, os.Chdir(folder)) }()
-	must(t, os.Chdir(t.TempDir()))
+	begun := t.TempDir()
+	must(t, os.Chdir(begun))
 	stop, err := Start("*.trace")
 	must(t, err)
+	must(t, os.Chdir(t.TempDir()))
 	must(t, stop())
-	expectTrace(t, "*.trace")
+	expectTrace(t, filepath.Join(begun, "*.trace"))
 }
 
 func TestAnyTraceIsRefusedWhileThereIsOne(t *testing.T) {
