@@ -101,6 +101,20 @@ pub enum DirectoryError {
     /// Another version has written the record.
     #[error("{} was written by another version of gosched", .0.display())]
     Version(PathBuf),
+    /// A complete record cannot take its place, and has been kept elsewhere.
+    #[error(
+        "the record is in {}, as it cannot take the place of {}: {error}",
+        unfinished.display(),
+        path.display()
+    )]
+    NotInPlace {
+        /// The folder that the record is in.
+        unfinished: PathBuf,
+        /// The folder whose place the record was to take.
+        path: PathBuf,
+        /// The error.
+        error: io::Error,
+    },
     /// A machine of another byte order has written the record.
     #[error("{} was recorded on a machine of another byte order", .0.display())]
     Endian(PathBuf),
@@ -248,9 +262,14 @@ impl Writer {
         } else if fs::metadata(&copy).is_ok_and(|copy| copy.len() == 0) {
             let _ = fs::remove_file(&copy);
         }
-        remove(&self.path).map_err(os(&self.path))?;
-        fs::rename(&folder, &self.path).map_err(os(&self.path))?;
+        // Whatever keeps the record from its place, it is complete.
         self.unfinished = None;
+        let placed = remove(&self.path).and_then(|()| fs::rename(&folder, &self.path));
+        placed.map_err(|error| DirectoryError::NotInPlace {
+            unfinished: folder,
+            path: self.path.clone(),
+            error,
+        })?;
         Ok(Unwritten {
             events: self.failed.take().or(failed),
             go_trace: copied.and_then(Result::err),
@@ -292,6 +311,12 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// Fails unless there is nothing at a path, an empty folder, or a record.
 fn check_replaceable(path: &Path) -> Result<(), DirectoryError> {
+    if path.is_symlink() {
+        return Err(DirectoryError::NoRecord {
+            path: path.to_owned(),
+            why: "it is a symbolic link, name the folder itself".to_owned(),
+        });
+    }
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -420,8 +445,8 @@ fn read_meta(path: &Path) -> Result<Meta, DirectoryError> {
     };
     let meta_path = path.join(META);
     let mut text = String::new();
-    match File::open(&meta_path) {
-        Ok(file) => file
+    match open_file(&meta_path) {
+        Ok((file, _)) => file
             .take(MOST_META)
             .read_to_string(&mut text)
             .map_err(os(&meta_path))?,
@@ -575,6 +600,30 @@ mod tests {
         let unwritten = writer.finish(&mut meta(), Some(&trace)).expect("room");
         assert!(unwritten.events.is_none() && unwritten.go_trace.is_some());
         assert_eq!(Record::read(&path).expect("a record").go_trace, None);
+    }
+
+    #[test]
+    fn a_record_is_kept_elsewhere_if_other_files_are_in_its_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("record");
+        let writer = Writer::create(&path, 1 << 20).expect("room");
+        fs::create_dir(&path).expect("room");
+        fs::write(path.join("notes"), "").expect("room");
+        let Err(DirectoryError::NotInPlace { unfinished, .. }) = writer.finish(&mut meta(), None)
+        else {
+            panic!("other files are replaced");
+        };
+        assert!(path.join("notes").exists());
+        assert!(Record::read(&unfinished).is_ok());
+    }
+
+    #[test]
+    fn a_symbolic_link_is_not_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &path).expect("room");
+        assert!(Writer::create(&path, 1 << 20).is_err());
+        assert!(path.is_symlink());
     }
 
     #[test]

@@ -34,6 +34,7 @@ fn is_own(error: &ObserveError) -> bool {
         },
         ObserveError::Directory(error) => match error {
             DirectoryError::NoRecord { .. }
+            | DirectoryError::NotInPlace { .. }
             | DirectoryError::Version(_)
             | DirectoryError::Endian(_) => true,
             DirectoryError::Os { .. } => false,
@@ -80,6 +81,11 @@ fn messages() -> Vec<String> {
             DirectoryError::NoRecord {
                 path: folder(),
                 why: "it does not exist; record first".to_owned(),
+            },
+            DirectoryError::NotInPlace {
+                unfinished: "gosched-record.1234.unfinished".into(),
+                path: folder(),
+                error: io::Error::from_raw_os_error(libc::EBUSY),
             },
             DirectoryError::Version(folder()),
             DirectoryError::Endian(folder()),
