@@ -49,7 +49,11 @@ pub(crate) fn complain(sentence: &dyn Display) {
     };
     let line = match JSON.load(Ordering::Relaxed) {
         true => serde_json::to_string(&message).unwrap_or(message.error),
-        false => format!("gosched: {}", message.error),
+        // What it is about may have been named by others.
+        false => {
+            let lines = message.error.split('\n').map(printable);
+            format!("gosched: {}", lines.collect::<Vec<_>>().join("\n"))
+        }
     };
     // Nobody is left to tell when this fails.
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());

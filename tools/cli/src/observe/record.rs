@@ -242,8 +242,10 @@ fn realtime_offset() -> i64 {
 
 /// Returns the process of a thread, which must exist.
 fn process_of(tid: i32) -> Result<i32, ObserveError> {
-    let status = fs::read_to_string(format!("/proc/{tid}/status"))
+    // Names may have any bytes.
+    let status = fs::read(format!("/proc/{tid}/status"))
         .map_err(|error| ObserveError::Process(tid, error))?;
+    let status = String::from_utf8_lossy(&status);
     let tgid = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
     tgid.and_then(|tgid| tgid.trim().parse().ok())
         .ok_or_else(|| ObserveError::Process(tid, io::ErrorKind::InvalidData.into()))
