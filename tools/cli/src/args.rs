@@ -44,8 +44,7 @@ pub(crate) use self::value::SortKey;
 #[cfg(feature = "observe")]
 macro_rules! goroutine_columns {
     () => {
-        "\
-  G         number of the goroutine that the thread of a Go program has, or \"-\"
+        "  G         number of the goroutine that the thread of a Go program has, or \"-\"
   GSTATE    state of that goroutine, as Go's runtime has it: running, syscall,
             waiting, ...; one that is running may wait for a CPU with its thread
   P         number of the P that the thread has with the goroutine
