@@ -419,7 +419,7 @@ lint: $(kernel_stamp)
 		$(CURDIR)/kernel/linux-6.12/*.patch
 
 products := accel-* bench bench-host bench-page bench-quick bindgen deb deb-test demo go-build \
-	between-go linux-6.12 log module-* newest-go oha overlay target
+	between-go linux-6.12 log module-* newest-go observe oha overlay target
 .PHONY: clean
 clean:
 	# By name, in case that GO_SCHED_CACHE is a folder that others use.
