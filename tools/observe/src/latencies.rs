@@ -371,9 +371,12 @@ fn most_above(count: u64, percent: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
+    use std::io::Write as _;
 
     use base64::engine::general_purpose::STANDARD;
     use base64::Engine;
+    use flate2::write::ZlibEncoder;
+    use flate2::Compression;
     use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
     use hdrhistogram::serialization::V2DeflateSerializer;
     use hdrhistogram::Histogram;
@@ -514,6 +517,44 @@ mod tests {
         for encoded in ["", "AAAA", "*", "HISTFAAA", &STANDARD.encode(huge)] {
             let error = line(encoded).expect_err("no histogram");
             assert!(error.to_string().contains("line"), "{error}");
+        }
+    }
+
+    /// Compresses bytes, with the header of a compressed histogram.
+    fn compressed(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).expect("room");
+        let data = encoder.finish().expect("room");
+        let length = u32::try_from(data.len()).expect("it fits");
+        [&[0x1c, 0x84, 0x93, 0x14], &length.to_be_bytes(), &*data].concat()
+    }
+
+    #[test]
+    fn a_histogram_has_no_length_that_is_believed() {
+        // A histogram of 3 digits and of values up to 1000, which promises 4 GiB.
+        let mut huge = [0x1c, 0x84, 0x93, 0x13, 0xff, 0xff, 0xff, 0xff].to_vec();
+        huge.extend([0, 0, 0, 0, 0, 0, 0, 3]);
+        huge.extend(
+            [1_u64, 1000, 1_f64.to_bits()]
+                .map(u64::to_be_bytes)
+                .concat(),
+        );
+        // One that is compressed twice promises the length of what is compressed.
+        let mut twice = compressed(&huge);
+        twice.resize(twice.len() + 100, 0);
+        let of_version_1 = [&[0x1c, 0x84, 0x93, 0x11], &huge[4..]].concat();
+        for (bytes, why) in [
+            (huge.clone(), "cut off"),
+            (compressed(&huge), "cut off"),
+            (compressed(&twice), "version 2"),
+            (compressed(&compressed(&twice)), "version 2"),
+            (of_version_1, "version 2"),
+            (compressed(&[]), "version 2"),
+        ] {
+            let encoded = STANDARD.encode(bytes);
+            let error = read(format!("#log\n1700000002.000,1.000,1.0,{encoded}\n"));
+            let error = error.expect_err("no histogram").to_string();
+            assert!(error.contains(why), "{error}");
         }
     }
 

@@ -26,6 +26,7 @@ const LARGEST_HISTOGRAM: u64 = 16 << 20;
 const HISTOGRAM_HEADER: usize = 40;
 /// Cookies of a histogram, see `deserializer.rs` of hdrhistogram.
 const COMPRESSED: &[u8] = &[0x1c, 0x84, 0x93, 0x14];
+const UNCOMPRESSED: &[u8] = &[0x1c, 0x84, 0x93, 0x13];
 /// k6 writes this metric for each request, in ms.
 const K6_METRIC: &str = "http_req_duration";
 
@@ -381,6 +382,10 @@ fn histogram(encoded: &str) -> Result<Histogram<u64>, String> {
             .take(LARGEST_HISTOGRAM)
             .read_to_end(&mut bytes)
             .map_err(|error| wrong(&error))?;
+    }
+    // A second compressed one in it would hide the length from what follows.
+    if !bytes.starts_with(UNCOMPRESSED) {
+        return Err(wrong(&"it is none of version 2"));
     }
     let length = bytes.get(4..8).and_then(|bytes| bytes.try_into().ok());
     let told = length.map_or(0, u32::from_be_bytes) as usize;
