@@ -48,6 +48,8 @@ pub enum Doing {
     Sleeping {
         /// The number of the system call that the thread sleeps in, or -1.
         syscall: i32,
+        /// Whether no signal that the program handles wakes it: it waits for a disk, say.
+        uninterruptible: bool,
     },
 }
 
@@ -122,11 +124,17 @@ struct Builder {
 
 /// States of the kernel in the order of its bits, see include/linux/sched.h.
 pub(crate) mod state {
+    const UNINTERRUPTIBLE: u32 = 2;
     const EXIT_DEAD: u32 = 0x10;
     const EXIT_ZOMBIE: u32 = 0x20;
     const DEAD: u32 = 0x80;
     /// The bits that are states. Those above say how a thread may be woken or frozen.
     pub(crate) const MASK: u32 = 0xff;
+
+    /// Returns whether no signal that a program handles wakes a thread that sleeps in a state.
+    pub(crate) fn is_uninterruptible(state: u32) -> bool {
+        state & UNINTERRUPTIBLE != 0
+    }
 
     /// Returns whether a thread that leaves its CPU in a state has ended.
     pub(crate) fn has_ended(state: u32) -> bool {
@@ -277,6 +285,7 @@ impl Builder {
             event.time,
             Doing::Sleeping {
                 syscall: event.syscall,
+                uninterruptible: state::is_uninterruptible(state),
             },
             event.time,
         );

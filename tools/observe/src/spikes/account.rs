@@ -19,7 +19,8 @@ const UNUSUAL: u64 = 2;
 
 /// The runtime's reason for a goroutine that waits for a lock of package sync.
 const LOCK: &str = "sync";
-/// System calls that a thread sleeps in which has nothing to do. Futexes are locks as well.
+/// System calls that a thread sleeps in which has nothing to do, unless no signal wakes it there: a
+/// read(2) from a disk is work. Futexes are locks as well.
 const IDLE: [&str; 29] = [
     "accept",
     "accept4",
@@ -201,9 +202,12 @@ impl Timeline {
                             *account.by_occupant.entry(who).or_default() += took;
                         }
                     }
-                    Doing::Sleeping { syscall } => {
+                    Doing::Sleeping {
+                        syscall,
+                        uninterruptible,
+                    } => {
                         let name = syscall_name(syscall);
-                        if IDLE.contains(&&*name) {
+                        if !uninterruptible && IDLE.contains(&&*name) {
                             *account.idle.entry(name).or_default() += part.takes();
                         } else {
                             account.add(Obstacle::Asleep(name), part.takes());
@@ -270,7 +274,10 @@ mod tests {
     /// The record, and the time of the spike in it, in ms.
     const END: u64 = 1000;
     const SPIKE: (u64, u64) = (500, 540);
+    /// `TASK_KILLABLE`: a thread waits for a page of a file.
+    const KILLABLE: u32 = 0x102;
     /// System calls of x86-64.
+    const READ: i32 = 0;
     const FSYNC: i32 = 74;
     const FUTEX: i32 = 202;
 
@@ -281,6 +288,7 @@ mod tests {
         WaitsFor(i32),
         HasNoQuota,
         Sleeps(i32),
+        WaitsForDisk(i32),
     }
 
     /// Adds what a thread does on its CPU from one time to another, in ms.
@@ -293,11 +301,12 @@ mod tests {
             Does::WaitsFor(other) => (other, 0, -1, false),
             Does::HasNoQuota => (0, 0, -1, true),
             Does::Sleeps(syscall) => (0, SLEEPS, syscall, false),
+            Does::WaitsForDisk(syscall) => (0, KILLABLE, syscall, false),
         };
         let other = thread(other, other);
         let switch = event(SWITCH, from, cpu, [own, other], state);
         events.push(leaves(switch, syscall, throttled));
-        if state == SLEEPS {
+        if state != 0 {
             events.push(event(WAKEUP, to, cpu, [own, thread(0, 0)], 0));
         }
         events.push(event(SWITCH, to, cpu, [other, own], 0));
@@ -478,6 +487,14 @@ mod tests {
         assert_eq!(what(&cluster), Some(&Obstacle::Quota));
         let cluster = spike(&timeline(&[(Does::Runs, Does::Sleeps(FSYNC)), IDLE]));
         assert_eq!(what(&cluster), Some(&Obstacle::Asleep("fsync".to_owned())));
+    }
+
+    #[test]
+    fn a_read_from_a_disk_is_a_cause_and_one_from_a_socket_is_none() {
+        let cluster = spike(&timeline(&[(Does::Runs, Does::WaitsForDisk(READ)), IDLE]));
+        assert_eq!(what(&cluster), Some(&Obstacle::Asleep("read".to_owned())));
+        let cluster = spike(&timeline(&[(Does::Runs, Does::Sleeps(READ)), IDLE]));
+        assert!(unknown(&cluster).contains("in read"), "{cluster:?}");
     }
 
     #[test]
