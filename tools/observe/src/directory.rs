@@ -257,9 +257,8 @@ impl Writer {
             }
         });
         // Also of a trace from elsewhere, nothing may have come.
-        if matches!(copied, Some(Err(_))) {
-            let _ = fs::remove_file(&copy);
-        } else if fs::metadata(&copy).is_ok_and(|copy| copy.len() == 0) {
+        let nothing = || fs::metadata(&copy).is_ok_and(|copy| copy.len() == 0);
+        if matches!(copied, Some(Err(_))) || nothing() {
             let _ = fs::remove_file(&copy);
         }
         // Whatever keeps the record from its place, it is complete.

@@ -244,6 +244,5 @@ fn layout(layout: Layout) -> go_layout {
         p_id: layout.p_id,
         p_status: layout.p_status,
         p_syscalltick: layout.p_syscalltick,
-        ..go_layout::default()
     }
 }
