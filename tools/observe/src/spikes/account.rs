@@ -54,6 +54,14 @@ const IDLE: [&str; 29] = [
 ];
 
 impl Obstacle {
+    /// Returns whether the trace of Go's runtime tells of this.
+    fn is_of_goroutines(&self) -> bool {
+        match self {
+            Self::StoppedWorld | Self::NoP | Self::MarkAssist | Self::Lock => true,
+            Self::NoCpu | Self::Quota | Self::Asleep(_) => false,
+        }
+    }
+
     /// Returns how close to the root of a spike this is, the lowest first: who has no CPU keeps
     /// others waiting, too.
     fn rank(&self) -> u8 {
@@ -71,6 +79,8 @@ impl Obstacle {
 pub(super) struct Account {
     /// The time that the account is about.
     pub(super) length: u64,
+    /// The part of that in which goroutines are known.
+    traced: u64,
     obstacles: BTreeMap<Obstacle, u64>,
     /// Waits for a CPU, by who had that.
     pub(super) by_occupant: BTreeMap<Option<usize>, u64>,
@@ -95,6 +105,7 @@ impl Account {
             }
         }
         self.length = self.length.saturating_sub(part.length);
+        self.traced = self.traced.saturating_sub(part.traced);
         self.ran = self.ran.saturating_sub(part.ran);
         each(&mut self.obstacles, &part.obstacles);
         each(&mut self.by_occupant, &part.by_occupant);
@@ -113,12 +124,27 @@ pub(super) struct Comparison<'a> {
     pub(super) usual: &'a Account,
 }
 
+/// Returns the part of one length that is as large as a part of another one.
+fn scaled(part: u64, to: u64, of: u64) -> u64 {
+    let scaled = u128::from(part) * u128::from(to) / u128::from(of).max(1);
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
 impl Comparison<'_> {
     /// Returns a part of the time without outliers, as of as much time as the cluster has.
     pub(super) fn scaled(&self, usual: u64) -> u64 {
-        let of = u128::from(self.usual.length).max(1);
-        let scaled = u128::from(usual) * u128::from(self.spike.length) / of;
-        u64::try_from(scaled).unwrap_or(u64::MAX)
+        scaled(usual, self.spike.length, self.usual.length)
+    }
+
+    /// Returns how long an obstacle usually takes in as much time as the cluster has; `None` if
+    /// too little is known of goroutines.
+    fn usual(&self, what: &Obstacle) -> Option<u64> {
+        let usual = self.usual.obstacles.get(what).copied().unwrap_or_default();
+        if !what.is_of_goroutines() {
+            return Some(self.scaled(usual));
+        }
+        let (spike, all) = (self.spike.traced, self.usual.traced);
+        (all >= spike).then(|| scaled(usual, spike, all))
     }
 
     /// Returns by how much something takes more time than usual, if that is a good part of the
@@ -140,8 +166,7 @@ impl Comparison<'_> {
     pub(super) fn cause(&self, competitor: Option<(u64, u64)>) -> Option<(&Obstacle, u64, u64)> {
         let obstacles = self.spike.obstacles.iter();
         let causes = obstacles.filter_map(|(what, took)| {
-            let usual = self.usual.obstacles.get(what).copied();
-            let usual = self.scaled(usual.unwrap_or_default());
+            let usual = self.usual(what)?;
             let competitor = competitor.filter(|_| *what == Obstacle::NoCpu);
             let by_itself = competitor.and_then(|(took, usual)| self.unusual(took, usual));
             let excess = match by_itself {
@@ -166,6 +191,11 @@ impl Comparison<'_> {
             let usual = self.scaled(usual.unwrap_or_default());
             Some((call, self.unusual(*took, usual)?))
         });
+        let mut obstacles = self.spike.obstacles.keys();
+        if obstacles.any(|what| self.usual(what).is_none()) {
+            return "the trace of Go's runtime has too little time without outliers to compare with"
+                .to_owned();
+        }
         match slept.max_by_key(|(_, excess)| *excess) {
             Some((call, _)) => format!(
                 "the program slept more than usual, in {call}: for a lock, for another program, or \
@@ -223,6 +253,7 @@ impl Timeline {
             return;
         };
         let within = |began: u64, ended: u64| ended.min(to).saturating_sub(began.max(from));
+        account.traced += within(goroutines.traced.start, goroutines.traced.end);
         for history in goroutines.histories.values() {
             for stretch in history.between(from, to) {
                 let took = within(stretch.from, stretch.to);
@@ -397,6 +428,7 @@ mod tests {
             by: None,
         };
         let goroutines = timeline.goroutines.get_or_insert_with(Goroutines::default);
+        goroutines.traced = 0..END * MS;
         let history = GoroutineHistory {
             stretches: vec![stretch],
             ..GoroutineHistory::default()
@@ -506,6 +538,28 @@ mod tests {
         assert_eq!(what(&spike(&lock)), Some(&Obstacle::Lock));
         let channel = with_goroutine(idle(), GoState::Waiting, Some("chan receive"));
         assert_eq!(what(&spike(&channel)), None);
+    }
+
+    #[test]
+    fn goroutines_are_compared_with_the_time_that_is_traced() {
+        let traced = |from: u64| {
+            let mut no_p = with_goroutine(timeline(&[IDLE]), GoState::Runnable, None);
+            let goroutines = no_p.goroutines.as_mut().expect("goroutines");
+            goroutines.traced = from * MS..END * MS;
+            let history = goroutines.histories.get_mut(&1).expect("a goroutine");
+            history.stretches[0].to = END * MS;
+            spike(&no_p)
+        };
+        // All the time that is traced, and half of the record.
+        let steady = traced(SPIKE.0);
+        assert!(unknown(&steady).starts_with("nothing kept"), "{steady:?}");
+        // It is traced for long before it waits.
+        assert_eq!(traced(0).cause.expect("a cause").usual, 19_166_666);
+        let mut short = with_goroutine(timeline(&[IDLE]), GoState::Runnable, None);
+        let goroutines = short.goroutines.as_mut().expect("goroutines");
+        goroutines.traced = SPIKE.0 * MS..(SPIKE.1 + 10) * MS;
+        let short = spike(&short);
+        assert!(unknown(&short).contains("trace of Go's"), "{short:?}");
     }
 
     #[test]
