@@ -5,6 +5,8 @@
 
 mod account;
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -22,6 +24,9 @@ use crate::why::Mechanism;
 const LONGEST_GAP: u64 = 100_000_000;
 /// A gap inside a cluster is at most this part of what it is on average.
 const CLOSE: u64 = 10;
+/// How long threads of each name had CPUs that the program waited for.
+type ByName = BTreeMap<(Mechanism, Option<String>, bool), u64>;
+
 /// How outliers are put together.
 #[derive(Clone, Copy, Debug)]
 pub struct Clustering {
@@ -204,8 +209,13 @@ impl Timeline {
                 accounts.push((group, account));
             }
         }
+        let mut by_name = ByName::new();
+        for thread in self.who_had_cpus(&usual) {
+            let name = (thread.mechanism, thread.name, thread.own);
+            *by_name.entry(name).or_default() += thread.waited;
+        }
         for (group, account) in &accounts {
-            let cluster = self.cluster(group, account, &usual);
+            let cluster = self.cluster(group, account, &usual, &by_name);
             spikes.clusters.push(cluster);
         }
         let number = |of: &dyn Fn(&Cluster) -> bool| {
@@ -244,7 +254,13 @@ impl Timeline {
         })
     }
 
-    fn cluster(&self, group: &[Outlier], account: &Account, usual: &Account) -> Cluster {
+    fn cluster(
+        &self,
+        group: &[Outlier],
+        account: &Account,
+        usual: &Account,
+        by_name: &ByName,
+    ) -> Cluster {
         let whole: u64 = windows(group, (0, u64::MAX))
             .iter()
             .map(|(from, to)| to - from)
@@ -256,10 +272,8 @@ impl Timeline {
         } else if usual.length < account.length {
             Err("there is too little time without outliers to compare with".to_owned())
         } else {
-            self.cause_of(Comparison {
-                spike: account,
-                usual,
-            })
+            let spike = account;
+            self.cause_of(Comparison { spike, usual }, by_name)
         };
         let (cause, unknown) = match found {
             Ok(cause) => (Some(cause), None),
@@ -280,52 +294,47 @@ impl Timeline {
         }
     }
 
-    fn cause_of(&self, comparison: Comparison<'_>) -> Result<SpikeCause, String> {
-        let who = self.competitor(comparison);
+    fn cause_of(&self, comparison: Comparison<'_>, by_name: &ByName) -> Result<SpikeCause, String> {
+        let who = self.competitor(comparison, by_name);
         let times = who.as_ref().map(|who| (who.took, who.usual));
         let Some((what, took, usual)) = comparison.cause(times) else {
             return Err(comparison.remark());
         };
         Ok(SpikeCause {
             what: what.clone(),
-            origin: what.origin(),
+            origin: match &who {
+                Some(who) if *what == Obstacle::NoCpu && who.thread.own => Origin::Program,
+                _ => what.origin(),
+            },
             took,
             usual,
             who: who.filter(|_| *what == Obstacle::NoCpu),
         })
     }
 
-    /// Returns who had the CPUs that threads waited for, for the longest time more than usual.
-    fn competitor(&self, comparison: Comparison<'_>) -> Option<Competitor> {
-        let mut competitors: Vec<Competitor> = Vec::new();
+    /// Returns who had the CPUs that threads waited for, for the longest time more than usual: one
+    /// for whom that is unusual rather than another one.
+    fn competitor(&self, comparison: Comparison<'_>, usual: &ByName) -> Option<Competitor> {
         let name = |of: &Cause| (of.mechanism, of.name.clone(), of.own);
+        let mut by_name: BTreeMap<_, Vec<Cause>> = BTreeMap::new();
         for thread in self.who_had_cpus(comparison.spike) {
-            let same = |competitor: &&mut Competitor| name(&competitor.thread) == name(&thread);
-            match competitors.iter_mut().find(same) {
-                Some(competitor) => {
-                    competitor.threads += 1;
-                    competitor.took += thread.waited;
-                }
-                None => competitors.push(Competitor {
-                    took: thread.waited,
-                    usual: 0,
-                    threads: 1,
-                    thread,
-                }),
-            }
+            by_name.entry(name(&thread)).or_default().push(thread);
         }
-        for thread in self.who_had_cpus(comparison.usual) {
-            let same = |competitor: &&mut Competitor| name(&competitor.thread) == name(&thread);
-            if let Some(competitor) = competitors.iter_mut().find(same) {
-                competitor.usual += thread.waited;
-            }
-        }
-        for competitor in &mut competitors {
-            competitor.usual = comparison.scaled(competitor.usual);
-        }
-        competitors
-            .into_iter()
-            .max_by_key(|competitor| competitor.took.saturating_sub(competitor.usual))
+        let competitors = by_name.into_iter().filter_map(|(name, threads)| {
+            // A thread at several priorities is there as often.
+            let tids: BTreeSet<_> = threads.iter().map(|thread| thread.tid).collect();
+            let usual = usual.get(&name).copied().unwrap_or_default();
+            Some(Competitor {
+                threads: tids.len(),
+                took: threads.iter().map(|thread| thread.waited).sum(),
+                usual: comparison.scaled(usual),
+                thread: threads.into_iter().next()?,
+            })
+        });
+        competitors.max_by_key(|Competitor { took, usual, .. }| {
+            let unusual = comparison.unusual(*took, *usual).is_some();
+            (unusual, took.saturating_sub(*usual))
+        })
     }
 
     fn who_had_cpus(&self, account: &Account) -> Vec<Cause> {

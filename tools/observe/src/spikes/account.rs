@@ -155,7 +155,7 @@ impl Comparison<'_> {
     }
 
     /// Returns the same, if it also takes a multiple of the usual.
-    fn unusual(&self, took: u64, usual: u64) -> Option<u64> {
+    pub(super) fn unusual(&self, took: u64, usual: u64) -> Option<u64> {
         let excess = self.excess(took, usual)?;
         (took >= usual.saturating_mul(UNUSUAL)).then_some(excess)
     }
@@ -297,6 +297,7 @@ mod tests {
     use crate::spikes::Cluster;
     use crate::spikes::Clustering;
     use crate::spikes::Obstacle;
+    use crate::spikes::Origin;
     use crate::summary::Timeline;
 
     /// The process of the record.
@@ -365,6 +366,10 @@ mod tests {
                 add(&mut events, tid, from, from + 9, does);
             }
         }
+        recorded(events)
+    }
+
+    fn recorded(mut events: Vec<Event>) -> Timeline {
         let mut meta = Meta::new("6.12".to_owned(), "server".to_owned());
         meta.pid = OWN;
         meta.to = END * MS;
@@ -467,6 +472,23 @@ mod tests {
         let cause = cluster.cause.expect("a cause");
         assert!(cause.took < 2 * cause.usual, "{cause:?}");
         assert_eq!(cause.who.expect("somebody").thread.tid, Some(7));
+    }
+
+    #[test]
+    fn a_thread_of_the_program_that_has_the_cpu_is_its_own_doing() {
+        let busy = (Does::Runs, Does::WaitsFor(7));
+        let another = spike(&timeline(&[busy, IDLE])).cause.expect("a cause");
+        assert_eq!(another.origin, Origin::Kernel);
+        let mut events = timeline(&[busy, IDLE]).events;
+        for event in &mut events {
+            for thread in [&mut event.thread, &mut event.other] {
+                if thread.tid == 7 {
+                    thread.tgid = OWN;
+                }
+            }
+        }
+        let own = spike(&recorded(events)).cause.expect("a cause");
+        assert_eq!(own.origin, Origin::Program);
     }
 
     #[test]
