@@ -2,38 +2,57 @@
 
 //! Delays that the kernel adds up are those that a record has.
 
+use std::collections::BTreeMap;
 use std::hint::spin_loop;
 use std::io;
+use std::io::Write;
 use std::mem::MaybeUninit;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use gosched::policy::GoPrio;
+use gosched::Children;
+use gosched::Device;
 use gosched_observe::delay::Counter;
 use gosched_observe::event::Event;
 use gosched_observe::heat::Counts;
+use gosched_observe::heat::BOUNDS;
+use gosched_observe::heat::CLASSES;
 use gosched_observe::layout::GoProgram;
 use gosched_observe::layout::LayoutError;
 use gosched_observe::record::record;
 use gosched_observe::record::Control;
 use gosched_observe::record::Target;
 use gosched_observe::threads::Threads;
-use rustix::process::getpid;
+use rustix::process::Pid;
 use rustix::thread::sched_getaffinity;
 use rustix::thread::sched_setaffinity;
 use rustix::thread::CpuSet;
 
 use crate::recorded::LONGEST;
 
-/// Delays take so many that a few more at the beginning and at the end do not count.
-const ENOUGH: u64 = 200;
+/// The lines that the program reads, after each of which it waits for a CPU.
+const LINES: u64 = 200;
 
-/// Counts delays while they are recorded.
+/// The waits that only one of the two may see: the first one and the last one.
+const ENDS: u64 = 2;
+
+/// The delays that may be in another class than in the record without being near its bound: the
+/// machine may stop the emulator between the two programs that see an event.
+const STOPS: u64 = LINES / 20;
+
+/// A program whose delays are counted while they are recorded.
 struct Both<'a, 'b> {
     counter: &'a mut Counter<'b>,
-    counted: u64,
+    program: &'a mut Child,
+    lines: u64,
     events: Vec<Event>,
     began: Instant,
 }
@@ -51,58 +70,105 @@ impl Control for Both<'_, '_> {
 
     fn program(&mut self, _program: Result<GoProgram, LayoutError>) {}
 
-    fn pause(&mut self, pause: Duration) -> io::Result<bool> {
-        thread::sleep(pause);
-        assert!(self.began.elapsed() < LONGEST, "{} delays", self.counted);
-        let new = self.counter.read().map_err(io::Error::other)?;
-        self.counted += new.iter().flat_map(|(_, counts)| counts).sum::<u64>();
-        Ok(self.counted >= ENOUGH)
+    fn pause(&mut self, _pause: Duration) -> io::Result<bool> {
+        assert!(self.began.elapsed() < LONGEST, "{} lines", self.lines);
+        thread::sleep(Duration::from_millis(1));
+        if self.lines < LINES {
+            let to = self.program.stdin.as_mut().expect("a pipe");
+            to.write_all(b"\n")?;
+            self.lines += 1;
+            return Ok(false);
+        }
+        // The program ends, and nothing is missed after its end.
+        drop(self.program.stdin.take());
+        Ok(self.program.try_wait()?.is_some())
     }
 }
 
-/// Has this thread run on one CPU alone.
-fn pin() {
+/// Has a thread run on one CPU alone.
+fn pin(thread: Option<Pid>) {
     let all = sched_getaffinity(None).expect("own thread");
     let first = (0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu));
     let mut one = CpuSet::new();
     one.set(first.expect("a CPU"));
-    sched_setaffinity(None, &one).expect("own thread");
+    sched_setaffinity(thread, &one).expect("it lives");
+}
+
+/// Gives a thread a Go priority, if the kernel has some.
+fn prioritise(tid: i32) {
+    if Path::new(Device::PATH).exists() {
+        let device = Device::open().expect("root may do so");
+        let prio = GoPrio::new(40).expect("a priority");
+        let set = device.set(gosched::Target::Tid(tid), prio, Children::StartAtBase);
+        set.expect("root may do so");
+    }
+}
+
+fn total(counts: &Counts) -> u64 {
+    counts.iter().sum()
 }
 
 #[test]
 fn delays_are_counted_as_they_are_recorded() {
-    let own = getpid().as_raw_nonzero().get();
+    let mut program = Command::new("sh")
+        .args(["-c", "while read -r line; do :; done"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let pid = i32::try_from(program.id()).expect("a pid");
+    pin(Pid::from_raw(pid));
+    prioritise(pid);
     let mut storage = MaybeUninit::uninit();
-    let mut counter = Counter::attach(own, &mut storage).expect("it is counted");
+    let mut counter = Counter::attach(pid, &mut storage).expect("it is counted");
     let ends = AtomicBool::new(false);
     let began = Instant::now();
     let mut both = Both {
         counter: &mut counter,
-        counted: 0,
+        program: &mut program,
+        lines: 0,
         events: Vec::new(),
         began,
     };
     thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                pin();
-                while !ends.load(Ordering::Relaxed) && began.elapsed() < LONGEST {
-                    spin_loop();
-                }
-            });
-        }
-        let outcome = record(&Target::Process(own), &mut both);
+        scope.spawn(|| {
+            // The program waits for this thread, for as long as the scheduler wants.
+            pin(None);
+            while !ends.load(Ordering::Relaxed) && began.elapsed() < LONGEST {
+                spin_loop();
+            }
+        });
+        let outcome = record(&Target::Process(pid), &mut both);
         ends.store(true, Ordering::Relaxed);
         assert_eq!(outcome.expect("it is recorded").lost, 0);
     });
-    let threads = Threads::of(&both.events, own, u64::MAX);
-    let delays = threads.histories.values().map(|of| of.delays.len() as u64);
-    let recorded: u64 = delays.sum();
-    let counted = both.counted;
-    eprintln!("{counted} delays are counted, {recorded} recorded");
-    assert!(counted >= ENOUGH);
-    let alike = counted <= 2 * recorded && recorded <= 2 * counted;
-    assert!(alike, "{counted} are counted, {recorded} recorded");
+    let threads = Threads::of(&both.events, pid, u64::MAX);
+    let mut recorded: BTreeMap<Option<u8>, Vec<u64>> = BTreeMap::new();
+    for delay in threads.histories.values().flat_map(|of| &of.delays) {
+        recorded.entry(delay.go_prio).or_default().push(delay.takes);
+    }
+    let counted: BTreeMap<_, _> = counter.read().expect("it is read").into_iter().collect();
+    eprintln!("counted: {counted:?}");
+    assert!(counted.values().map(total).sum::<u64>() >= LINES / 2);
+    if Path::new(Device::PATH).exists() {
+        assert!(counted.contains_key(&Some(40)), "{counted:?}");
+    }
+    for go_prio in counted.keys().chain(recorded.keys()) {
+        let counts = counted.get(go_prio).copied().unwrap_or([0; CLASSES]);
+        let delays = recorded.get(go_prio).map_or(&[][..], Vec::as_slice);
+        let differ = total(&counts).abs_diff(delays.len() as u64);
+        assert!(differ <= ENDS, "{go_prio:?}: {counts:?}, {delays:?}");
+        for (class, bound) in (1..).zip(BOUNDS) {
+            // The two programs see an event one after the other.
+            let at_least =
+                |least: u64| delays.iter().filter(|takes| **takes >= least).count() as u64;
+            let long: u64 = counts[class..].iter().sum();
+            let (few, many) = (at_least(bound / 4 * 5), at_least(bound / 4 * 3));
+            assert!(
+                (few.saturating_sub(STOPS)..=many + STOPS).contains(&long),
+                "{go_prio:?}, {bound} ns: {counts:?}, {delays:?}"
+            );
+        }
+    }
     assert_eq!(counter.unkept(), 0);
 }
 
