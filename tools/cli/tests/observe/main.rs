@@ -7,6 +7,9 @@
 //!     gosched record -o record --go-trace trace.out -- \\
 //!         ./traced -small -rounds 3 -pause 3ms -o trace.out
 //!
+//! The folders of Go's and the program's sources in `go.trace` are replaced by others of the same
+//! length, as they tell of one machine.
+//!
 //! `latencies.csv` is made up: four outliers in the time of the record, one latency of another
 //! time, and one line that cannot be read.
 
