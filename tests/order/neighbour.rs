@@ -42,6 +42,9 @@ use gosched::uapi::GO_SCHED_INHERIT;
 /// The part of its share that the ordinary thread keeps at least, in percent.
 const KEPT: u32 = 85;
 
+/// The number of attempts.
+const ATTEMPTS: u32 = 3;
+
 /// The time after which the first budget has been used up.
 const WARM_UP: Duration = Duration::from_secs(2);
 
@@ -88,16 +91,25 @@ fn share_beside(load: Load, prio: u32) -> u32 {
     (used.as_micros() * 1000 / passed.as_micros()) as u32
 }
 
+/// Asserts that the neighbour of a load with `prio` keeps its part of what it has beside
+/// that load at what users own.
+#[track_caller]
+fn assert_kept_beside(load: Load, prio: u32) {
+    // A busy host takes time from whoever has the CPU: then another attempt shows it.
+    let kept = (0..ATTEMPTS).any(|_| {
+        let (without, with) = in_thread(move || {
+            pin(WATCHER_CPU);
+            (share_beside(load, HELD), share_beside(load, prio))
+        });
+        println!("{with} of 1000, and {without} beside what users own");
+        with >= without * KEPT / 100
+    });
+    assert!(kept, "the neighbour has lost its share in each attempt");
+}
+
 #[track_caller]
 fn assert_kept(load: Load) {
-    let (without, with) = in_thread(move || {
-        pin(WATCHER_CPU);
-        (share_beside(load, HELD), share_beside(load, URGENT))
-    });
-    assert!(
-        with >= without * KEPT / 100,
-        "{with} of 1000, and without the grant {without}"
-    );
+    assert_kept_beside(load, URGENT);
 }
 
 #[test]
@@ -110,7 +122,7 @@ fn a_thread_that_never_sleeps_leaves_its_neighbour_its_cpu() {
 
 #[test]
 fn a_lowered_thread_that_lives_in_the_kernel_leaves_its_neighbour_what_its_base_does() {
-    let load: Load = |prio| {
+    let load = |prio| {
         take(prio, 0);
         let mut zeros = File::open("/dev/zero").expect("it is there");
         let mut buffer = vec![0; 1 << 20];
@@ -118,14 +130,7 @@ fn a_lowered_thread_that_lives_in_the_kernel_leaves_its_neighbour_what_its_base_
             zeros.read_exact(&mut buffer).expect("it has no end");
         }
     };
-    let (at_base, lowered) = in_thread(move || {
-        pin(WATCHER_CPU);
-        (share_beside(load, HELD), share_beside(load, 8))
-    });
-    assert!(
-        lowered >= at_base * KEPT / 100,
-        "{lowered} of 1000, and at the base {at_base}"
-    );
+    assert_kept_beside(load, 8);
 }
 
 #[test]
