@@ -341,6 +341,7 @@ $(selftest): $(kernel_stamp)
 .PHONY: setup-deb
 setup-deb: machine-kernel
 	scripts/install-packages --deb
+	scripts/install-packages --bpf
 
 .PHONY: deb
 deb: setup-deb $(module)
