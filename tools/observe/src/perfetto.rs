@@ -238,19 +238,22 @@ impl Writer<'_> {
             ..Track::default()
         });
         let known: BTreeSet<u64> = goroutines.histories.keys().copied().collect();
-        let mut flow = 0;
+        // All of them before an arrow that begins in another's track.
         for (id, history) in &goroutines.histories {
-            let track = TrackId::Goroutine(*id).number();
             let function = match history.function.as_str() {
                 "" => String::new(),
                 function => format!(" {function}"),
             };
             self.describe(Track {
-                uuid: Some(track),
+                uuid: Some(TrackId::Goroutine(*id).number()),
                 name: Some(format!("G {id}{function}")),
                 parent: Some(TrackId::Goroutines.number()),
                 ..Track::default()
             });
+        }
+        let mut flow = 0;
+        for (id, history) in &goroutines.histories {
+            let track = TrackId::Goroutine(*id).number();
             // An arrow from who made it runnable to where it runs.
             let mut arrow = None;
             for stretch in &history.stretches {

@@ -16,6 +16,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use std::env;
 use std::fs;
 use std::path::Path;
 
@@ -147,6 +148,36 @@ fn a_file_for_the_viewer_is_written_and_nothing_said() {
     };
     assert!(has(&all, b"main.main") && !has(&all, b"latency spikes"));
     assert!(has(&clusters, b"main.main") && has(&clusters, b"latency spikes"));
+}
+
+#[test]
+fn perfettos_own_bindings_read_the_file() {
+    let Some(python) = env::var_os("GO_SCHED_PERFETTO") else {
+        eprintln!("SKIPPED: GO_SCHED_PERFETTO names no Python with Perfetto's bindings");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    succeed(&["timeline", RECORD, "--output", file.to_str().expect("text")]);
+    let done = Command::new(python)
+        .arg("tests/observe/decode.py")
+        .arg(file)
+        .timeout(LIMIT)
+        .output()
+        .expect("Python runs");
+    let said = String::from_utf8_lossy(&done.stderr);
+    let found: Value =
+        serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let expected = json!({
+        "unknown_fields": 0,
+        "packets": {"track_descriptor": 28, "ftrace_events": 1, "track_event": 1131},
+        "kernel": {"sched_switch": 219, "sched_waking": 134},
+        "open_slices": 0,
+        "flows": 127,
+        "flows_that_end_only": 0,
+        "faults": [],
+    });
+    assert_eq!(found, expected);
 }
 
 #[test]
