@@ -226,7 +226,7 @@ bench_overlay := $(GO_SCHED_CACHE)/bench
 bench_page := $(GO_SCHED_CACHE)/bench-page
 bench_report = $(if $(findstring quick,$@),$(GO_SCHED_CACHE)/bench-quick,bench/report$(if $(filter kvm,$(GO_SCHED_ACCEL)),/kvm))
 .PHONY: bench bench-quick
-bench bench-quick: programs
+bench bench-quick: programs observe-command
 	scripts/install-packages --bench
 	$(step)/programs.log 'Building the benchmarks' \
 		env $(static) cargo build --release --locked --target $(target) --package go-sched-bench-measure --package go-sched-bench-show
@@ -237,6 +237,7 @@ bench bench-quick: programs
 			xargs cp --dereference --parents --target-directory $(bench_overlay)
 	done
 	cp $(GO_SCHED_CACHE)/oha/bin/oha $(bench_overlay)/bin
+	cp $(observe_gosched) $(bench_overlay)/bin/gosched_observe
 	(cd go && CGO_ENABLED=0 go build -buildvcs=false -o $(bench_overlay)/bin/go_sched_bench_server ./cmd/bench-server)
 	# The overlay is for whoever has the newest Go.
 	scripts/install-packages --go

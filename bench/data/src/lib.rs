@@ -148,6 +148,11 @@ pub enum Subject {
         /// The runtime.
         runtime: Runtime,
     },
+    /// The cost of a pipe round trip beside `gosched record`.
+    Recorder {
+        /// What is recorded.
+        recorded: Recorded,
+    },
 }
 
 impl fmt::Display for Subject {
@@ -179,6 +184,7 @@ impl fmt::Display for Subject {
                 outcome,
             } => write!(f, "{wait}, {remedy}: {outcome}"),
             Self::GoCost { operation, runtime } => write!(f, "{operation}, {runtime}"),
+            Self::Recorder { recorded } => write!(f, "pipe round trip, recorded: {recorded}"),
         }
     }
 }
@@ -229,6 +235,22 @@ pub enum Setup {
     Beside,
     /// The threads have their priority from their slots, where it stays.
     Hint,
+}
+
+/// What `gosched record` records while two threads answer each other through pipes.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
+)]
+pub enum Recorded {
+    /// Nothing: no recorder runs.
+    #[serde(rename = "nothing")]
+    Nothing,
+    /// A program that sleeps.
+    #[serde(rename = "a sleeper")]
+    Sleeper,
+    /// The two threads.
+    #[serde(rename = "the threads")]
+    Threads,
 }
 
 /// A change of a thread's priority from [`ORDINARY`] to another one, and back.
@@ -409,6 +431,7 @@ pub enum Alternative {
 // The name in a record is the name for people and on command lines.
 serde_plain::derive_display_from_serialize!(Path);
 serde_plain::derive_display_from_serialize!(Setup);
+serde_plain::derive_display_from_serialize!(Recorded);
 serde_plain::derive_display_from_serialize!(Interface);
 serde_plain::derive_display_from_serialize!(Growth);
 serde_plain::derive_display_from_serialize!(Waiter);

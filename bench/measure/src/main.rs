@@ -14,6 +14,7 @@ mod memory;
 mod output;
 mod paths;
 mod ping_pong;
+mod recorder;
 mod sample;
 mod scale;
 mod service;
@@ -57,6 +58,8 @@ enum Part {
     Goroutines(goroutines::Arguments),
     /// Measure the cost of operations of Go's scheduler
     GoroutineCosts(goroutines::CostArguments),
+    /// Measure what "gosched record" costs
+    Recorder(recorder::Arguments),
     /// Measure a server beside competition
     Service(service::Arguments),
 }
@@ -88,6 +91,7 @@ fn run(arguments: &Arguments, is_own_child: bool) -> Result<()> {
         Part::Lowered(arguments) => lowered::run(arguments),
         Part::Goroutines(arguments) => goroutines::run(arguments),
         Part::GoroutineCosts(arguments) => goroutines::run_costs(arguments),
+        Part::Recorder(arguments) => recorder::run(arguments),
         Part::Service(arguments) => service::run(arguments),
     }
 }

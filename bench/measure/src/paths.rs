@@ -141,19 +141,25 @@ fn obstacle(operation: Path, setup: Setup) -> Option<&'static str> {
 /// shows in its memory, and that in what it takes to fork it. Where that memory lies
 /// does so too, and differs from process to process: it is in the spread.
 fn measure_in_new_process(operation: Path, setup: Setup, quick: bool) -> Result<f64> {
-    let failed = || format!("{operation}, {setup}");
     let mut command = Command::new("/proc/self/exe");
+    in_new_process(&mut command, operation, setup, quick);
+    time_of(&mut command).with_context(|| format!("{operation}, {setup}"))
+}
+
+/// Has a command that runs this program measure once.
+pub(crate) fn in_new_process(command: &mut Command, operation: Path, setup: Setup, quick: bool) {
     command.args(["once", &setup.to_string(), &operation.to_string()]);
     if quick {
         command.arg("--quick");
     }
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(failed)?;
-    ensure!(output.status.success(), "{}: {}", failed(), output.status);
-    let text = String::from_utf8(output.stdout).with_context(failed)?;
-    text.trim().parse().with_context(failed)
+}
+
+/// Runs a command that measures once, and returns nanoseconds.
+pub(crate) fn time_of(command: &mut Command) -> Result<f64> {
+    let output = command.stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "{}", output.status);
+    let text = String::from_utf8(output.stdout)?;
+    text.trim().parse().context("it prints a number")
 }
 
 /// Yields where nobody else wants the CPU.

@@ -74,6 +74,7 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
             (&["goroutines"], &["--cpus", "1"])
         }
         Part::GoroutineCosts => (&["goroutine-costs"], &[]),
+        Part::Recorder => (&["recorder"], &["--variant", "bpf"]),
         Part::Service => (&["service"], &[]),
     };
     let mut machine: Vec<String> = flags.iter().map(ToString::to_string).collect();

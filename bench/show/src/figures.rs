@@ -10,6 +10,7 @@ use go_sched_bench_data::Omitted;
 use go_sched_bench_data::Outcome;
 use go_sched_bench_data::Path;
 use go_sched_bench_data::Record;
+use go_sched_bench_data::Recorded;
 use go_sched_bench_data::Remedy;
 use go_sched_bench_data::Runtime;
 use go_sched_bench_data::Setup;
@@ -144,6 +145,11 @@ impl Figures {
     /// Returns the cost of an operation of Go's scheduler.
     pub(crate) fn go_cost(&self, operation: GoOperation, runtime: Runtime) -> Option<&Measured> {
         self.find(Subject::GoCost { operation, runtime })
+    }
+
+    /// Returns the cost of a pipe round trip beside the recorder.
+    pub(crate) fn recorder(&self, recorded: Recorded) -> Option<&Measured> {
+        self.find(Subject::Recorder { recorded })
     }
 
     /// Returns the figures for each number of threads that sleep, the smallest first.

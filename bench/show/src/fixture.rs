@@ -15,6 +15,7 @@ use go_sched_bench_data::Omitted;
 use go_sched_bench_data::Outcome;
 use go_sched_bench_data::Path;
 use go_sched_bench_data::Record;
+use go_sched_bench_data::Recorded;
 use go_sched_bench_data::Remedy;
 use go_sched_bench_data::Runtime;
 use go_sched_bench_data::Scenario;
@@ -80,6 +81,7 @@ pub(crate) fn report_with_requests(requests: u64) -> Report {
         boot(Part::Lowered, Method::Ratio, lowered()),
         boot(Part::Goroutines, Method::Ratio, goroutines()),
         boot(Part::GoroutineCosts, Method::Instructions, go_costs()),
+        boot(Part::Recorder, Method::Instructions, recorder()),
         boot(Part::Service, Method::Ratio, service(requests)),
     ];
     report.missing.push(Missing {
@@ -201,6 +203,13 @@ fn go_costs() -> Vec<Record> {
         }
     }
     records
+}
+
+fn recorder() -> Vec<Record> {
+    let figure =
+        |(&recorded, cost): (_, f64)| figure(Subject::Recorder { recorded }, &[cost, cost + 1.0]);
+    let costs = [8700.0, 9000.0, 10500.0];
+    Recorded::VARIANTS.iter().zip(costs).map(figure).collect()
 }
 
 fn changes() -> Vec<Record> {

@@ -188,6 +188,7 @@ pub(crate) fn all(figures: &Figures, service: Option<&ServiceResults>) -> Vec<Go
     goals.extend(waits::for_threads(figures));
     goals.extend(waits::for_goroutines(figures));
     goals.extend(waits::costs(figures));
+    goals.extend(waits::of_the_recorder(figures));
     for &scenario in Scenario::VARIANTS {
         for ours in OURS {
             goals.push(Goal::new(

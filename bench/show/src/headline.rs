@@ -14,6 +14,7 @@ use go_sched_bench_data::Growth;
 use go_sched_bench_data::Interface;
 use go_sched_bench_data::Outcome;
 use go_sched_bench_data::Path;
+use go_sched_bench_data::Recorded;
 use go_sched_bench_data::Remedy;
 use go_sched_bench_data::Runtime;
 use go_sched_bench_data::Scenario;
@@ -79,6 +80,9 @@ pub(crate) fn all(results: &Results) -> Vec<Headline> {
     }
     for runtime in [Runtime::Overlay, Runtime::GoSched] {
         headlines.extend(go_cost(figures, GoOperation::Switch, runtime));
+    }
+    for recorded in [Recorded::Sleeper, Recorded::Threads] {
+        headlines.extend(recorder(figures, recorded));
     }
     if let Some(service) = &results.service {
         for scenario in service.scenarios() {
@@ -187,6 +191,19 @@ fn go_cost(figures: &Figures, operation: GoOperation, runtime: Runtime) -> Optio
         String::new(),
         amount(figure),
         format::difference(&compare(&figure.summary, &plain.summary)),
+        figure.method.short().to_owned(),
+    ])
+}
+
+fn recorder(figures: &Figures, recorded: Recorded) -> Option<Headline> {
+    let nothing = figures.recorder(Recorded::Nothing)?;
+    let figure = figures.recorder(recorded)?;
+    Some([
+        figure.subject.to_string(),
+        amount(nothing),
+        String::new(),
+        amount(figure),
+        format::difference(&compare(&figure.summary, &nothing.summary)),
         figure.method.short().to_owned(),
     ])
 }

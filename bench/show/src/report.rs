@@ -46,6 +46,8 @@ pub(crate) enum Part {
     GoroutinesStop,
     /// The cost of operations of Go's scheduler.
     GoroutineCosts,
+    /// The cost of `gosched record`.
+    Recorder,
     /// A server under load.
     Service,
 }
@@ -65,6 +67,7 @@ impl Part {
             Self::GoroutinesAllocating => "waiting for goroutines that allocate",
             Self::GoroutinesStop => "stopping goroutines",
             Self::GoroutineCosts => "cost of goroutines",
+            Self::Recorder => "cost of gosched record",
             Self::Service => "server under load",
         }
     }

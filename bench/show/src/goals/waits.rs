@@ -4,6 +4,7 @@
 
 use go_sched_bench_data::GoOperation;
 use go_sched_bench_data::Outcome;
+use go_sched_bench_data::Recorded;
 use go_sched_bench_data::Remedy;
 use go_sched_bench_data::Runtime;
 use go_sched_bench_data::Statistic;
@@ -18,6 +19,7 @@ use super::Goal;
 use super::Unjudged;
 use super::Verdict;
 use crate::figures::Figures;
+use crate::figures::Measured;
 use crate::format;
 use crate::statistics::compare;
 
@@ -113,6 +115,9 @@ const COSTS: [(GoOperation, Runtime, f64); 6] = [
     (GoOperation::Program, Runtime::GoSchedLowered, 3.0),
 ];
 
+/// Per cent by which a pipe round trip may be dearer beside `gosched record`.
+const RECORDER: [(Recorded, f64); 2] = [(Recorded::Sleeper, 4.2), (Recorded::Threads, 19.0)];
+
 /// Returns the goals for those that wait for goroutines.
 pub(super) fn for_goroutines(figures: &Figures) -> Vec<Goal> {
     let mut goals = Vec::new();
@@ -164,35 +169,64 @@ pub(super) fn for_goroutines(figures: &Figures) -> Vec<Goal> {
 /// Returns the goals for what Go's scheduler costs.
 pub(super) fn costs(figures: &Figures) -> Vec<Goal> {
     let goal = |(operation, runtime, limit)| {
-        let subject = Subject::GoCost { operation, runtime };
         let cost = figures.go_cost(operation, runtime);
-        let outcome = match cost.zip(figures.go_cost(operation, Runtime::Plain)) {
-            None => Err(Unjudged::without_figure(figures, subject)),
-            Some((cost, plain)) => {
-                let difference = compare(&cost.summary, &plain.summary);
-                let words = format!(
-                    "{}: {} against {} {}",
-                    format::difference(&difference),
-                    format::number(cost.summary.median),
-                    format::number(plain.summary.median),
-                    cost.unit(),
-                );
-                Ok((words, Verdict::at_most(limit, &difference)))
-            }
-        };
-        Goal::new(
-            subject.to_string(),
-            format!("at most {limit}% dearer than in the plain runtime"),
-            outcome,
+        dearer(
+            figures,
+            Subject::GoCost { operation, runtime },
+            cost.zip(figures.go_cost(operation, Runtime::Plain)),
+            limit,
+            "in the plain runtime",
         )
     };
     COSTS.map(goal).into()
+}
+
+/// Returns the goals for what the recorder costs.
+pub(super) fn of_the_recorder(figures: &Figures) -> Vec<Goal> {
+    let goal = |(recorded, limit)| {
+        let cost = figures.recorder(recorded);
+        dearer(
+            figures,
+            Subject::Recorder { recorded },
+            cost.zip(figures.recorder(Recorded::Nothing)),
+            limit,
+            "without a recorder",
+        )
+    };
+    RECORDER.map(goal).into()
+}
+
+/// Returns the goal for a cost and what it is compared with.
+fn dearer(
+    figures: &Figures,
+    subject: Subject,
+    measured: Option<(&Measured, &Measured)>,
+    limit: f64,
+    than: &str,
+) -> Goal {
+    let outcome = match measured {
+        None => Err(Unjudged::without_figure(figures, subject)),
+        Some((cost, baseline)) => {
+            let difference = compare(&cost.summary, &baseline.summary);
+            let words = format!(
+                "{}: {} against {} {}",
+                format::difference(&difference),
+                format::number(cost.summary.median),
+                format::number(baseline.summary.median),
+                cost.unit(),
+            );
+            Ok((words, Verdict::at_most(limit, &difference)))
+        }
+    };
+    let limit = format!("at most {limit}% dearer than {than}");
+    Goal::new(subject.to_string(), limit, outcome)
 }
 
 #[cfg(test)]
 mod tests {
     use super::costs;
     use super::for_goroutines;
+    use super::of_the_recorder;
     use crate::figures::Figures;
     use crate::fixture;
     use crate::goals::Goal;
@@ -222,5 +256,16 @@ mod tests {
         let of = |what| verdict(&goals, what);
         assert_eq!(of("channel switch, overlay, no device"), Verdict::Met);
         assert_eq!(of("channel switch, overlay, go_sched"), Verdict::Missed);
+    }
+
+    #[test]
+    fn what_the_recorder_costs_is_held_to_what_it_costs_without() {
+        let goals = of_the_recorder(&Figures::of(&fixture::report()));
+        let of = |what| verdict(&goals, what);
+        assert_eq!(of("pipe round trip, recorded: a sleeper"), Verdict::Met);
+        assert_eq!(
+            of("pipe round trip, recorded: the threads"),
+            Verdict::Missed
+        );
     }
 }
