@@ -53,8 +53,8 @@ pub(crate) fn spikes(args: &args::Spikes, json: bool) -> Result<ExitCode, Error>
     let spikes = timeline.spikes(latencies, clustering);
     if let Some(path) = &args.output {
         write(path, &perfetto::file(&timeline, &spikes.clusters))?;
-        for sentence in &spikes.missing {
-            complain(sentence);
+        for sentence in missing(&spikes) {
+            complain(&sentence);
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -79,25 +79,29 @@ fn read(args: &args::Spikes, meta: &Meta) -> Result<Latencies, LatenciesError> {
     Latencies::read(file, meta, threshold, args.unit)
 }
 
+/// Returns what is missing of the record and of the latencies, a sentence each.
+fn missing(spikes: &Spikes) -> Vec<String> {
+    let mut missing = spikes.missing.clone();
+    if let Some(first) = &spikes.first_unreadable {
+        missing.push(format!(
+            "{} lines cannot be read, the first of them is line {}: {}",
+            spikes.unreadable, first.line, first.why
+        ));
+    }
+    if spikes.outside > 0 {
+        missing.push(format!(
+            "{} latencies are not of the time of the record, and do not count",
+            spikes.outside
+        ));
+    }
+    missing
+}
+
 /// Describes spikes of a record that begins at a time.
 fn describe(args: &args::Spikes, spikes: &Spikes, from: u64) -> String {
     let mut text = String::new();
-    for sentence in &spikes.missing {
-        text += &format!("Missing: {}\n", printable(sentence));
-    }
-    if let Some(first) = &spikes.first_unreadable {
-        text += &format!(
-            "Missing: {} lines cannot be read, the first of them is line {}: {}\n",
-            spikes.unreadable,
-            first.line,
-            printable(&first.why)
-        );
-    }
-    if spikes.outside > 0 {
-        text += &format!(
-            "Missing: {} latencies are not of the time of the record, and do not count\n",
-            spikes.outside
-        );
+    for sentence in missing(spikes) {
+        text += &format!("Missing: {}\n", printable(&sentence));
     }
     let which = match args.above {
         Some(_) => String::new(),
@@ -196,12 +200,12 @@ fn single(spikes: &Spikes, from: u64) -> String {
 fn shares(spikes: &Spikes) -> String {
     let known = spikes.in_kernel + spikes.in_runtime + spikes.in_program;
     let share = |part: u64| {
-        let percent = u128::from(part) * 100 / u128::from(spikes.outliers.max(1));
-        format!("{part} ({percent} %)")
+        let percent = part as f64 * 100.0 / spikes.outliers.max(1) as f64;
+        format!("{part} ({percent:.0} %)")
     };
     format!(
-        "\nOf {} outliers, {} have their cause in the kernel, {} in the Go runtime, {} in locks of the \
-         program; of {} it is unknown.\n",
+        "\nOf {} outliers, {} have their cause in the kernel, {} in the Go runtime, {} in the \
+         program's own threads and locks; of {} it is unknown.\n",
         spikes.outliers,
         share(spikes.in_kernel),
         share(spikes.in_runtime),
