@@ -50,7 +50,8 @@ fn clusters(recorded: Recorded) -> Vec<Cluster> {
         events,
         damaged: 0,
         go_trace: None,
-    });
+    })
+    .expect("a record");
     let clustering = Clustering {
         gap: None,
         at_least: 3,

@@ -78,6 +78,7 @@ fn goroutines_are_told_of_the_seconds_that_a_flight_recorder_has_kept() {
             damaged: 0,
             go_trace: Some(fs::read(trace).expect("the trace")),
         })
+        .expect("a record")
         .summary();
         let part = summary.traced.expect("it is of the record's time");
         eprintln!("{}: {part:?} of {}", program.name, summary.duration);

@@ -273,6 +273,8 @@ pub(crate) enum ObserveError {
     Lag(#[from] gosched_observe::lag::LagError),
     #[error(transparent)]
     Directory(#[from] gosched_observe::directory::DirectoryError),
+    #[error(transparent)]
+    Timeline(#[from] gosched_observe::summary::TooMuchTime),
     #[error(
         "the kernel tells of threads by the ids of the first pid namespace, and not by those of this \
          one: run gosched outside, with the ids there"

@@ -197,6 +197,17 @@ impl Goroutines {
             pauses,
         }
     }
+
+    /// Returns all time that goroutines were in a state or paused, in ns; `None` if that is more
+    /// than fits.
+    pub(crate) fn time(&self) -> Option<u64> {
+        let stretches = self.histories.values().flat_map(|of| &of.stretches);
+        let stretches = stretches.map(|stretch| (stretch.from, stretch.to));
+        let mut times = stretches.chain(self.pauses.iter().map(|pause| (pause.from, pause.to)));
+        times.try_fold(0, |sum, (from, to)| {
+            u64::checked_add(sum, to.saturating_sub(from))
+        })
+    }
 }
 
 /// Returns whether a range stops the world, and the goroutine of the range; `None` if the range

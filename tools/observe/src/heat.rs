@@ -255,6 +255,7 @@ mod tests {
             damaged: 0,
             go_trace: None,
         })
+        .expect("a record")
     }
 
     /// Returns the map of threads without a Go priority, if there is one and no other.

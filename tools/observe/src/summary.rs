@@ -40,6 +40,15 @@ pub struct Timeline {
     pub missing: Vec<String>,
 }
 
+/// The reason that a record cannot be summed up: the times of its threads, or those of its
+/// goroutines, do not fit into 64 bits. A sum of a part of them is one of less.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the record is damaged: its threads or goroutines have run, waited and slept for more than 584 \
+     years"
+)]
+pub struct TooMuchTime;
+
 /// Summary of a record. All times are in ns.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -161,7 +170,7 @@ pub struct GoroutineSummary {
 
 impl Timeline {
     /// Tells what threads and goroutines of a record did.
-    pub fn of(record: Record) -> Self {
+    pub fn of(record: Record) -> Result<Self, TooMuchTime> {
         let Record {
             meta,
             events,
@@ -187,6 +196,8 @@ impl Timeline {
         if let Some(why) = &meta.no_go {
             missing.push(format!("no goroutine was read: {why}"));
         }
+        let threads = Threads::of(&events, meta.pid, meta.to);
+        threads.time().ok_or(TooMuchTime)?;
         let (mut agreement, mut states) = (None, None);
         let goroutines = match go_trace.as_deref().map(Trace::parse) {
             Some(Ok(trace)) => {
@@ -196,6 +207,7 @@ impl Timeline {
                     ));
                 }
                 let goroutines = Goroutines::of(&trace);
+                goroutines.time().ok_or(TooMuchTime)?;
                 if overlap(&meta, &goroutines).is_some() {
                     agreement = Some(Agreement::of(&events, meta.pid, &trace));
                     states = Some(States::of(&events, meta.pid, &trace, &goroutines));
@@ -221,15 +233,15 @@ impl Timeline {
                 None
             }
         };
-        Self {
-            threads: Threads::of(&events, meta.pid, meta.to),
+        Ok(Self {
+            threads,
             events,
             meta,
             goroutines,
             agreement,
             states,
             missing,
-        }
+        })
     }
 
     /// Returns the part of the record that the trace of Go's runtime is of.
@@ -426,6 +438,11 @@ pub fn syscall_name(number: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::fixture::event;
+    use crate::event::fixture::thread;
+    use crate::event::fixture::SLEEPS;
+    use crate::event::fixture::SWITCH;
+    use crate::event::fixture::WAKEUP;
     use crate::layout::LayoutError;
 
     /// A trace of a flight recorder.
@@ -440,6 +457,33 @@ mod tests {
             damaged: 0,
             go_trace: Some(TRACE.to_vec()),
         })
+        .expect("a record")
+    }
+
+    /// Returns a record in which threads wait for one that has their CPU, for 30 days.
+    fn all_wait(threads: i32) -> Result<Timeline, TooMuchTime> {
+        const DAYS: u64 = 30 * 24 * 3600 * 1_000_000_000;
+        let mut meta = Meta::new("6.12".to_owned(), "server".to_owned());
+        (meta.pid, meta.to) = (10, DAYS);
+        let (nobody, hog) = (thread(0, 0), thread(7, 7));
+        let wakeups =
+            (0..threads).map(|tid| event(WAKEUP, 0, 0, [thread(10, 10 + tid), nobody], 0));
+        let ends = event(SWITCH, DAYS, 0, [hog, nobody], SLEEPS);
+        Timeline::of(Record {
+            meta,
+            events: wakeups.chain([ends]).collect(),
+            damaged: 0,
+            go_trace: None,
+        })
+    }
+
+    #[test]
+    fn a_record_whose_times_cannot_be_added_up_is_refused() {
+        assert!(all_wait(8000).is_err());
+        let most = all_wait(7000).expect("less than 584 years");
+        let waited = most.summary().antagonists[0].waited;
+        assert_eq!(most.why(None).waited, waited);
+        assert!(waited > u64::MAX / 10 * 9);
     }
 
     #[test]
@@ -476,7 +520,8 @@ mod tests {
                 events: Vec::new(),
                 damaged: 0,
                 go_trace: None,
-            });
+            })
+            .expect("a record");
             let advises = |sentence: &String| sentence.contains("--go-trace");
             let missing = &timeline.missing;
             assert_eq!(missing.iter().any(advises), advised, "{missing:?}");

@@ -164,9 +164,13 @@ impl Threads {
         }
         builder.threads
     }
-}
 
-impl Threads {
+    /// Returns all time that threads were in a state, in ns; `None` if that is more than fits.
+    pub(crate) fn time(&self) -> Option<u64> {
+        let mut intervals = self.histories.values().flat_map(|of| &of.intervals);
+        intervals.try_fold(0, |sum, interval| u64::checked_add(sum, interval.takes()))
+    }
+
     /// Tells who had a CPU while a thread waited for that CPU, and for how long, in ns: an index of
     /// `occupants`, or `None` where that is not known.
     pub fn occupants_during(

@@ -338,7 +338,7 @@ mod tests {
             damaged: 0,
             go_trace: None,
         };
-        Timeline::of(record).why(Some(OWN))
+        Timeline::of(record).expect("a record").why(Some(OWN))
     }
 
     #[test]

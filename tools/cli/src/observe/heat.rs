@@ -103,7 +103,7 @@ pub(crate) fn heat(args: &Arguments, json: bool) -> Result<ExitCode, Error> {
 }
 
 fn read(args: &Arguments, columns: usize) -> Result<Shown, ObserveError> {
-    let timeline = Timeline::of(Record::read(&args.record)?);
+    let timeline = Timeline::of(Record::read(&args.record)?)?;
     Ok(Shown {
         heat: Heat::of(&timeline, columns),
         meta: timeline.meta,

@@ -45,7 +45,7 @@ pub(crate) fn spikes(args: &args::Spikes, json: bool) -> Result<ExitCode, Error>
         path: args.latencies.clone(),
         error,
     })?;
-    let timeline = Timeline::of(record);
+    let timeline = Timeline::of(record).map_err(ObserveError::from)?;
     let clustering = Clustering {
         gap: args.gap.map(|gap| gap.0),
         at_least: args.at_least.get().into(),

@@ -33,7 +33,7 @@ use crate::table::table;
 /// Prints what a record comes to.
 pub(crate) fn timeline(args: &Arguments, json: bool) -> Result<ExitCode, Error> {
     let record = Record::read(&args.record).map_err(ObserveError::from)?;
-    let timeline = Timeline::of(record);
+    let timeline = Timeline::of(record).map_err(ObserveError::from)?;
     if let Some(path) = &args.output {
         write(path, &perfetto::file(&timeline, &[]))?;
         for sentence in &timeline.missing {

@@ -33,7 +33,7 @@ pub(crate) fn why(args: &args::Why, json: bool) -> Result<ExitCode, Error> {
         (Some(tid), Some(seconds)) => watch(tid, seconds)?,
         _ => Record::read(&args.record).map_err(ObserveError::from)?,
     };
-    let timeline = Timeline::of(record);
+    let timeline = Timeline::of(record).map_err(ObserveError::from)?;
     // The id of the process stands for all of its threads.
     let tid = args
         .tid

@@ -380,6 +380,7 @@ mod tests {
             damaged: 0,
             go_trace: None,
         })
+        .expect("a record")
     }
 
     /// Returns the cluster of three outliers, from one time to another, in ms.
