@@ -4,6 +4,7 @@
 //! work meanwhile more than it usually does. All times are in ns.
 
 mod account;
+mod comparison;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use std::fmt;
 use serde::Serialize;
 
 use self::account::Account;
-use self::account::Comparison;
+use self::comparison::Comparison;
 use crate::latencies::Latencies;
 use crate::latencies::Outlier;
 use crate::latencies::Unreadable;
