@@ -15,6 +15,7 @@ use go_sched_gotrace::Trace;
 
 use crate::threads::Doing;
 use crate::threads::Threads;
+use crate::threads::Wait;
 
 /// A time in which a goroutine has one state, in ns of `CLOCK_MONOTONIC`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,6 +199,34 @@ impl Goroutines {
         }
     }
 
+    /// Returns how many goroutines that began with each function did something between two times,
+    /// and what that was.
+    pub fn accounts(
+        &self,
+        threads: &Threads,
+        from: u64,
+        to: u64,
+    ) -> BTreeMap<&str, (usize, Account)> {
+        let mut by_function: BTreeMap<&str, (usize, Account, Vec<Wait>)> = BTreeMap::new();
+        for history in self.histories.values() {
+            let mut waits = Vec::new();
+            let account = history.account(threads, (from, to), &mut waits);
+            if account == Account::default() && waits.is_empty() {
+                continue;
+            }
+            let (count, sum, all) = by_function.entry(&history.function).or_default();
+            *count += 1;
+            sum.add(account);
+            all.append(&mut waits);
+        }
+        let accounts = by_function.into_iter();
+        let accounts = accounts.map(|(function, (count, mut account, waits))| {
+            account.without_cpu = threads.occupants_during(waits);
+            (function, (count, account))
+        });
+        accounts.collect()
+    }
+
     /// Returns all time that goroutines were in a state or paused, in ns; `None` if that is more
     /// than fits.
     pub(crate) fn time(&self) -> Option<u64> {
@@ -242,8 +271,9 @@ impl GoroutineHistory {
             .take_while(move |stretch| stretch.from < to)
     }
 
-    /// Adds up where the time went between two times.
-    pub fn account(&self, threads: &Threads, from: u64, to: u64) -> Account {
+    /// Adds up where the time went between two times, but for who had CPUs: adds to the waits for
+    /// them.
+    fn account(&self, threads: &Threads, (from, to): (u64, u64), waits: &mut Vec<Wait>) -> Account {
         let mut account = Account::default();
         for stretch in self.between(from, to) {
             let (from, to) = (stretch.from.max(from), stretch.to.min(to));
@@ -254,7 +284,7 @@ impl GoroutineHistory {
                     let reason = stretch.reason.clone().unwrap_or_default();
                     *account.waiting.entry(reason).or_default() += to - from;
                 }
-                GoState::Running => account.run(threads, stretch.tid, from, to),
+                GoState::Running => account.run(threads, stretch.tid, (from, to), waits),
                 _ => (),
             }
         }
@@ -264,7 +294,13 @@ impl GoroutineHistory {
 
 impl Account {
     /// Adds a time in which the goroutine ran, as Go's runtime sees it.
-    fn run(&mut self, threads: &Threads, tid: Option<i32>, from: u64, to: u64) {
+    fn run(
+        &mut self,
+        threads: &Threads,
+        tid: Option<i32>,
+        (from, to): (u64, u64),
+        waits: &mut Vec<Wait>,
+    ) {
         let mut known = 0;
         let history = tid.and_then(|tid| threads.histories.get(&tid));
         for part in history
@@ -277,28 +313,21 @@ impl Account {
                 Doing::Waiting {
                     throttled: true, ..
                 } => self.throttled += part.takes(),
-                Doing::Waiting { cpu, .. } => {
-                    for (who, took) in threads.occupants_during(cpu, &part) {
-                        *self.without_cpu.entry(who).or_default() += took;
-                    }
-                }
+                Doing::Waiting { cpu, .. } => waits.push(Wait::new(cpu, &part)),
                 Doing::Sleeping { .. } => self.thread_asleep += part.takes(),
             }
         }
         self.unknown += (to - from).saturating_sub(known);
     }
 
-    /// Adds up two accounts.
-    pub fn add(&mut self, other: Self) {
+    /// Adds up two accounts, but for who had CPUs.
+    fn add(&mut self, other: Self) {
         self.on_cpu += other.on_cpu;
         self.without_p += other.without_p;
         self.throttled += other.throttled;
         self.thread_asleep += other.thread_asleep;
         self.unknown += other.unknown;
         self.in_syscall += other.in_syscall;
-        for (occupant, waited) in other.without_cpu {
-            *self.without_cpu.entry(occupant).or_default() += waited;
-        }
         for (reason, waited) in other.waiting {
             *self.waiting.entry(reason).or_default() += waited;
         }

@@ -5,6 +5,7 @@
 
 mod account;
 mod comparison;
+mod parts;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 use self::account::Account;
 use self::comparison::Comparison;
+use self::parts::Parts;
 use crate::latencies::Latencies;
 use crate::latencies::Outlier;
 use crate::latencies::Unreadable;
@@ -199,24 +201,28 @@ impl Timeline {
             missing: self.missing.clone(),
         };
         spikes.missing.extend(self.step());
-        let mut usual = self.account_between(&[record]);
-        let mut accounts = Vec::new();
-        for group in groups(&outliers, gap) {
-            let account = self.account_between(&windows(group, record));
-            usual.subtract(&account);
+        let groups = groups(&outliers, gap);
+        let outlying: Vec<_> = groups.iter().map(|group| windows(group, record)).collect();
+        let parts = Parts::new(outlying.iter().flatten().copied());
+        let mut clusters = Vec::new();
+        for (group, windows) in groups.into_iter().zip(&outlying) {
             if sum(group) < clustering.at_least {
                 spikes.single.extend(group);
-            } else {
-                accounts.push((group, account));
+                continue;
             }
+            let from = windows.first().map_or(0, |(from, _)| parts.position(*from));
+            let to = windows.last().map_or(from, |(_, to)| parts.position(*to));
+            clusters.push((group, from..to));
         }
+        let (clusters, at): (Vec<_>, Vec<_>) = clusters.into_iter().unzip();
+        let accounts = self.accounts_of(&parts, &at);
         let mut by_name = ByName::new();
-        for thread in self.who_had_cpus(&usual) {
+        for thread in self.who_had_cpus(&accounts.usual) {
             let name = (thread.mechanism, thread.name, thread.own);
             *by_name.entry(name).or_default() += thread.waited;
         }
-        for (group, account) in &accounts {
-            let cluster = self.cluster(group, account, &usual, &by_name);
+        for (group, account) in clusters.into_iter().zip(&accounts.clusters) {
+            let cluster = self.cluster(group, account, &accounts.usual, &by_name);
             spikes.clusters.push(cluster);
         }
         let number = |of: &dyn Fn(&Cluster) -> bool| {
@@ -339,14 +345,7 @@ impl Timeline {
     }
 
     fn who_had_cpus(&self, account: &Account) -> Vec<Cause> {
-        let by = account.by_occupant.iter().map(|(who, took)| {
-            let mechanism = match who {
-                Some(who) => Mechanism::of(&self.threads.occupants[*who]),
-                None => Mechanism::Unknown,
-            };
-            ((mechanism, *who), *took)
-        });
-        self.causes(&by.collect())
+        self.causes(&self.by_mechanism(&account.by_occupant))
     }
 }
 
@@ -427,6 +426,11 @@ impl fmt::Display for SpikeCause {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::Meta;
+    use crate::directory::Record;
+    use crate::event::fixture::event;
+    use crate::event::fixture::thread;
+    use crate::event::fixture::WAKEUP;
 
     fn outlier(from: u64, to: u64) -> Outlier {
         Outlier {
@@ -449,6 +453,40 @@ mod tests {
         assert_eq!(sizes(10), [5]);
         assert_eq!(sizes(u64::MAX), [5]);
         assert!(groups(&[], 0).is_empty());
+    }
+
+    #[test]
+    fn many_outliers_beside_many_threads_are_looked_at_once() {
+        // The time of a look at each thread for each outlier would be seen.
+        const THREADS: i32 = 20_000;
+        const OUTLIERS: u64 = 50_000;
+        let nobody = thread(0, 0);
+        let mut meta = Meta::new("6.12".to_owned(), "server".to_owned());
+        (meta.pid, meta.to) = (10, 100 * OUTLIERS);
+        let wakeup = |tid| event(WAKEUP, 0, 0, [thread(10, tid), nobody], 0);
+        let record = Record {
+            meta,
+            events: (10..10 + THREADS).map(wakeup).collect(),
+            damaged: 0,
+            go_trace: None,
+        };
+        let timeline = Timeline::of(record).expect("a record");
+        for (at_least, in_clusters) in [(1, OUTLIERS), (2, 0)] {
+            let latencies = Latencies {
+                count: OUTLIERS,
+                outside: 0,
+                unreadable: 0,
+                first_unreadable: None,
+                threshold: 1,
+                outliers: (0..OUTLIERS)
+                    .map(|at| outlier(100 * at, 100 * at + 1))
+                    .collect(),
+            };
+            let gap = Some(0);
+            let spikes = timeline.spikes(latencies, Clustering { gap, at_least });
+            assert_eq!(spikes.in_clusters, in_clusters);
+            assert_eq!(spikes.single.len() as u64, OUTLIERS - in_clusters);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::threads::Doing;
 use crate::threads::Occupant;
 use crate::threads::ThreadHistory;
 use crate::threads::Threads;
+use crate::threads::Wait;
 
 /// A record, with what each thread and goroutine did.
 #[derive(Debug)]
@@ -284,26 +285,19 @@ impl Timeline {
     }
 
     fn antagonists(&self) -> Vec<Antagonist> {
-        let mut waited = vec![0; self.threads.occupants.len()];
-        for history in self.threads.histories.values() {
-            for interval in &history.intervals {
-                if let Doing::Waiting {
-                    cpu,
-                    throttled: false,
-                } = interval.doing
-                {
-                    for (who, took) in self.threads.occupants_during(cpu, interval) {
-                        if let Some(who) = who {
-                            waited[who] += took;
-                        }
-                    }
-                }
-            }
-        }
-        let occupants = self.threads.occupants.iter().zip(waited);
+        let intervals = self.threads.histories.values().flat_map(|of| &of.intervals);
+        let waits = intervals.filter_map(|interval| match interval.doing {
+            Doing::Waiting {
+                cpu,
+                throttled: false,
+            } => Some(Wait::new(cpu, interval)),
+            _ => None,
+        });
+        let occupants = self.threads.occupants_during(waits).into_iter();
         let mut antagonists: Vec<_> = occupants
-            .filter(|(_, waited)| *waited > 0)
-            .map(|(occupant, waited)| self.antagonist(occupant, waited))
+            .filter_map(|(who, waited)| {
+                Some(self.antagonist(self.threads.occupants.get(who?)?, waited))
+            })
             .collect();
         antagonists.sort_by_key(|antagonist| std::cmp::Reverse(antagonist.waited));
         antagonists
@@ -332,21 +326,15 @@ impl Timeline {
             .collect()
     }
 
+    /// Returns how many goroutines began with each function, and where their time went; `None`
+    /// without a trace of Go's runtime.
+    pub(crate) fn accounts(&self) -> Option<BTreeMap<&str, (usize, Account)>> {
+        let goroutines = self.goroutines.as_ref()?;
+        Some(goroutines.accounts(&self.threads, self.meta.from, self.meta.to))
+    }
+
     fn goroutine_summaries(&self) -> Vec<GoroutineSummary> {
-        let Some(goroutines) = &self.goroutines else {
-            return Vec::new();
-        };
-        let mut by_function: BTreeMap<&str, (usize, Account)> = BTreeMap::new();
-        for history in goroutines.histories.values() {
-            let account = history.account(&self.threads, self.meta.from, self.meta.to);
-            if account == Account::default() {
-                continue;
-            }
-            let (count, sum) = by_function.entry(&history.function).or_default();
-            *count += 1;
-            sum.add(account);
-        }
-        let summaries = by_function.into_iter();
+        let summaries = self.accounts().into_iter().flatten();
         let mut summaries: Vec<_> = summaries
             .map(|(function, (count, account))| {
                 let longest = account

@@ -3,13 +3,18 @@
 //! What each thread of the program did at each time: it ran, waited for a CPU that another
 //! thread had, or slept.
 
+mod occupants;
+
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 
 use crate::event::Event;
 use crate::event::EventKind;
 use crate::event::Thread;
+
+pub use self::occupants::Wait;
 
 /// Thread that has a CPU.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,6 +123,8 @@ struct Builder {
     threads: Threads,
     indices: HashMap<Occupant, usize>,
     now: HashMap<i32, Now>,
+    /// The threads that wait for each CPU.
+    waiting: HashMap<u32, BTreeSet<i32>>,
     /// The CPUs on which the group has used up its quota.
     throttled: HashSet<u32>,
 }
@@ -169,27 +176,6 @@ impl Threads {
     pub(crate) fn time(&self) -> Option<u64> {
         let mut intervals = self.histories.values().flat_map(|of| &of.intervals);
         intervals.try_fold(0, |sum, interval| u64::checked_add(sum, interval.takes()))
-    }
-
-    /// Tells who had a CPU while a thread waited for that CPU, and for how long, in ns: an index of
-    /// `occupants`, or `None` where that is not known.
-    pub fn occupants_during(
-        &self,
-        cpu: u32,
-        wait: &Interval,
-    ) -> impl Iterator<Item = (Option<usize>, u64)> + '_ {
-        let until = self.until.get(&cpu).map_or(&[][..], Vec::as_slice);
-        let first = until.partition_point(|(time, _)| *time <= wait.from);
-        let (mut at, to) = (wait.from, wait.to);
-        // After the last switch, nobody is known.
-        let known = until[first..].iter().map(|(time, who)| (*time, Some(*who)));
-        let all = known.chain([(u64::MAX, None)]);
-        all.map_while(move |(time, who)| {
-            let end = time.min(to);
-            let took = end.checked_sub(at).filter(|took| *took > 0)?;
-            at = end;
-            Some((who, took))
-        })
     }
 }
 
@@ -321,8 +307,9 @@ impl Builder {
             throttled: !throttled,
         };
         let mut ended = Vec::new();
-        for (tid, now) in &mut self.now {
-            if now.doing == other && !now.realtime {
+        for tid in self.waiting.get(&cpu).into_iter().flatten() {
+            let now = self.now.get_mut(tid);
+            if let Some(now) = now.filter(|now| now.doing == other && !now.realtime) {
                 ended.push((*tid, now.since));
                 now.since = time;
                 now.doing = Doing::Waiting { cpu, throttled };
@@ -359,6 +346,10 @@ impl Builder {
     }
 
     fn begin(&mut self, thread: &Thread, since: u64, doing: Doing, runnable: u64) {
+        self.forget(thread.tid);
+        if let Doing::Waiting { cpu, .. } = doing {
+            self.waiting.entry(cpu).or_default().insert(thread.tid);
+        }
         let realtime = is_realtime(thread);
         self.now.insert(
             thread.tid,
@@ -371,9 +362,18 @@ impl Builder {
         );
     }
 
+    /// Takes away the state of a thread.
+    fn forget(&mut self, tid: i32) -> Option<Now> {
+        let now = self.now.remove(&tid)?;
+        if let Doing::Waiting { cpu, .. } = now.doing {
+            self.waiting.entry(cpu).or_default().remove(&tid);
+        }
+        Some(now)
+    }
+
     /// Ends the state of a thread. A thread without a known state that leaves a CPU ran there.
     fn close(&mut self, tid: i32, time: u64, leaves: Option<u32>) {
-        let Some(now) = self.now.remove(&tid) else {
+        let Some(now) = self.forget(tid) else {
             return;
         };
         let doing = match (now.doing, leaves) {
@@ -444,9 +444,10 @@ mod tests {
         let mut waited = Vec::new();
         for interval in &threads.histories[&tid].intervals {
             if let Doing::Waiting { cpu, .. } = interval.doing {
-                let occupants = threads.occupants_during(cpu, interval);
-                let tid = |who: usize| threads.occupants[who].tid;
-                waited.extend(occupants.map(|(who, took)| (took, who.map(tid))));
+                threads.each_held([Wait::new(cpu, interval)], |held| {
+                    let tid = held.who.map(|who| threads.occupants[who].tid);
+                    waited.push((held.to - held.from, tid));
+                });
             }
         }
         waited

@@ -4,6 +4,7 @@
 //! have helped. All times are in ns.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -13,6 +14,7 @@ use crate::summary::Timeline;
 use crate::summary::Traced;
 use crate::threads::Doing;
 use crate::threads::Occupant;
+use crate::threads::Wait;
 
 /// Way in which a thread was kept from running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -118,6 +120,9 @@ pub struct Why {
     pub advice: Vec<Advice>,
 }
 
+/// The parts of a wait, in ns: how an occupant kept others from running, and its index.
+pub(crate) type Parts = BTreeMap<(Mechanism, Option<usize>), u64>;
+
 /// The lowest priority that runs before all threads that are not real-time ones.
 const RT: u8 = 48;
 /// The priority that the guide has for background work.
@@ -130,8 +135,8 @@ const MOST_LOWERED: usize = 3;
 impl Timeline {
     /// Tells why a thread did not run, or the threads of the program.
     pub fn why(&self, tid: Option<i32>) -> Why {
-        let (mut on_cpu, mut quota, mut unknown) = (0, 0, 0);
-        let mut by_occupant = vec![0; self.threads.occupants.len()];
+        let (mut on_cpu, mut quota) = (0, 0);
+        let mut waits = Vec::new();
         for (id, history) in &self.threads.histories {
             if tid.is_some_and(|tid| tid != *id) {
                 continue;
@@ -142,21 +147,14 @@ impl Timeline {
                     Doing::Waiting {
                         throttled: true, ..
                     } => quota += interval.takes(),
-                    Doing::Waiting { cpu, .. } => {
-                        for (who, took) in self.threads.occupants_during(cpu, interval) {
-                            *who.map_or(&mut unknown, |who| &mut by_occupant[who]) += took;
-                        }
-                    }
+                    Doing::Waiting { cpu, .. } => waits.push(Wait::new(cpu, interval)),
                     Doing::Sleeping { .. } => (),
                 }
             }
         }
-        let occupants = self.threads.occupants.iter().enumerate();
-        let mut by: BTreeMap<(Mechanism, Option<usize>), u64> = occupants
-            .map(|(who, occupant)| ((Mechanism::of(occupant), Some(who)), by_occupant[who]))
-            .collect();
+        let by_occupant = self.threads.occupants_during(waits);
+        let mut by = self.by_mechanism(&by_occupant);
         by.insert((Mechanism::Quota, None), quota);
-        by.insert((Mechanism::Unknown, None), unknown);
         by.retain(|_, waited| *waited > 0);
         let waited = by.values().sum();
         let causes = self.causes(&by);
@@ -165,9 +163,12 @@ impl Timeline {
             tid,
             on_cpu,
             waited,
-            without_p: accounts
-                .as_ref()
-                .map(|accounts| accounts.values().map(|account| account.without_p).sum()),
+            without_p: accounts.as_ref().map(|accounts| {
+                accounts
+                    .values()
+                    .map(|(_, account)| account.without_p)
+                    .sum()
+            }),
             traced: self.traced(),
             advice: advice(tid, waited, &causes, accounts),
             missing: self.missing.clone(),
@@ -175,10 +176,23 @@ impl Timeline {
         }
     }
 
+    /// Returns the parts of a wait, by the occupants of CPUs and how they kept others from running.
+    pub(crate) fn by_mechanism(&self, by_occupant: &BTreeMap<Option<usize>, u64>) -> Parts {
+        let parts = by_occupant.iter().map(|(who, took)| {
+            let mechanism = match who {
+                Some(who) => Mechanism::of(&self.threads.occupants[*who]),
+                None => Mechanism::Unknown,
+            };
+            ((mechanism, *who), *took)
+        });
+        parts.collect()
+    }
+
     /// Returns the parts of a wait. An occupant at several priorities, or that is not waited for
     /// by its own doing, is one cause.
-    pub(crate) fn causes(&self, by: &BTreeMap<(Mechanism, Option<usize>), u64>) -> Vec<Cause> {
+    pub(crate) fn causes(&self, by: &Parts) -> Vec<Cause> {
         let mut causes: Vec<Cause> = Vec::new();
+        let mut known = HashMap::new();
         for ((mechanism, occupant), waited) in by {
             let named = matches!(mechanism, Mechanism::Realtime | Mechanism::Share);
             let occupant: Option<&Occupant> = (*occupant)
@@ -186,10 +200,10 @@ impl Timeline {
                 .map(|index| &self.threads.occupants[index]);
             let tid = occupant.map(|occupant| occupant.tid);
             let go_prio = occupant.and_then(|occupant| occupant.go_prio);
-            let same = |cause: &&mut Cause| {
-                cause.mechanism == *mechanism && cause.tid == tid && cause.go_prio == go_prio
-            };
-            if let Some(cause) = causes.iter_mut().find(same) {
+            let index = *known
+                .entry((*mechanism, tid, go_prio))
+                .or_insert(causes.len());
+            if let Some(cause) = causes.get_mut(index) {
                 cause.waited += waited;
                 continue;
             }
@@ -214,23 +228,13 @@ impl Timeline {
         let own = own.filter(|_| occupant.tgid == self.meta.pid);
         own.map_or(&occupant.name, |history| &history.name).clone()
     }
-
-    /// Returns where the time of goroutines went, by the function that they began with.
-    fn accounts(&self) -> Option<BTreeMap<&str, Account>> {
-        let mut accounts: BTreeMap<&str, Account> = BTreeMap::new();
-        for history in self.goroutines.as_ref()?.histories.values() {
-            let account = history.account(&self.threads, self.meta.from, self.meta.to);
-            accounts.entry(&history.function).or_default().add(account);
-        }
-        Some(accounts)
-    }
 }
 
 fn advice(
     tid: Option<i32>,
     waited: u64,
     causes: &[Cause],
-    accounts: Option<BTreeMap<&str, Account>>,
+    accounts: Option<BTreeMap<&str, (usize, Account)>>,
 ) -> Vec<Advice> {
     let sum = |of: &dyn Fn(&&Cause) -> bool| -> u64 {
         causes.iter().filter(of).map(|cause| cause.waited).sum()
@@ -271,9 +275,14 @@ fn advice(
     });
     advice.retain(|advice| advice.removes > 0 && advice.removes >= waited / WORTH);
     if let Some(accounts) = accounts {
-        let without_p: u64 = accounts.values().map(|account| account.without_p).sum();
-        let computes = accounts.iter().max_by_key(|(_, account)| account.on_cpu);
-        if let Some((function, own)) = computes.filter(|_| without_p > 0) {
+        let without_p: u64 = accounts
+            .values()
+            .map(|(_, account)| account.without_p)
+            .sum();
+        let computes = accounts
+            .iter()
+            .max_by_key(|(_, (_, account))| account.on_cpu);
+        if let Some((function, (_, own))) = computes.filter(|_| without_p > 0) {
             // They wait for each other, which no priority changes.
             let removes = without_p.saturating_sub(own.without_p);
             if removes > without_p / WORTH {
@@ -331,7 +340,7 @@ mod tests {
 
     fn why(events: Vec<Event>) -> Why {
         let mut meta = Meta::new(String::new(), String::new());
-        (meta.pid, meta.to) = (OWN, 1000);
+        (meta.pid, meta.to) = (OWN, events.last().map_or(0, |last| last.time));
         let record = Record {
             meta,
             events,
@@ -339,6 +348,21 @@ mod tests {
             go_trace: None,
         };
         Timeline::of(record).expect("a record").why(Some(OWN))
+    }
+
+    #[test]
+    fn a_thread_that_many_others_had_the_cpu_of_has_as_many_causes() {
+        // The time of a comparison of each two would be seen.
+        const OTHERS: i32 = 100_000;
+        let waits = thread(OWN, 10);
+        let mut events = vec![event(WAKEUP, 0, 0, [waits, waits], 0)];
+        for (time, tid) in (1..).zip(100..100 + OTHERS) {
+            let (leaves, comes) = (thread(tid, tid), thread(tid + 1, tid + 1));
+            events.push(event(SWITCH, time, 0, [leaves, comes], 0));
+        }
+        let why = why(events);
+        assert_eq!(why.causes.len() as u64, why.waited);
+        assert_eq!(why.waited, u64::from(OTHERS.unsigned_abs()));
     }
 
     #[test]

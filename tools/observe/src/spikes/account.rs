@@ -3,13 +3,17 @@
 //! Where the time of a program went in parts of a record.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use go_sched_gotrace::GoState;
 
+use super::parts::Curve;
+use super::parts::Parts;
 use super::Obstacle;
 use crate::summary::syscall_name;
 use crate::summary::Timeline;
 use crate::threads::Doing;
+use crate::threads::Wait;
 
 /// The runtime's reason for a goroutine that waits for a lock of package sync.
 const LOCK: &str = "sync";
@@ -47,6 +51,19 @@ const IDLE: [&str; 29] = [
     "waitid",
 ];
 
+/// What is known of a time, or what a thread or a goroutine did.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Activity {
+    /// Goroutines are known.
+    Traced,
+    /// A thread ran.
+    Ran,
+    /// A thread slept in a system call, as if it had nothing to do.
+    Idle(String),
+    /// The program was kept from its work.
+    Kept(Obstacle),
+}
+
 /// Where the time of threads and goroutines went.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Account {
@@ -64,97 +81,152 @@ pub(super) struct Account {
 }
 
 impl Account {
-    fn add(&mut self, obstacle: Obstacle, took: u64) {
-        *self.obstacles.entry(obstacle).or_default() += took;
-    }
-
-    /// Takes off a part of this account.
-    pub(super) fn subtract(&mut self, part: &Self) {
-        fn each<K: Ord>(from: &mut BTreeMap<K, u64>, part: &BTreeMap<K, u64>) {
-            for (key, took) in part {
-                if let Some(all) = from.get_mut(key) {
-                    *all = all.saturating_sub(*took);
-                }
-            }
-        }
-        self.length = self.length.saturating_sub(part.length);
-        self.traced = self.traced.saturating_sub(part.traced);
-        self.ran = self.ran.saturating_sub(part.ran);
-        each(&mut self.obstacles, &part.obstacles);
-        each(&mut self.by_occupant, &part.by_occupant);
-        each(&mut self.idle, &part.idle);
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.ran == 0 && self.obstacles.is_empty() && self.idle.is_empty()
     }
 }
 
-impl Timeline {
-    /// Adds up where the time of the program went in windows that do not overlap.
-    pub(super) fn account_between(&self, windows: &[(u64, u64)]) -> Account {
-        let mut account = Account::default();
-        for (from, to) in windows.iter().copied() {
-            account.length += to - from;
-            self.add_threads(&mut account, from, to);
-            self.add_goroutines(&mut account, from, to);
+/// How much time each activity took up to each position in parts of a record.
+#[derive(Debug)]
+pub(super) struct Curves(BTreeMap<Activity, Curve>);
+
+impl Curves {
+    fn new(parts: &Parts, times: &BTreeMap<Activity, Vec<(u64, u64)>>) -> Self {
+        let curves = times.iter();
+        let curves = curves.map(|(activity, times)| (activity.clone(), Curve::new(parts, times)));
+        Self(curves.collect())
+    }
+
+    /// Returns the curve of an activity, if there is one.
+    pub(super) fn of(&self, activity: &Activity) -> Option<&Curve> {
+        self.0.get(activity)
+    }
+
+    /// Returns where the time went between two positions, but for who had CPUs.
+    fn account(&self, at: &Range<u64>) -> Account {
+        let mut account = Account {
+            length: at.end - at.start,
+            ..Account::default()
+        };
+        for (activity, curve) in &self.0 {
+            let took = curve.between(at.start, at.end);
+            match activity {
+                _ if took == 0 => (),
+                Activity::Traced => account.traced = took,
+                Activity::Ran => account.ran = took,
+                Activity::Idle(call) => drop(account.idle.insert(call.clone(), took)),
+                Activity::Kept(what) => drop(account.obstacles.insert(what.clone(), took)),
+            }
         }
         account
     }
+}
 
-    fn add_threads(&self, account: &mut Account, from: u64, to: u64) {
-        for history in self.threads.histories.values() {
-            for part in history.between(from, to) {
-                match part.doing {
-                    Doing::Running { .. } => account.ran += part.takes(),
-                    Doing::Waiting {
-                        throttled: true, ..
-                    } => account.add(Obstacle::Quota, part.takes()),
-                    Doing::Waiting { cpu, .. } => {
-                        account.add(Obstacle::NoCpu, part.takes());
-                        for (who, took) in self.threads.occupants_during(cpu, &part) {
-                            *account.by_occupant.entry(who).or_default() += took;
-                        }
-                    }
-                    Doing::Sleeping {
-                        syscall,
-                        uninterruptible,
-                    } => {
-                        let name = syscall_name(syscall);
-                        if !uninterruptible && IDLE.contains(&&*name) {
-                            *account.idle.entry(name).or_default() += part.takes();
-                        } else {
-                            account.add(Obstacle::Asleep(name), part.takes());
-                        }
-                    }
-                }
+/// Where the time of a program went while there were outliers, and while there were none.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    /// An account for each cluster.
+    pub(super) clusters: Vec<Account>,
+    /// The account of all time without outliers.
+    pub(super) usual: Account,
+    /// The time without outliers.
+    pub(super) elsewhere: Curves,
+}
+
+impl Timeline {
+    /// Adds up where the time of the program went: in clusters, which have parts of the outliers'
+    /// time, in their order, and in the time without outliers.
+    pub(super) fn accounts_of(&self, outlying: &Parts, clusters: &[Range<u64>]) -> Accounts {
+        let rest = outlying.rest((self.meta.from, self.meta.to));
+        let times = self.activities();
+        let meanwhile = Curves::new(outlying, &times);
+        let mut accounts = Accounts {
+            clusters: clusters.iter().map(|at| meanwhile.account(at)).collect(),
+            elsewhere: Curves::new(&rest, &times),
+            usual: Account::default(),
+        };
+        accounts.usual = accounts.elsewhere.account(&(0..rest.length()));
+        let add = |account: &mut Account, who, took| {
+            if took > 0 {
+                *account.by_occupant.entry(who).or_default() += took;
             }
-        }
+        };
+        self.threads.each_held(self.waits(), |held| {
+            let took = rest.position(held.to) - rest.position(held.from);
+            add(&mut accounts.usual, held.who, took * held.waits);
+            let (from, to) = (outlying.position(held.from), outlying.position(held.to));
+            let first = clusters.partition_point(|at| at.end <= from);
+            let accounts = accounts.clusters[first..].iter_mut();
+            for (at, account) in clusters[first..].iter().zip(accounts) {
+                if at.start >= to {
+                    break;
+                }
+                let took = at.end.min(to) - at.start.max(from);
+                add(account, held.who, took * held.waits);
+            }
+        });
+        accounts
     }
 
-    fn add_goroutines(&self, account: &mut Account, from: u64, to: u64) {
-        let Some(goroutines) = &self.goroutines else {
-            return;
-        };
-        let within = |began: u64, ended: u64| ended.min(to).saturating_sub(began.max(from));
-        account.traced += within(goroutines.traced.start, goroutines.traced.end);
-        for history in goroutines.histories.values() {
-            for stretch in history.between(from, to) {
-                let took = within(stretch.from, stretch.to);
-                match (stretch.state, stretch.reason.as_deref()) {
-                    (GoState::Runnable, _) => account.add(Obstacle::NoP, took),
-                    (GoState::Waiting, Some(LOCK)) => account.add(Obstacle::Lock, took),
-                    _ => (),
+    /// Returns the waits of threads for CPUs.
+    fn waits(&self) -> impl Iterator<Item = Wait> + '_ {
+        let histories = self.threads.histories.values();
+        let intervals = histories.flat_map(|history| &history.intervals);
+        intervals.filter_map(|interval| match interval.doing {
+            Doing::Waiting {
+                cpu,
+                throttled: false,
+            } => Some(Wait::new(cpu, interval)),
+            _ => None,
+        })
+    }
+
+    /// Returns the times of each activity.
+    fn activities(&self) -> BTreeMap<Activity, Vec<(u64, u64)>> {
+        let mut times: BTreeMap<Activity, Vec<(u64, u64)>> = BTreeMap::new();
+        let mut add = |activity, from, to| times.entry(activity).or_default().push((from, to));
+        let histories = self.threads.histories.values();
+        for interval in histories.flat_map(|history| &history.intervals) {
+            let activity = match interval.doing {
+                Doing::Running { .. } => Activity::Ran,
+                Doing::Waiting {
+                    throttled: true, ..
+                } => Activity::Kept(Obstacle::Quota),
+                Doing::Waiting { .. } => Activity::Kept(Obstacle::NoCpu),
+                Doing::Sleeping {
+                    syscall,
+                    uninterruptible,
+                } => {
+                    let name = syscall_name(syscall);
+                    match !uninterruptible && IDLE.contains(&&*name) {
+                        true => Activity::Idle(name),
+                        false => Activity::Kept(Obstacle::Asleep(name)),
+                    }
                 }
-            }
+            };
+            add(activity, interval.from, interval.to);
+        }
+        let Some(goroutines) = &self.goroutines else {
+            return times;
+        };
+        let Range { start, end } = goroutines.traced;
+        add(Activity::Traced, start, end);
+        let histories = goroutines.histories.values();
+        for stretch in histories.flat_map(|history| &history.stretches) {
+            let what = match (stretch.state, stretch.reason.as_deref()) {
+                (GoState::Runnable, _) => Obstacle::NoP,
+                (GoState::Waiting, Some(LOCK)) => Obstacle::Lock,
+                _ => continue,
+            };
+            add(Activity::Kept(what), stretch.from, stretch.to);
         }
         for pause in &goroutines.pauses {
-            let took = within(pause.from, pause.to);
-            match (took, pause.stops_world) {
-                (0, _) => (),
-                (took, true) => account.add(Obstacle::StoppedWorld, took),
-                (took, false) => account.add(Obstacle::MarkAssist, took),
-            }
+            let what = match pause.stops_world {
+                true => Obstacle::StoppedWorld,
+                false => Obstacle::MarkAssist,
+            };
+            add(Activity::Kept(what), pause.from, pause.to);
         }
+        times
     }
 }
