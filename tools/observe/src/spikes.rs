@@ -221,8 +221,13 @@ impl Timeline {
             let name = (thread.mechanism, thread.name, thread.own);
             *by_name.entry(name).or_default() += thread.waited;
         }
-        for (group, account) in clusters.into_iter().zip(&accounts.clusters) {
-            let cluster = self.cluster(group, account, &accounts.usual, &by_name);
+        for (group, spike) in clusters.into_iter().zip(&accounts.clusters) {
+            let comparison = Comparison {
+                spike,
+                usual: &accounts.usual,
+                elsewhere: &accounts.elsewhere,
+            };
+            let cluster = self.cluster(group, comparison, &by_name);
             spikes.clusters.push(cluster);
         }
         let number = |of: &dyn Fn(&Cluster) -> bool| {
@@ -261,13 +266,8 @@ impl Timeline {
         })
     }
 
-    fn cluster(
-        &self,
-        group: &[Outlier],
-        account: &Account,
-        usual: &Account,
-        by_name: &ByName,
-    ) -> Cluster {
+    fn cluster(&self, group: &[Outlier], comparison: Comparison<'_>, by_name: &ByName) -> Cluster {
+        let account = comparison.spike;
         let whole: u64 = windows(group, (0, u64::MAX))
             .iter()
             .map(|(from, to)| to - from)
@@ -276,11 +276,10 @@ impl Timeline {
             Err("most of it is outside the record".to_owned())
         } else if account.is_empty() {
             Err("nothing of the program was recorded meanwhile".to_owned())
-        } else if usual.length < account.length {
+        } else if comparison.usual.length < account.length {
             Err("there is too little time without outliers to compare with".to_owned())
         } else {
-            let spike = account;
-            self.cause_of(Comparison { spike, usual }, by_name)
+            self.cause_of(comparison, by_name)
         };
         let (cause, unknown) = match found {
             Ok(cause) => (Some(cause), None),
@@ -304,9 +303,7 @@ impl Timeline {
     fn cause_of(&self, comparison: Comparison<'_>, by_name: &ByName) -> Result<SpikeCause, String> {
         let who = self.competitor(comparison, by_name);
         let times = who.as_ref().map(|who| (who.took, who.usual));
-        let Some((what, took, usual)) = comparison.cause(times) else {
-            return Err(comparison.remark());
-        };
+        let (what, took, usual) = comparison.cause(times)?;
         Ok(SpikeCause {
             what: what.clone(),
             origin: match &who {

@@ -274,7 +274,8 @@ A time is RFC 3339, or a number. Numbers of the wall clock are Unix times in s, 
 those before 2001 are of CLOCK_MONOTONIC, in s if the name has no unit.
 
 CAUSE tells what took at least a quarter of a cluster's time more than it does without
-outliers, and twice as much:
+outliers, and twice as much, and stands out: of 200 places without outliers, as long as the
+cluster, at most 2 have as much of it. Else no cause is named.
   no CPU            a thread was ready, and another one had the CPU
   quota used up     the control group had no CPU time left
   stopped the world, no P, helped the garbage collector
@@ -299,8 +300,9 @@ pub(crate) struct Spikes {
     #[arg(long, value_name = "MS", conflicts_with = "quantile")]
     pub(crate) above: Option<Ms>,
 
-    /// The longest time between two outliers of a cluster, in milliseconds. Without --gap, a tenth
-    /// of what would be between them if they were spread evenly, and at most 100
+    /// The most milliseconds from the end of a cluster's outliers to the beginning of the next one,
+    /// which is then of the cluster as well. Without --gap, a tenth of what would be between outliers
+    /// that are spread evenly, and at most 100
     #[arg(long, value_name = "MS")]
     pub(crate) gap: Option<Ms>,
 

@@ -118,9 +118,12 @@ fn describe(args: &args::Spikes, spikes: &Spikes, from: u64) -> String {
         return text;
     }
     text += &format!(
-        "{} of them lie in clusters, {} in number: of {} or more that are at most {} ms apart.\n",
+        "{} of them lie in {}: at least {} outliers, each at most {} ms after those before.\n",
         spikes.in_clusters,
-        spikes.clusters.len(),
+        match spikes.clusters.len() {
+            1 => "1 cluster".to_owned(),
+            number => format!("{number} clusters"),
+        },
         args.at_least,
         ms(spikes.gap)
     );
