@@ -520,6 +520,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_histogram_that_skips_more_values_than_any_has_is_refused() {
+        let of_counts = |counts: &[u8]| {
+            let length = u32::try_from(counts.len()).expect("it fits");
+            let fields = [1_u64, 1000, 1_f64.to_bits()].map(u64::to_be_bytes);
+            let mut bytes = vec![0x1c, 0x84, 0x93, 0x13];
+            bytes.extend(length.to_be_bytes());
+            bytes.extend([0, 0, 0, 0, 0, 0, 0, 3]);
+            bytes.extend(fields.concat());
+            bytes.extend(counts);
+            let encoded = STANDARD.encode(bytes);
+            read(format!("#log\n1700000002.000,1.000,1.0,{encoded}\n"))
+        };
+        // A zero that is skipped, and two of the value 1.
+        assert_eq!(of_counts(&[1, 4]).expect("a histogram").count, 2);
+        for before in 0..12 {
+            let counts = [&vec![1; before][..], &[0xff; 9], &[4; 12]].concat();
+            assert!(of_counts(&counts).is_err(), "{before}");
+        }
+    }
+
     /// Compresses bytes, with the header of a compressed histogram.
     fn compressed(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());

@@ -27,6 +27,8 @@ const HISTOGRAM_HEADER: usize = 40;
 /// Cookies of a histogram, see `deserializer.rs` of hdrhistogram.
 const COMPRESSED: &[u8] = &[0x1c, 0x84, 0x93, 0x14];
 const UNCOMPRESSED: &[u8] = &[0x1c, 0x84, 0x93, 0x13];
+/// The least number as the counts of a histogram have it: ZigZag in LEB128, of at most 9 bytes.
+const LEAST_NUMBER: [u8; 9] = [0xff; 9];
 /// k6 writes this metric for each request, in ms.
 const K6_METRIC: &str = "http_req_duration";
 
@@ -391,6 +393,15 @@ fn histogram(encoded: &str) -> Result<Histogram<u64>, String> {
     let told = length.map_or(0, u32::from_be_bytes) as usize;
     if told > bytes.len().saturating_sub(HISTOGRAM_HEADER) {
         return Err(wrong(&"it is cut off, or too large"));
+    }
+    // The number of zeros that hdrhistogram cannot negate: i64::MIN, as it is encoded.
+    if bytes
+        .get(HISTOGRAM_HEADER..)
+        .unwrap_or_default()
+        .windows(LEAST_NUMBER.len())
+        .any(|part| part == LEAST_NUMBER)
+    {
+        return Err(wrong(&"it has more zeros than values"));
     }
     Deserializer::new()
         .deserialize(&mut &*bytes)
