@@ -5,6 +5,7 @@
 
 mod drawing;
 mod fetch;
+mod file;
 pub(crate) mod goroutines;
 pub(crate) mod heat;
 pub(crate) mod lag;
@@ -13,16 +14,11 @@ pub(crate) mod spikes;
 pub(crate) mod timeline;
 pub(crate) mod why;
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::time::Duration;
 
 use gosched_observe::directory::Meta;
 use gosched_observe::summary::Traced;
 
-use crate::error::Error;
 use crate::output::printable;
 
 /// Returns a time in seconds.
@@ -48,20 +44,6 @@ fn subject(meta: &Meta, duration: u64) -> String {
     )
 }
 
-/// Writes a file, which this user alone can read if it is new.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path);
-    file.and_then(|mut file| file.write_all(bytes))
-        .map_err(|error| Error::Write {
-            path: path.to_owned(),
-            error,
-        })
-}
 /// Returns the times of a record's part, as seconds of the record.
 fn times(part: &Traced) -> String {
     format!(

@@ -28,7 +28,7 @@ use serde::Serialize;
 use crate::args::Heat as Arguments;
 use crate::error::Error;
 use crate::error::ObserveError;
-use crate::observe::write;
+use crate::observe::file::write;
 use crate::output::complain;
 use crate::output::print;
 use crate::output::print_json;

@@ -181,6 +181,33 @@ fn perfettos_own_bindings_read_the_file() {
 }
 
 #[test]
+fn a_file_stays_as_it_is_if_another_one_has_no_room() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    for arguments in [
+        &["timeline", RECORD, "--output"][..],
+        &["heat", RECORD, "--svg"],
+        &["spikes", RECORD, LATENCIES, "--output"],
+    ] {
+        fs::write(&file, "mine").expect("room");
+        let done = Command::new("sh")
+            .args(["-c", "ulimit -f 1; exec \"$@\"", "sh"])
+            .arg(env!("CARGO_BIN_EXE_gosched"))
+            .args(arguments)
+            .arg(&file)
+            .timeout(LIMIT)
+            .output()
+            .expect("the command runs");
+        let said = String::from_utf8(done.stderr).expect("text");
+        assert!(said.contains("File too large"), "{arguments:?}: {said}");
+        assert_eq!(done.status.code(), Some(1), "{arguments:?}");
+        assert_eq!(fs::read(&file).expect("a file"), b"mine", "{arguments:?}");
+        let files = fs::read_dir(folder.path()).expect("a folder");
+        assert_eq!(files.count(), 1, "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_program_that_is_not_gos_lacks_no_trace_of_go() {
     let folder = tempfile::tempdir().expect("a folder");
     let record = folder.path().join("record");
