@@ -17,6 +17,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process;
 
+use go_sched_gotrace::Reader;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -248,13 +249,9 @@ impl Writer {
                 .map_err(os(&folder.join(META)))?;
         }
         let copy = folder.join(GO_TRACE);
-        let copied = go_trace.map(|from| {
-            let copied = open_file(from)
-                .and_then(|(from, size)| io::copy(&mut from.take(size), &mut create(&copy)?));
-            match copied {
-                Ok(0) => Err(io::Error::other("it is empty: the trace has not ended")),
-                copied => copied.map(drop),
-            }
+        let copied = go_trace.map(|from| match copy_trace(from, &copy) {
+            Ok(0) => Err(io::Error::other("it is empty: the trace has not ended")),
+            copied => copied.map(drop),
         });
         // Also of a trace from elsewhere, nothing may have come.
         let nothing = || fs::metadata(&copy).is_ok_and(|copy| copy.len() == 0);
@@ -418,6 +415,20 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Copies a trace of Go's runtime. Returns its size; fails if the file does not begin as one.
+fn copy_trace(from: &Path, to: &Path) -> io::Result<u64> {
+    /// The most bytes that tell a trace.
+    const HEADER: u64 = 16;
+    let (file, size) = open_file(from)?;
+    let mut header = Vec::new();
+    let mut file = file.take(size);
+    file.by_ref().take(HEADER).read_to_end(&mut header)?;
+    if let Err(error @ go_sched_gotrace::Error::NotATrace) = Reader::new(&*header) {
+        return Err(io::Error::other(error.to_string()));
+    }
+    io::copy(&mut (&*header).chain(file), &mut create(to)?)
+}
+
 /// Opens an ordinary file. Returns its size, too.
 fn open_file(path: &Path) -> io::Result<(File, u64)> {
     // To open a FIFO would wait for who writes to it.
@@ -573,6 +584,23 @@ mod tests {
         let unwritten = writer.finish(&mut meta(), Some(&trace)).expect("room");
         assert!(unwritten.go_trace.is_some());
         assert!(Record::read(&path).expect("a record").go_trace.is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_no_trace_is_told_and_is_not_in_the_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, trace) = (folder.path().join("record"), folder.path().join("trace"));
+        let go = include_bytes!("../../gotrace/fixtures/go1.25.trace");
+        for (bytes, is_trace) in [(&b"name,value\n1,2\n3,4\n"[..], false), (go, true)] {
+            fs::write(&trace, bytes).expect("room");
+            let writer = Writer::create(&path, 1 << 20).expect("room");
+            let unwritten = writer.finish(&mut meta(), Some(&trace)).expect("room");
+            let why = unwritten.go_trace.map(|error| error.to_string());
+            let told = why.is_some_and(|why| why.starts_with("not a Go execution trace"));
+            assert_eq!(told, !is_trace);
+            let kept = Record::read(&path).expect("a record").go_trace;
+            assert_eq!(kept.as_deref(), Some(bytes).filter(|_| is_trace));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use gosched_observe::lag::LagError;
 use gosched_observe::latencies::LatenciesError;
 use gosched_observe::latencies::Unreadable;
 use gosched_observe::record::RecordError;
+use gosched_observe::summary::TooMuchTime;
 use strum::EnumCount;
 
 use super::check_explained;
@@ -61,6 +62,7 @@ fn messages() -> Vec<String> {
         ObserveError::PidNamespace,
         ObserveError::NotRecorded(1234),
         ObserveError::NoGoTrace,
+        ObserveError::Timeline(TooMuchTime),
         ObserveError::Process(1234, missing()),
         ObserveError::OtherPidNamespace(1234),
         ObserveError::Temporary(full()),
