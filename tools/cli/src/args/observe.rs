@@ -274,8 +274,8 @@ A time is RFC 3339, or a number. Numbers of the wall clock are Unix times in s, 
 those before 2001 are of CLOCK_MONOTONIC, in s if the name has no unit.
 
 CAUSE tells what took at least a quarter of a cluster's time more than it does without
-outliers, and twice as much, and stands out: of 200 places without outliers, as long as the
-cluster, at most 2 have as much of it. Else no cause is named.
+outliers, and twice as much; of 200 places without outliers that are as long as the
+cluster, at most 2 have as much of it:
   no CPU            a thread was ready, and another one had the CPU
   quota used up     the control group had no CPU time left
   stopped the world, no P, helped the garbage collector
@@ -300,9 +300,8 @@ pub(crate) struct Spikes {
     #[arg(long, value_name = "MS", conflicts_with = "quantile")]
     pub(crate) above: Option<Ms>,
 
-    /// The most milliseconds from the end of a cluster's outliers to the beginning of the next one,
-    /// which is then of the cluster as well. Without --gap, a tenth of what would be between outliers
-    /// that are spread evenly, and at most 100
+    /// The most milliseconds without an outlier inside a cluster. Without --gap, a tenth of what
+    /// would be between outliers that are spread evenly, and at most 100
     #[arg(long, value_name = "MS")]
     pub(crate) gap: Option<Ms>,
 

@@ -133,15 +133,19 @@ fn heat_maps_are_a_picture_or_numbers() {
 }
 
 #[test]
-fn a_file_for_the_viewer_is_written_and_nothing_said() {
+fn a_file_for_the_viewer_is_written_and_what_is_missing_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
     let (all, clusters) = (file("all.pftrace"), file("clusters.pftrace"));
     let timeline = succeed(&["timeline", RECORD, "--output", &all]);
     assert_eq!(timeline, Default::default());
     let above = ["--above", "3", "--output", &clusters];
-    let spikes = succeed(&[&["spikes", RECORD, LATENCIES][..], &above].concat());
-    assert_eq!(spikes, Default::default());
+    let (shown, said) = succeed(&[&["spikes", RECORD, LATENCIES][..], &above].concat());
+    assert_eq!(shown, "");
+    // As the text has it.
+    let missing = ["1 lines cannot be read", "1 latencies are not of the time"];
+    assert_eq!(said.lines().count(), missing.len(), "{said}");
+    assert!(missing.iter().all(|part| said.contains(part)), "{said}");
     let has = |path: &str, text: &[u8]| {
         let bytes = fs::read(Path::new(path)).expect("a file");
         bytes.windows(text.len()).any(|found| found == text)
