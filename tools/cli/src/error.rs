@@ -280,6 +280,12 @@ pub(crate) enum ObserveError {
          one: run gosched outside, with the ids there"
     )]
     PidNamespace,
+    #[error(
+        "{path} is an unfinished record, of a gosched that was killed: gosched timeline shows what \
+         there is; remove it if it is of no use",
+        path = .0.display()
+    )]
+    Unfinished(PathBuf),
     #[error("the record has no thread {0}: gosched timeline lists those that it has")]
     NotRecorded(i32),
     #[error("the record has no trace of Go's runtime that can be read: record with --go-trace")]

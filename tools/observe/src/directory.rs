@@ -3,6 +3,7 @@
 //! The folder that a record is: `meta.json`, the kernel's events, and the trace of Go's runtime
 //! if there is one.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::fs::DirBuilder;
 use std::fs::File;
@@ -11,6 +12,7 @@ use std::io;
 use std::io::BufWriter;
 use std::io::Read;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -31,11 +33,11 @@ const EVENTS: &str = "events";
 /// The trace of Go's runtime.
 const GO_TRACE: &str = "go.trace";
 
+/// The end of the name of a folder in which a record is written.
+const UNFINISHED: &str = ".unfinished";
+
 /// All files of a record.
 const FILES: [&str; 3] = [META, EVENTS, GO_TRACE];
-
-/// The longest time that a record is of, in ns: 30 days.
-const LONGEST: u64 = 30 * 24 * 3600 * 1_000_000_000;
 
 /// The version of the folder's contents.
 const VERSION: u32 = 1;
@@ -78,6 +80,9 @@ pub struct Meta {
     /// Whether the record ends early, because its size was used up or its events could not be
     /// written.
     pub full: bool,
+    /// Whether the recording has not ended, or was killed. The times are then those of the events.
+    #[serde(default)]
+    pub unfinished: bool,
 }
 
 /// The reason that a record cannot be read.
@@ -175,7 +180,7 @@ impl Writer {
             });
         };
         let mut unfinished_name = name.to_owned();
-        unfinished_name.push(format!(".{}.unfinished", process::id()));
+        unfinished_name.push(format!(".{}{UNFINISHED}", process::id()));
         let unfinished = path.with_file_name(unfinished_name);
         DirBuilder::new()
             .mode(0o700)
@@ -194,6 +199,23 @@ impl Writer {
                 let _ = fs::remove_dir(&unfinished);
                 Err(os(&events)(error))
             }
+        }
+    }
+
+    /// Writes what is known of the record before it ends.
+    pub fn begin(&self, meta: &Meta) -> io::Result<()> {
+        let meta = Meta {
+            unfinished: true,
+            ..meta.clone()
+        };
+        let folder = self.unfinished.as_deref().unwrap_or(&self.path);
+        write_meta(folder, &meta)
+    }
+
+    /// Writes the events to the disk that were added. [`Self::finish`] tells why it fails.
+    pub fn flush(&mut self) {
+        if let (Some(events), None) = (&mut self.events, &self.failed) {
+            self.failed = events.flush().err();
         }
     }
 
@@ -227,25 +249,15 @@ impl Writer {
         go_trace: Option<&Path>,
     ) -> Result<Unwritten, DirectoryError> {
         let folder = self.unfinished.clone().unwrap_or_default();
-        let write = |meta: &Meta| {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(folder.join(META))?;
-            file.write_all(&serde_json::to_vec_pretty(meta)?)?;
-            file.write_all(b"\n")
-        };
         let flushed = self.events.as_mut().map_or(Ok(()), Write::flush);
         let (file, _) = self.events.take().map(BufWriter::into_parts).unzip();
-        let failed = flushed.and_then(|()| write(meta)).err();
+        let failed = flushed.and_then(|()| write_meta(&folder, meta)).err();
         if let (true, Some(file)) = (failed.is_some(), file) {
             meta.full = true;
             let length = file.metadata().map_or(0, |metadata| metadata.len());
             let kept = length.saturating_sub(ROOM_FOR_META) / SIZE as u64 * SIZE as u64;
             file.set_len(kept)
-                .and_then(|()| write(meta))
+                .and_then(|()| write_meta(&folder, meta))
                 .map_err(os(&folder.join(META)))?;
         }
         let copy = folder.join(GO_TRACE);
@@ -280,6 +292,42 @@ impl Drop for Writer {
             let _ = remove(unfinished);
         }
     }
+}
+
+/// Writes `meta.json` of a record.
+fn write_meta(folder: &Path, meta: &Meta) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(folder.join(META))?;
+    file.write_all(&serde_json::to_vec_pretty(meta)?)?;
+    file.write_all(b"\n")
+}
+
+/// Returns the folders beside a record's own in which there are unfinished ones, of processes that
+/// have ended.
+pub fn unfinished_beside(path: &Path) -> Vec<PathBuf> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let of_ended = entries.map(|entry| entry.file_name()).filter(|name| {
+        let process = process_of(name.as_bytes(), path.file_name());
+        process.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists())
+    });
+    let mut paths: Vec<_> = of_ended.map(|name| path.with_file_name(name)).collect();
+    paths.sort();
+    paths
+}
+
+/// Returns the process that writes a record into a folder of this name.
+fn process_of(name: &[u8], of: Option<&OsStr>) -> Option<u32> {
+    let rest = name.strip_prefix(of?.as_bytes())?.strip_prefix(b".")?;
+    let process = rest.strip_suffix(UNFINISHED.as_bytes())?;
+    std::str::from_utf8(process).ok()?.parse().ok()
 }
 
 /// Removes a record, if there is one, and nothing else.
@@ -360,6 +408,7 @@ impl Meta {
             realtime_offset: None,
             lost: 0,
             full: false,
+            unfinished: false,
         }
     }
 }
@@ -380,11 +429,17 @@ pub struct Record {
 impl Record {
     /// Reads a record.
     pub fn read(path: &Path) -> Result<Self, DirectoryError> {
-        let meta = read_meta(path)?;
+        let mut meta = read_meta(path)?;
         let events_path = path.join(EVENTS);
         let bytes = read_file(&events_path).map_err(os(&events_path))?;
         let mut damaged = (bytes.len() % SIZE) as u64;
         let mut events: Vec<Event> = Vec::with_capacity(bytes.len() / SIZE);
+        if meta.unfinished {
+            let times = bytes.chunks_exact(SIZE).filter_map(Event::from_bytes);
+            let times = times.map(|event| event.time);
+            meta.from = times.clone().min().unwrap_or(meta.from);
+            meta.to = times.max().unwrap_or(meta.from);
+        }
         for chunk in bytes.chunks_exact(SIZE) {
             match Event::from_bytes(chunk) {
                 Some(event) if (meta.from..=meta.to).contains(&event.time) => events.push(event),
@@ -461,7 +516,11 @@ fn read_meta(path: &Path) -> Result<Meta, DirectoryError> {
             .read_to_string(&mut text)
             .map_err(os(&meta_path))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_dir() => {
-            return Err(no_record("it has no meta.json".to_owned()))
+            let killed = path.as_os_str().as_bytes().ends_with(UNFINISHED.as_bytes());
+            return Err(no_record(match killed {
+                true => "gosched was killed before it began to record; remove it".to_owned(),
+                false => "it has no meta.json".to_owned(),
+            }));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(no_record("it does not exist; record first".to_owned()))
@@ -480,7 +539,7 @@ fn read_meta(path: &Path) -> Result<Meta, DirectoryError> {
         return Err(DirectoryError::Version(path.to_owned()));
     }
     let meta: Meta = serde_json::from_str(&text).map_err(damaged)?;
-    if meta.to.checked_sub(meta.from).is_none_or(|ns| ns > LONGEST) {
+    if meta.to < meta.from && !meta.unfinished {
         return Err(no_record(format!("{META}: the times are none of a record")));
     }
     Ok(meta)
@@ -488,7 +547,13 @@ fn read_meta(path: &Path) -> Result<Meta, DirectoryError> {
 
 #[cfg(test)]
 mod tests {
+    use zerocopy::IntoBytes;
+
     use super::*;
+    use crate::event::fixture::event;
+    use crate::event::fixture::thread;
+    use crate::event::fixture::SWITCH;
+    use crate::summary::Timeline;
 
     fn meta() -> Meta {
         Meta::new("6.12".to_owned(), "server".to_owned())
@@ -573,6 +638,65 @@ mod tests {
         fs::write(folder.path().join(EVENTS), []).expect("room");
         let record = Record::read(folder.path()).expect("a record");
         assert_eq!(record.meta.realtime_offset, None);
+    }
+
+    #[test]
+    fn a_record_whose_recording_was_killed_has_its_events() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("record");
+        let mut writer = Writer::create(&path, 1 << 20).expect("room");
+        let mut begun = meta();
+        (begun.pid, begun.from) = (10, 100);
+        writer.begin(&begun).expect("room");
+        for time in [90, 110] {
+            let threads = [thread(10, 10), thread(0, 0)];
+            let event = event(SWITCH, time, 0, threads, 0);
+            assert!(writer.add(event.as_bytes()));
+        }
+        writer.flush();
+        assert!(writer.add(&[1; SIZE - 1]));
+        let unfinished = writer.unfinished.clone().expect("a folder");
+        // Nothing is written any more, or removed.
+        std::mem::forget(writer);
+        let record = Record::read(&unfinished).expect("a record");
+        assert_eq!((record.events.len(), record.damaged), (2, 0));
+        let meta = &record.meta;
+        assert_eq!((meta.pid, meta.from, meta.to), (10, 90, 110));
+        let missing = Timeline::of(record).expect("a record").missing;
+        assert!(missing[0].contains("unfinished"), "{missing:?}");
+    }
+
+    #[test]
+    fn unfinished_records_of_processes_that_have_ended_are_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // The most processes that Linux has are 1 << 22.
+        let of_ended = format!("record.{}.unfinished", 1 << 23);
+        let own = format!("record.{}.unfinished", process::id());
+        for name in [
+            &*of_ended,
+            &own,
+            "record",
+            "record.x.unfinished",
+            "other.8388608.unfinished",
+        ] {
+            fs::create_dir(folder.path().join(name)).expect("room");
+        }
+        let found = unfinished_beside(&folder.path().join("record"));
+        assert_eq!(found, [folder.path().join(of_ended)]);
+    }
+
+    #[test]
+    fn a_record_may_be_of_any_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("record");
+        for (to, is_one) in [(u64::MAX, true), (99, false)] {
+            let writer = Writer::create(&path, 1 << 20).expect("room");
+            let mut meta = meta();
+            (meta.from, meta.to) = (100, to);
+            writer.finish(&mut meta, None).expect("room");
+            assert_eq!(Record::read(&path).is_ok(), is_one);
+            fs::remove_dir_all(&path).expect("it is there");
+        }
     }
 
     #[test]

@@ -6,10 +6,11 @@ use std::fmt;
 
 use zerocopy::FromBytes;
 use zerocopy::Immutable;
+use zerocopy::IntoBytes;
 use zerocopy::KnownLayout;
 
 /// The goroutine that a thread had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Goroutine {
     /// Number of the goroutine, 0 for none.
@@ -24,7 +25,7 @@ pub struct Goroutine {
 }
 
 /// A thread at the time of an event.
-#[derive(Clone, Copy, PartialEq, Eq, FromBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Thread {
     /// The id of the thread in the first pid namespace; 0 for an idle CPU, or for none.
@@ -59,7 +60,7 @@ pub enum EventKind {
 }
 
 /// An event of the scheduler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Event {
     /// The time in ns of `CLOCK_MONOTONIC`.

@@ -179,6 +179,13 @@ impl Timeline {
             go_trace,
         } = record;
         let mut missing = Vec::new();
+        if meta.unfinished {
+            missing.push(
+                "the record is unfinished: gosched was killed, or still records; it ends with the \
+                 last event that was written"
+                    .to_owned(),
+            );
+        }
         if meta.lost > 0 {
             missing.push(format!(
                 "{} events found no room in the buffer: what threads did is not known all the time",

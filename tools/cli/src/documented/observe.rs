@@ -60,6 +60,7 @@ fn messages() -> Vec<String> {
 
     let mut errors = vec![
         ObserveError::PidNamespace,
+        ObserveError::Unfinished("gosched-record.1234.unfinished".into()),
         ObserveError::NotRecorded(1234),
         ObserveError::NoGoTrace,
         ObserveError::Timeline(TooMuchTime),

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::time::Instant;
 
+use gosched_observe::directory::unfinished_beside;
 use gosched_observe::directory::Meta;
 use gosched_observe::directory::Unwritten;
 use gosched_observe::directory::Writer;
@@ -98,8 +99,14 @@ fn record_with(
             (Target::Next(find(&args.command[0])), None, command)
         }
     };
+    for path in unfinished_beside(&args.output) {
+        complain(&ObserveError::Unfinished(path));
+    }
     let room = u64::from(args.max_size.get()) << 20;
     let mut meta = meta(command);
+    if let Target::Process(pid) = target {
+        meta.pid = pid;
+    }
     meta.boottime_offset = now(ClockId::Boottime) - now(ClockId::Monotonic);
     let mut recording = Recording {
         args,
@@ -292,6 +299,12 @@ struct Recording<'a> {
 }
 
 impl Recording<'_> {
+    /// Writes what is known so far, for a record that never ends.
+    fn begin(&self) {
+        // The end says what cannot be written.
+        let _ = self.writer.begin(&self.meta);
+    }
+
     /// Asks for the trace of the Go runtime if that comes from a URL.
     fn start_fetch(&mut self) -> io::Result<()> {
         if let (Some(url), Some(seconds)) = (self.args.go_trace_url(), self.args.seconds) {
@@ -324,10 +337,15 @@ impl Control for Recording<'_> {
         self.meta.realtime_offset = Some([realtime_offset(); 2]);
         self.ends = self.args.seconds.map(|seconds| Instant::now() + seconds.0);
         if self.process.is_some() {
+            self.begin();
             return self.start_fetch();
         }
         match Child::spawn(command) {
-            Ok(child) => self.child = Some((child, None)),
+            Ok(child) => {
+                self.meta.pid = child.pid().as_raw_nonzero().get();
+                self.child = Some((child, None));
+                self.begin();
+            }
             Err(error) => {
                 self.failed_start = Some(run::cannot_run(&command[0], &error));
                 return Err(error);
@@ -356,9 +374,12 @@ impl Control for Recording<'_> {
                 self.meta.no_go = Some(why.to_string());
             }
         }
+        self.begin();
     }
 
     fn pause(&mut self, pause: Duration) -> io::Result<bool> {
+        // If gosched is killed, this is what the record has.
+        self.writer.flush();
         let mut ends = self.ends.is_some_and(|end| end <= Instant::now());
         if let Some(signal) = self.interrupt.wait(pause)? {
             match &self.child {
