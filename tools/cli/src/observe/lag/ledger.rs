@@ -2,7 +2,10 @@
 
 //! What has been seen of each thread.
 
-use std::collections::BTreeMap;
+mod lags;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::io;
@@ -19,6 +22,7 @@ use gosched_observe::lag::State;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::lags::Lags;
 use crate::observe::ms;
 use crate::output::printable;
 use crate::table::or_dash;
@@ -234,36 +238,6 @@ fn percent(percent: Option<f64>) -> String {
 
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64 * 100.0)
-}
-
-/// The lags of a thread, in us, in little memory however many there are.
-#[derive(Default)]
-struct Lags {
-    /// The lowest and the highest.
-    range: Option<(i64, i64)>,
-    /// How often each lag was seen, to two digits: at most 90 for each power of ten.
-    counts: BTreeMap<i64, u64>,
-}
-
-impl Lags {
-    fn add(&mut self, lag: i64) {
-        let range = self.range.get_or_insert((lag, lag));
-        *range = (range.0.min(lag), range.1.max(lag));
-        let digits = lag.unsigned_abs().checked_ilog10().unwrap_or_default();
-        let unit = 10_i64.pow(digits.saturating_sub(1));
-        *self.counts.entry(lag / unit * unit).or_default() += 1;
-    }
-
-    fn median(&self) -> Option<i64> {
-        let half = self.counts.values().sum::<u64>().div_ceil(2);
-        let mut seen = 0;
-        let mut lags = self.counts.iter();
-        let middle = lags.find(|(_, count)| {
-            seen += **count;
-            seen >= half
-        });
-        middle.map(|(lag, _)| *lag)
-    }
 }
 
 /// The sums of all looks at a thread.
@@ -498,81 +472,4 @@ fn make_room<T>(
         entries.remove(id);
     }
     ended.len()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_of_all_lags_to_two_digits() {
-        let mut lags = Lags::default();
-        assert_eq!(lags.median(), None);
-        for lag in [-1_234_567, 7, 5, 12_345, 999] {
-            lags.add(lag);
-        }
-        assert_eq!(lags.range, Some((-1_234_567, 12_345)));
-        assert_eq!(lags.median(), Some(7));
-        for _ in 0..5 {
-            lags.add(-1_234_999);
-        }
-        assert_eq!(lags.median(), Some(-1_200_000));
-        for lag in [i64::MIN, i64::MAX, 0] {
-            lags.add(lag);
-        }
-        assert_eq!(lags.range, Some((i64::MIN, i64::MAX)));
-    }
-
-    #[test]
-    fn lags_take_little_memory() {
-        let mut lags = Lags::default();
-        (-1_000_000..1_000_000).for_each(|lag| lags.add(lag));
-        assert!(lags.counts.len() <= 1_000, "{}", lags.counts.len());
-    }
-
-    #[test]
-    fn threads_that_have_ended_make_room_the_least_busy_ones_first() {
-        let id = |tid: i32| (tid, 0);
-        let all = || (1..=10).map(|tid| (id(tid), tid.unsigned_abs().into()));
-        let left = |present: &[i32], most: usize| {
-            let mut entries: HashMap<Id, u64> = all().collect();
-            let present = present.iter().copied().map(id).collect();
-            let forgotten = make_room(&mut entries, &present, most, |busy| *busy);
-            assert_eq!(entries.len() + forgotten, 10);
-            let mut left: Vec<_> = entries.into_keys().map(|(tid, _)| tid).collect();
-            left.sort_unstable();
-            left
-        };
-        assert_eq!(left(&[1, 11, 12], 12), Vec::from_iter(1..=10));
-        assert_eq!(left(&[1, 11, 12], 10), [1, 4, 5, 6, 7, 8, 9, 10]);
-        // Who lives is never forgotten.
-        assert_eq!(left(&[1, 2, 3, 11], 2), [1, 2, 3]);
-    }
-
-    #[test]
-    fn threads_that_are_missing_are_counted() {
-        assert_eq!(missing(0, 0), [""; 0]);
-        assert!(missing(7, 0)[0].starts_with("7 threads that had ended"));
-        assert_eq!(missing(7, 3).len(), 2);
-    }
-
-    #[test]
-    fn a_line_has_all_columns_below_their_headings() {
-        let row = Row::example();
-        let cells = row.cells();
-        let text = line(cells.iter().map(String::as_str));
-        let heading = line(COLUMNS.iter().map(|(heading, ..)| *heading));
-        assert_eq!(
-            [heading, text].join("\n"),
-            "    TID THREAD          STATE    %CPU %WAIT   LAG-US ELIG  DUE-MS SLICE-MS GROUP-US CPU CLASS    GROUP\n\
-             1234567 kworker?[31m    waiting  12.5     -    -1250 no      20.5      3.0        - 127 fair     /a.slice/b.service"
-        );
-    }
-
-    #[test]
-    fn a_share_of_no_time_is_none() {
-        assert_eq!(share(0, 0), None);
-        assert_eq!(share(1, 4), Some(25.0));
-        assert_eq!(percent(None), "-");
-    }
 }
