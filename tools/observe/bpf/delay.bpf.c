@@ -38,6 +38,8 @@ struct {
 
 struct histogram {
 	__u64 counts[CLASSES];
+	/* What they add up to, in ns. */
+	__u64 sum;
 };
 
 /* The delays by Go priority in force when they ended, plus 1; 0: none. */
@@ -67,7 +69,7 @@ static __always_inline void end(struct task_struct *thread)
 	__u32 key, class = 0;
 	__u64 now, delay;
 
-	/* It waited already when the counting began. */
+	/* It waited already when the counting began, or went on. */
 	if (!since)
 		return;
 	now = bpf_ktime_get_ns();
@@ -83,6 +85,7 @@ static __always_inline void end(struct task_struct *thread)
 	/* The verifier does not know what the loop comes to. */
 	if (class < CLASSES)
 		histogram->counts[class]++;
+	histogram->sum += delay;
 }
 
 SEC("tp_btf/sched_switch")

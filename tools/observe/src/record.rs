@@ -91,9 +91,7 @@ pub struct Outcome {
 /// Records a process until `control` says that it ends.
 pub fn record(target: &Target, control: &mut dyn Control) -> Result<Outcome, RecordError> {
     let btf = prepare()?;
-    let has_go_sched = btf
-        .type_by_name::<libbpf_rs::btf::types::Typedef<'_>>("btf_trace_go_sched_apply")
-        .is_some();
+    let has_go_sched = has_go_sched(&btf);
     drop(btf);
     let mut storage = MaybeUninit::uninit();
     let mut open = RecordSkelBuilder::default()
@@ -208,6 +206,12 @@ pub(crate) fn prepare() -> Result<Btf<'static>, RecordError> {
     // What libbpf says of its own accord, the error says as well.
     libbpf_rs::set_print(None);
     Btf::from_vmlinux().map_err(|_| RecordError::NoBtf)
+}
+
+/// Returns whether the kernel of these types has go_sched.
+pub(crate) fn has_go_sched(btf: &Btf<'_>) -> bool {
+    btf.type_by_name::<libbpf_rs::btf::types::Typedef<'_>>("btf_trace_go_sched_apply")
+        .is_some()
 }
 
 /// Returns the error of programs whose variables cannot be mapped.
