@@ -31,6 +31,7 @@ use gosched_observe::record::record;
 use gosched_observe::record::Control;
 use gosched_observe::record::Target;
 use gosched_observe::threads::Threads;
+use rustix::process::getpid;
 use rustix::process::Pid;
 use rustix::thread::sched_getaffinity;
 use rustix::thread::sched_setaffinity;
@@ -180,4 +181,40 @@ fn nothing_is_counted_of_another_process() {
     thread::sleep(Duration::from_millis(100));
     let counted: Vec<(Option<u8>, Counts)> = counter.read().expect("it is read");
     assert!(counted.is_empty(), "{counted:?}");
+}
+
+/// Sleeps so often that delays are counted, if any are.
+fn sleep_often() {
+    for _ in 0..50 {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn count(counter: &Counter<'_>) -> u64 {
+    let totals = counter.totals().expect("it is read");
+    totals.iter().flat_map(|(_, delays)| delays.counts).sum()
+}
+
+#[test]
+fn what_was_counted_stays_while_nothing_is_counted() {
+    let own = getpid().as_raw_nonzero().get();
+    let mut storage = MaybeUninit::uninit();
+    let mut counter = Counter::load(own, &mut storage).expect("it is loaded");
+    sleep_often();
+    assert_eq!(count(&counter), 0);
+    let mut before = 0;
+    for _ in 0..3 {
+        counter.resume().expect("it is counted");
+        sleep_often();
+        counter.pause();
+        // The kernel may still be at a switch.
+        thread::sleep(Duration::from_millis(100));
+        let after = count(&counter);
+        assert!(after > before, "{before} and then {after}");
+        sleep_often();
+        assert_eq!(count(&counter), after, "nothing is counted");
+        before = after;
+    }
+    let totals = counter.totals().expect("it is read");
+    assert!(totals.iter().any(|(_, delays)| delays.sum > 0));
 }
