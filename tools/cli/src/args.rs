@@ -21,6 +21,8 @@ pub(crate) use self::cpus::Cpus;
 #[cfg(test)]
 pub(crate) use self::cpus::CpusError;
 #[cfg(feature = "observe")]
+pub(crate) use self::observe::Exporter;
+#[cfg(feature = "observe")]
 pub(crate) use self::observe::Heat;
 #[cfg(feature = "observe")]
 pub(crate) use self::observe::Lag;
@@ -35,6 +37,8 @@ pub(crate) use self::observe::Why;
 pub(crate) use self::value::ArgumentError;
 pub(crate) use self::value::CeilingPrio;
 pub(crate) use self::value::Interval;
+#[cfg(feature = "observe")]
+pub(crate) use self::value::Listen;
 pub(crate) use self::value::Prio;
 pub(crate) use self::value::Quota;
 pub(crate) use self::value::Service;
@@ -207,6 +211,8 @@ Exit status: that of COMMAND, or 128 plus the number of the signal that ended it
     Lag(Lag),
     #[cfg(feature = "observe")]
     Spikes(Spikes),
+    #[cfg(feature = "observe")]
+    Exporter(Exporter),
     /// Show the priorities of threads and the CPU time that they get, like top(1)
     #[command(after_help = concat!("\
 Keys:

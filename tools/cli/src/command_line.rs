@@ -32,6 +32,8 @@ pub(crate) struct Misuse {
 /// The verbs that write no JSON.
 const WITHOUT_JSON: &[&str] = &[
     "completions",
+    #[cfg(feature = "observe")]
+    "exporter",
     "man",
     #[cfg(feature = "observe")]
     "record",

@@ -215,9 +215,9 @@ fn messages() -> Vec<String> {
         },
         ArgumentError::NoJson("run".to_owned()),
     ];
-    // The module `observe` has two more.
+    // The module `observe` has four more.
     assert_eq!(
-        arguments.len() + 2 * usize::from(cfg!(feature = "observe")),
+        arguments.len() + 4 * usize::from(cfg!(feature = "observe")),
         ArgumentError::COUNT,
         "one of each kind"
     );

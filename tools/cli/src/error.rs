@@ -302,6 +302,14 @@ pub(crate) enum ObserveError {
          record it without --go-trace"
     )]
     OtherPidNamespace(i32),
+    #[error("cannot listen at {0}: {1}; choose another place with --listen")]
+    Listen(crate::args::Listen, io::Error),
+    #[error("there are more than {0} processes: start a gosched exporter for each {0} of them")]
+    TooManyProcesses(usize),
+    #[error("priorities of threads are unknown: {0}")]
+    NoPriorities(Box<Error>),
+    #[error("a request cannot be taken: {0}")]
+    NotTaken(io::Error),
     #[error("there is no place for a temporary record, set TMPDIR to a folder that has one: {0}")]
     Temporary(io::Error),
     #[error("the record ends early: {0}")]

@@ -5,6 +5,7 @@
 
 use std::ffi::c_int;
 use std::io;
+use std::iter;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -46,15 +47,23 @@ impl Interrupt {
     /// Waits for a signal, at most `timeout`. Returns the number of the signal, or `None`
     /// if none came in time.
     pub(crate) fn wait(&mut self, timeout: Duration) -> io::Result<Option<c_int>> {
+        self.wait_beside(Vec::new(), timeout)
+    }
+
+    /// Waits as [`wait`](Self::wait) does, and returns early once one of `others` is ready.
+    pub(crate) fn wait_beside(
+        &mut self,
+        others: Vec<PollFd<'_>>,
+        timeout: Duration,
+    ) -> io::Result<Option<c_int>> {
         if let Some(signal) = self.0.pending().next() {
             return Ok(Some(signal));
         }
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
         // The handler writes to the pipe: a signal that comes before poll() ends it too.
-        match poll(
-            &mut [PollFd::new(self.0.get_read(), PollFlags::IN)],
-            Some(&timeout),
-        ) {
+        let own = PollFd::new(self.0.get_read(), PollFlags::IN);
+        let mut polled: Vec<_> = iter::once(own).chain(others).collect();
+        match poll(&mut polled, Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => Ok(self.0.pending().next()),
             Err(errno) => Err(errno.into()),
         }

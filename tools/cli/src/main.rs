@@ -78,6 +78,8 @@ fn run_verb() -> Result<ExitCode, Error> {
         Verb::Lag(lag) => observe::lag::lag(&lag, args.json),
         #[cfg(feature = "observe")]
         Verb::Spikes(spikes) => observe::spikes::spikes(&spikes, args.json),
+        #[cfg(feature = "observe")]
+        Verb::Exporter(exporter) => observe::exporter::exporter(&exporter),
         Verb::Top(top) => top::top(&top, args.json),
         Verb::Run(run) => Ok(run::run(&run)),
         Verb::Systemd(systemd) => systemd::systemd(&systemd),

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The verbs that show what the scheduler does with a program: `record`, `timeline`, `why`,
-//! `heat`, `lag` and `spikes`; and the goroutines of `top`.
+//! `heat`, `lag`, `spikes` and `exporter`; and the goroutines of `top`.
 
 mod drawing;
+pub(crate) mod exporter;
 mod fetch;
 mod file;
 pub(crate) mod goroutines;

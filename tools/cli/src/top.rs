@@ -30,6 +30,8 @@ use self::column::sort;
 pub(crate) use self::fit::cut;
 #[cfg(feature = "observe")]
 pub(crate) use self::sample::autogroup;
+#[cfg(feature = "observe")]
+pub(crate) use self::sample::tids;
 use self::sample::Sampler;
 use self::screen::Screen;
 use crate::args::Top;

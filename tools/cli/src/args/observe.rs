@@ -10,6 +10,7 @@ use gosched_observe::latencies::Unit;
 
 use super::value;
 use super::value::Interval;
+use super::value::Listen;
 use super::value::Ms;
 use super::value::Percent;
 
@@ -252,6 +253,63 @@ pub(crate) struct Heat {
     /// Write a picture, and not text
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
+}
+
+/// Answer Prometheus with how long threads wait for a CPU, and with what the module counts
+///
+/// Serves /metrics over HTTP, until a signal comes, for processes that run already: as
+/// OpenMetrics text, or as Prometheus's older text for clients that do not ask for OpenMetrics.
+/// It takes root, or the capabilities CAP_BPF and CAP_PERFMON, which it gives up before the
+/// first request.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Metrics, with the labels pid and go_priority, which is 0 to 63, or none:
+  gosched_up                          1, or 0 once the process has ended
+  gosched_run_delay_seconds           delays from runnable to running, a CPU quota that is
+                                      used up included, by the Go priority at their end
+  gosched_counted_seconds_total       time in which delays were counted
+  gosched_uncounted_run_delays_total  delays that could not be counted
+  gosched_threads                     threads, by the Go priority in force; unknown if the
+                                      device cannot be asked
+  gosched_changes_total, gosched_hints_above_ceiling_total, gosched_hints_put_off_total,
+  gosched_runaways_total              as \"gosched stats\" tells of threads, if the module
+                                      is loaded: of all threads that a request has seen
+  gosched_exporter_scrapes_total, gosched_exporter_cpu_seconds_total
+                                      times that the figures were read, at most once a
+                                      second, and the CPU time that gosched took
+
+Delays are counted from the first request on, and no more when none has come for 5
+minutes; the next request starts it again. What was counted stays, so that no counter
+falls. While nobody asks, no switch of a thread takes longer.
+
+There is neither TLS nor a password: an address that other machines can reach is refused,
+and so is a request at a port whose header Host names another machine than localhost, as
+that of a page in a browser may. Who may connect to a socket in the file system, its mode
+tells, by the umask. When a process has ended, gosched goes on, for the others and so that
+the end is seen.
+
+Exit status: 0 when a signal came; 1 if it cannot begin; 2 if the command line is wrong")]
+pub(crate) struct Exporter {
+    /// The processes, which run already: at most 16
+    #[arg(
+        short,
+        long = "pid",
+        value_name = "PID",
+        required = true,
+        num_args = 1..,
+        value_parser = value::parse_pid
+    )]
+    pub(crate) pids: Vec<i32>,
+
+    /// Where to answer requests: an address of this machine alone with a port, such as
+    /// 127.0.0.1:19273 or [::1]:19273, or unix: and the path of a socket
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:19273")]
+    pub(crate) listen: Listen,
+}
+
+impl Exporter {
+    /// The most processes: each has BPF programs of its own, which all switches run.
+    pub(crate) const MOST: usize = 16;
 }
 
 /// Tell from a record what caused the outliers of a program's latencies

@@ -2,7 +2,13 @@
 
 //! Values of arguments.
 
+#[cfg(feature = "observe")]
+use std::fmt;
+#[cfg(feature = "observe")]
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
+#[cfg(feature = "observe")]
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -43,6 +49,17 @@ pub(crate) enum ArgumentError {
     #[cfg(feature = "observe")]
     #[error("'{0}' is not a number of milliseconds from 0 to 86400000")]
     NotMs(String),
+    #[cfg(feature = "observe")]
+    #[error("'{0}' is neither an address such as 127.0.0.1:19273 nor unix: and a path")]
+    NotAPlace(String),
+    #[cfg(feature = "observe")]
+    #[error(
+        "{0} can be reached from other machines, and gosched has neither TLS nor passwords: take \
+         127.0.0.1:{port}, and put a proxy that has them in front, such as nginx with \"proxy_pass \
+         http://127.0.0.1:{port};\"",
+        port = .0.port()
+    )]
+    NotLoopback(SocketAddr),
     #[error("there are no CPUs {wanted}: this machine has {present}")]
     NoSuchCpus { wanted: String, present: String },
     #[error(
@@ -255,6 +272,42 @@ impl FromStr for Ms {
     }
 }
 
+/// Where requests are answered.
+#[cfg(feature = "observe")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Listen {
+    Address(SocketAddr),
+    Path(PathBuf),
+}
+
+#[cfg(feature = "observe")]
+impl FromStr for Listen {
+    type Err = ArgumentError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            return Ok(Self::Path(path.into()));
+        }
+        let address: SocketAddr = text
+            .parse()
+            .map_err(|_| ArgumentError::NotAPlace(text.to_owned()))?;
+        match address.ip().is_loopback() {
+            true => Ok(Self::Address(address)),
+            false => Err(ArgumentError::NotLoopback(address)),
+        }
+    }
+}
+
+#[cfg(feature = "observe")]
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,6 +374,30 @@ mod tests {
         assert_eq!("0.5".parse(), Ok(Ms(500_000)));
         for wrong in ["-1", "nan", "inf", "86400001", "5ms"] {
             assert!(wrong.parse::<Ms>().is_err(), "{wrong}");
+        }
+    }
+
+    #[cfg(feature = "observe")]
+    #[test]
+    fn only_this_machine_can_reach_what_is_listened_at() {
+        let listen = |text: &str| text.parse::<Listen>();
+        for text in ["127.0.0.1:19273", "127.8.9.1:0", "[::1]:80"] {
+            let address = text.parse().expect("an address");
+            assert_eq!(listen(text), Ok(Listen::Address(address)));
+        }
+        assert_eq!(listen("unix:/run/x"), Ok(Listen::Path("/run/x".into())));
+        for text in [
+            "0.0.0.0:80",
+            "[::]:80",
+            "10.0.0.1:80",
+            "[::ffff:8.8.8.8]:80",
+        ] {
+            let address = text.parse().expect("an address");
+            assert_eq!(listen(text), Err(ArgumentError::NotLoopback(address)));
+        }
+        for text in ["", "unix:", "19273", "localhost:1", "127.0.0.1", "/run/x"] {
+            let error = ArgumentError::NotAPlace(text.to_owned());
+            assert_eq!(listen(text), Err(error));
         }
     }
 }

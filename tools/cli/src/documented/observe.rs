@@ -4,6 +4,7 @@
 
 use std::io;
 
+use gosched::error::OpenError;
 use gosched_observe::directory::DirectoryError;
 use gosched_observe::lag::LagError;
 use gosched_observe::latencies::LatenciesError;
@@ -15,6 +16,8 @@ use strum::EnumCount;
 use super::check_explained;
 use super::check_printed;
 use crate::args::ArgumentError;
+use crate::args::Exporter;
+use crate::args::Listen;
 use crate::error::ObserveError;
 
 /// Kind of a block with these messages.
@@ -57,6 +60,7 @@ fn messages() -> Vec<String> {
     let missing = || io::Error::from_raw_os_error(libc::ENOENT);
     let full = || io::Error::from_raw_os_error(libc::ENOSPC);
     let url = || "http://localhost:6060".to_owned();
+    let socket = Listen::Path("/run/gosched.sock".into());
 
     let mut errors = vec![
         ObserveError::PidNamespace,
@@ -66,6 +70,10 @@ fn messages() -> Vec<String> {
         ObserveError::Timeline(TooMuchTime),
         ObserveError::Process(1234, missing()),
         ObserveError::OtherPidNamespace(1234),
+        ObserveError::Listen(socket, io::Error::from_raw_os_error(libc::EADDRINUSE)),
+        ObserveError::TooManyProcesses(Exporter::MOST),
+        ObserveError::NoPriorities(Box::new(OpenError::NotLoaded.into())),
+        ObserveError::NotTaken(io::Error::from_raw_os_error(libc::EMFILE)),
         ObserveError::Temporary(full()),
         ObserveError::Unwritten(full()),
         ObserveError::GoTrace("trace.out".into(), missing()),
@@ -123,6 +131,8 @@ fn messages() -> Vec<String> {
     let arguments = [
         ArgumentError::NotAPercentage("100".to_owned()),
         ArgumentError::NotMs("5ms".to_owned()),
+        ArgumentError::NotAPlace("19273".to_owned()),
+        ArgumentError::NotLoopback(([0, 0, 0, 0], 19273).into()),
     ];
     let arguments = arguments.iter().map(ArgumentError::to_string);
     let errors = errors.iter().map(ObserveError::to_string);

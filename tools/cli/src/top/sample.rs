@@ -398,7 +398,7 @@ impl Sampler {
 
 /// Lists the threads of a process. `Process::tasks()` leaves out those that it has no
 /// descriptor for.
-fn tids(pid: i32) -> ProcResult<Vec<i32>> {
+pub(crate) fn tids(pid: i32) -> ProcResult<Vec<i32>> {
     let mut tids = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
         tids.extend(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tests of the verbs of the feature `observe` that load no BPF program.
+//! Tests of the verbs of the feature `observe`. Where no BPF program can be loaded, those that take
+//! some are skipped.
 //!
 //! `record` is a real record, of go/internal/traced beside programs that need the CPU as well:
 //!
@@ -15,6 +16,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod exporter;
 
 use std::env;
 use std::fs;
@@ -229,6 +231,12 @@ fn a_program_that_is_not_gos_lacks_no_trace_of_go() {
     assert!(!said.contains("--go-trace"), "{said}");
 }
 
+/// Returns whether a message tells that no BPF program can be loaded here.
+fn cannot_observe(said: &str) -> bool {
+    let lacks = ["CAP_BPF", "has no BTF", "pid namespace"];
+    lacks.iter().any(|lacks| said.contains(lacks))
+}
+
 /// Ends a process when a test does.
 struct Ended(std::process::Child);
 
@@ -256,10 +264,7 @@ fn events_that_cannot_be_written_are_said_and_are_a_failure() {
         .output()
         .expect("the command runs");
     let said = String::from_utf8(done.stderr).expect("text");
-    if ["CAP_BPF", "has no BTF", "pid namespace"]
-        .iter()
-        .any(|lacks| said.contains(lacks))
-    {
+    if cannot_observe(&said) {
         eprintln!("SKIPPED: nothing can be recorded here: {said}");
         return;
     }
