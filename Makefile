@@ -164,10 +164,11 @@ observe: setup observe-command
 # Records programs of the distribution's Go, of the newest one and of one between.
 .PHONY: test-bpf
 test-bpf: setup
-	scripts/install-packages --bpf
+	scripts/install-packages --test-bpf
 	scripts/install-packages --runtime
 	export GO_SCHED_GOS=go:$(GO_SCHED_CACHE)/between-go/bin/go:$(GO_SCHED_CACHE)/newest-go/bin/go
 	export GO_SCHED_PERFETTO=$(GO_SCHED_CACHE)/perfetto/bin/python
+	export GO_SCHED_NEEDS_PROMETHEUS=1 PATH=$(GO_SCHED_CACHE)/prometheus/usr/bin:$$PATH
 	cargo test --locked --package gosched-observe
 	cargo test --locked --package gosched-cli --features observe
 	cd tests/observe
@@ -422,7 +423,7 @@ lint: $(kernel_stamp)
 		$(CURDIR)/kernel/linux-6.12/*.patch
 
 products := accel-* bench bench-host bench-page bench-quick bindgen deb deb-test demo go-build \
-	between-go linux-6.12 log module-* newest-go observe oha overlay perfetto target test-fresh
+	between-go linux-6.12 log module-* newest-go observe oha overlay perfetto prometheus target test-fresh
 .PHONY: clean
 clean:
 	# By name, in case that GO_SCHED_CACHE is a folder that others use.

@@ -3,6 +3,8 @@
 //! `gosched exporter`: figures of processes for Prometheus.
 
 #[cfg(test)]
+mod dashboard;
+#[cfg(test)]
 mod fixture;
 mod ledger;
 mod listener;
