@@ -8,6 +8,8 @@ use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
+use go_sched_tracefs::NotRemoved;
+use go_sched_tracefs::TracefsError;
 use gosched::error::FindError;
 use gosched::error::OpenError;
 use gosched::error::RequestError;
@@ -240,13 +242,8 @@ impl ServiceError {
 #[derive(Debug, thiserror::Error)]
 #[cfg_attr(test, derive(strum::EnumCount))]
 pub(crate) enum TraceError {
-    #[error(
-        "there is no {0}/instances: run \"mount -t tracefs tracefs {0}\" as root, on a kernel with \
-         CONFIG_TRACING"
-    )]
-    NoTracefs(&'static str),
-    #[error("no permission to trace: run as root")]
-    NotPermitted,
+    #[error(transparent)]
+    Tracefs(#[from] TracefsError),
     #[error(
         "the kernel has the ids of the first pid namespace for what it traces, and not those of this \
          one: trace from outside, with the ids there, or all threads, without -p and COMMAND"
@@ -339,6 +336,6 @@ pub(crate) enum TraceWarning {
     Untraced(Box<Error>),
     #[error("cannot pass a signal on to COMMAND: {0}")]
     Signal(io::Error),
-    #[error("cannot remove {path}: {error}; run \"rmdir {path}\" as root", path = .path.display())]
-    NotRemoved { path: PathBuf, error: io::Error },
+    #[error(transparent)]
+    NotRemoved(#[from] NotRemoved),
 }

@@ -2,8 +2,6 @@
 
 //! `gosched trace`: prints the events of the kernel's tracepoints.
 
-mod instance;
-
 use std::collections::HashSet;
 use std::ffi::c_int;
 use std::ffi::OsString;
@@ -11,6 +9,7 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Write;
+use std::num::NonZeroU32;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -18,6 +17,8 @@ use std::process::ExitCode;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use go_sched_tracefs::Instance;
+use go_sched_tracefs::TracefsError;
 use gosched::thread::ThreadId;
 use gosched::thread::Threads;
 use gosched::trace::Entry;
@@ -31,7 +32,6 @@ use serde::Serialize;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGQUIT;
 
-use self::instance::Instance;
 use crate::args::Trace;
 use crate::error::Error;
 use crate::error::TraceError;
@@ -67,7 +67,7 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Error> {
     }
     let mut interrupt = Interrupt::catch()?;
     let mut printer = Printer {
-        instance: Instance::start(args.buffer_kb)?,
+        instance: instance(args.buffer_kb)?,
         followed: None,
         json,
         cut: None,
@@ -88,7 +88,9 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Error> {
     let recorded = record(&mut printer, &mut interrupt, child.as_mut());
     let lost = printer.lost;
     // The command may outlive the recording.
-    drop(printer);
+    if let Err(error) = printer.instance.remove() {
+        complain(&TraceWarning::from(error));
+    }
     let Some(mut child) = child else {
         recorded?;
         return Ok(exit_code(ExitStatus::default(), lost));
@@ -104,6 +106,16 @@ pub(crate) fn trace(args: &Trace, json: bool) -> Result<ExitCode, Error> {
     };
     let status = await_end(&mut child, &mut interrupt)?;
     Ok(exit_code(status, lost || failed))
+}
+
+/// Starts to record the events of go_sched, and the births of threads.
+fn instance(buffer_kb: NonZeroU32) -> Result<Instance, TraceError> {
+    let instance = Instance::new(buffer_kb)?;
+    instance.enable("task/task_newtask")?;
+    match instance.enable("go_sched") {
+        Err(TracefsError::NoTracepoint(_)) => Err(TraceError::NoTracepoints),
+        enabled => Ok(enabled.map(|()| instance)?),
+    }
 }
 
 /// Returns whether this process has the ids that the kernel writes into its trace buffers.
@@ -138,7 +150,7 @@ fn record(
             None => interrupted,
         };
         if done {
-            printer.instance.stop()?;
+            printer.instance.stop().map_err(TraceError::from)?;
             while printer.print()? {}
             if printer.lost {
                 complain(&TraceError::Lost);
@@ -239,7 +251,7 @@ impl Printer {
 
     /// Prints the events in the buffer; returns whether there were any.
     fn print(&mut self) -> Result<bool, Error> {
-        let lines = self.instance.read()?;
+        let lines = self.instance.read().map_err(TraceError::from)?;
         let some = !lines.is_empty();
         for line in lines {
             let line = match self.cut.take() {

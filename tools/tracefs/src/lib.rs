@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
+use std::io;
 use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
@@ -17,11 +18,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process;
 
-use crate::error::TraceError;
-use crate::error::TraceWarning;
-use crate::output::complain;
-
-const TRACEFS: &str = "/sys/kernel/tracing";
+/// The folder that tracefs is mounted on.
+pub const TRACEFS: &str = "/sys/kernel/tracing";
 
 /// The start of an instance's name, which has digits and dashes after it.
 const PREFIX: &str = "gosched-";
@@ -37,8 +35,44 @@ const OPTIONS: [&str; 7] = [
     "nolatency-format",
 ];
 
+/// The reason that nothing can be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum TracefsError {
+    /// Tracefs is not mounted, or the kernel has none.
+    #[error(
+        "there is no {0}/instances: run \"mount -t tracefs tracefs {0}\" as root, on a kernel with \
+         CONFIG_TRACING"
+    )]
+    NoTracefs(&'static str),
+    /// The user may not use tracefs.
+    #[error("no permission to trace: run as root")]
+    NotPermitted,
+    /// The kernel has no such tracepoints.
+    #[error("this kernel has no tracepoint {0}: it takes one with CONFIG_ENABLE_DEFAULT_TRACERS")]
+    NoTracepoint(&'static str),
+    /// A file cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    Os {
+        /// The file.
+        path: PathBuf,
+        /// The error.
+        error: io::Error,
+    },
+}
+
+/// An instance that has been left behind.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot remove {}: {error}; run \"rmdir {}\" as root", path.display(), path.display())]
+pub struct NotRemoved {
+    /// The directory of the instance.
+    pub path: PathBuf,
+    /// The error.
+    pub error: io::Error,
+}
+
 /// The buffer, which records until the instance is dropped.
-pub(super) struct Instance {
+#[derive(Debug)]
+pub struct Instance {
     // Dropped first: the kernel keeps a directory with an open file.
     pipe: File,
     dir: Dir,
@@ -47,8 +81,9 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Starts to record, with room for `buffer_kb` KiB on each CPU.
-    pub(super) fn start(buffer_kb: NonZeroU32) -> Result<Self, TraceError> {
+    /// Makes an instance with room for `buffer_kb` KiB on each CPU, whose times are those of
+    /// `CLOCK_MONOTONIC`. Instances of processes that have died are removed.
+    pub fn new(buffer_kb: NonZeroU32) -> Result<Self, TracefsError> {
         let dir = Dir::new(Path::new(TRACEFS))?;
         dir.write("buffer_size_kb", &buffer_kb.to_string())?;
         for option in OPTIONS {
@@ -60,15 +95,7 @@ impl Instance {
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(&path)
-            .map_err(|error| TraceError::Os { path, error })?;
-        dir.write("events/task/task_newtask/enable", "1")?;
-        dir.write("events/go_sched/enable", "1")
-            .map_err(|error| match error {
-                TraceError::Os { error, .. } if error.kind() == ErrorKind::NotFound => {
-                    TraceError::NoTracepoints
-                }
-                other => other,
-            })?;
+            .map_err(|error| TracefsError::Os { path, error })?;
         Ok(Self {
             pipe,
             dir,
@@ -76,13 +103,50 @@ impl Instance {
         })
     }
 
+    /// Records a tracepoint from now on, "SYSTEM/NAME", or all of a "SYSTEM".
+    pub fn enable(&self, tracepoint: &'static str) -> Result<(), TracefsError> {
+        self.set(tracepoint, "enable", "1")
+    }
+
+    /// Records only those events of a tracepoint, "SYSTEM/NAME", that a filter of the kernel takes.
+    pub fn filter(&self, tracepoint: &'static str, filter: &str) -> Result<(), TracefsError> {
+        self.set(tracepoint, "filter", filter)
+    }
+
+    fn set(&self, tracepoint: &'static str, file: &str, to: &str) -> Result<(), TracefsError> {
+        let set = self.dir.write(&format!("events/{tracepoint}/{file}"), to);
+        set.map_err(|error| match error {
+            TracefsError::Os { error, .. } if error.kind() == ErrorKind::NotFound => {
+                TracefsError::NoTracepoint(tracepoint)
+            }
+            other => other,
+        })
+    }
+
     /// Ends the recording; what was recorded can still be read.
-    pub(super) fn stop(&self) -> Result<(), TraceError> {
+    pub fn stop(&self) -> Result<(), TracefsError> {
         self.dir.write("tracing_on", "0")
     }
 
+    /// Returns the number of events of all CPUs that found no room, or whose room newer ones took.
+    pub fn lost(&self) -> Result<u64, TracefsError> {
+        let path = self.dir.path.join("per_cpu");
+        let lost = fs::read_dir(&path).and_then(|cpus| {
+            let stats = cpus.map(|cpu| fs::read_to_string(cpu?.path().join("stats")));
+            stats.map(|stats| Ok(lost_of(&stats?))).sum()
+        });
+        lost.map_err(|error| TracefsError::Os { path, error })
+    }
+
+    /// Removes the instance. Dropped, it is removed as well, and nobody learns if that fails.
+    pub fn remove(self) -> Result<(), NotRemoved> {
+        let Self { pipe, mut dir, .. } = self;
+        drop(pipe);
+        dir.remove()
+    }
+
     /// Takes the complete lines out of the buffer, oldest first.
-    pub(super) fn read(&mut self) -> Result<Vec<String>, TraceError> {
+    pub fn read(&mut self) -> Result<Vec<String>, TracefsError> {
         let mut chunk = [0; 64 << 10];
         let length = match self.pipe.read(&mut chunk) {
             Ok(length) => length,
@@ -93,7 +157,7 @@ impl Instance {
             }
             Err(error) => {
                 let path = self.dir.path.join("trace_pipe");
-                return Err(TraceError::Os { path, error });
+                return Err(TracefsError::Os { path, error });
             }
         };
         // The name of a task may be any bytes, each of which must stay one character.
@@ -116,6 +180,7 @@ impl Instance {
 }
 
 /// The directory of the instance, which is removed when dropped.
+#[derive(Debug)]
 struct Dir {
     path: PathBuf,
     /// An open file: as long as there is one, the kernel refuses to remove the directory, and
@@ -125,7 +190,7 @@ struct Dir {
 
 impl Dir {
     /// Makes a directory, and removes those of tracers that have died without.
-    fn new(tracefs: &Path) -> Result<Self, TraceError> {
+    fn new(tracefs: &Path) -> Result<Self, TracefsError> {
         let instances = tracefs.join("instances");
         remove_stale(&instances);
         let mut number = 0;
@@ -137,9 +202,9 @@ impl Dir {
                 Ok(()) => (),
                 Err(error) => match error.kind() {
                     ErrorKind::AlreadyExists => continue,
-                    ErrorKind::NotFound => return Err(TraceError::NoTracefs(TRACEFS)),
-                    ErrorKind::PermissionDenied => return Err(TraceError::NotPermitted),
-                    _ => return Err(TraceError::Os { path, error }),
+                    ErrorKind::NotFound => return Err(TracefsError::NoTracefs(TRACEFS)),
+                    ErrorKind::PermissionDenied => return Err(TracefsError::NotPermitted),
+                    _ => return Err(TracefsError::Os { path, error }),
                 },
             }
             let file = path.join("trace_options");
@@ -152,34 +217,51 @@ impl Dir {
                 }
                 // Another tracer has removed it before it was held.
                 Err(_) if !path.exists() => continue,
-                Err(error) => return Err(TraceError::Os { path: file, error }),
+                Err(error) => return Err(TracefsError::Os { path: file, error }),
             }
         }
     }
 
-    fn write(&self, file: &str, text: &str) -> Result<(), TraceError> {
+    /// Removes the directory, once.
+    fn remove(&mut self) -> Result<(), NotRemoved> {
+        if self.held.take().is_none() {
+            return Ok(());
+        }
+        match fs::remove_dir(&self.path) {
+            // Another tracer may have been first.
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(NotRemoved {
+                path: self.path.clone(),
+                error,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, file: &str, text: &str) -> Result<(), TracefsError> {
         let path = self.path.join(file);
         // Unlike fs::write(), this never creates the file.
         OpenOptions::new()
             .write(true)
             .open(&path)
             .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(|error| TraceError::Os { path, error })
+            .map_err(|error| TracefsError::Os { path, error })
     }
 }
 
 impl Drop for Dir {
     fn drop(&mut self) {
-        self.held = None;
-        match fs::remove_dir(&self.path) {
-            // Another tracer may have been first.
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                let path = self.path.clone();
-                complain(&TraceWarning::NotRemoved { path, error });
-            }
-            _ => (),
-        }
+        // What is left, the next one removes.
+        let _ = self.remove();
     }
+}
+
+/// Returns the number of events that a CPU's `stats` tell to be lost.
+fn lost_of(stats: &str) -> u64 {
+    let fields = stats.lines().filter_map(|line| line.split_once(": "));
+    fields
+        .filter(|(name, _)| matches!(*name, "overrun" | "commit overrun" | "dropped events"))
+        .filter_map(|(_, count)| count.trim().parse::<u64>().ok())
+        .sum()
 }
 
 /// Removes the instances that no tracer holds.
@@ -193,7 +275,7 @@ fn remove_stale(instances: &Path) {
     }
 }
 
-/// Returns whether an instance has a name that `gosched trace` gives.
+/// Returns whether an instance has a name that [`Instance`] gives.
 fn is_ours(name: &OsStr) -> bool {
     let number = name.as_bytes().strip_prefix(PREFIX.as_bytes());
     number.is_some_and(|number| {
@@ -206,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_instances_of_gosched_trace_are_taken_for_stale() {
+    fn only_instances_of_gosched_are_taken_for_stale() {
         for ours in ["gosched-1", "gosched-4711-0", "gosched-4711-12"] {
             assert!(is_ours(ours.as_ref()), "{ours}");
         }
@@ -219,5 +301,13 @@ mod tests {
         ] {
             assert!(!is_ours(other.as_ref()), "{other}");
         }
+    }
+
+    #[test]
+    fn events_are_lost_that_are_overwritten_or_find_no_room() {
+        let stats = "entries: 7\noverrun: 40\ncommit overrun: 2\nbytes: 5\noldest event ts: 9.1\n\
+                     now ts: 9.2\ndropped events: 1\nread events: 3\n";
+        assert_eq!(lost_of(stats), 43);
+        assert_eq!(lost_of(""), 0);
     }
 }
