@@ -106,6 +106,75 @@ impl EventKind {
     }
 }
 
+/// The line of an event of any tracepoint.
+///
+/// ```
+/// use gosched::trace::Line;
+///
+/// let line = "              sh-7       [003] d.h3.    12.345678: \
+///     sched_wakeup: comm=cat pid=42 prio=120 target_cpu=001";
+/// let line = Line::parse(line).expect("an event");
+/// assert_eq!((line.name, line.by, line.cpu), ("sched_wakeup", 7, 3));
+/// assert_eq!(line.nanoseconds(), Some(12_345_678_000));
+/// assert!(line.is_in_interrupt());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Line<'a> {
+    /// The thread that ran on that CPU, 0 if the CPU was idle.
+    pub by: i32,
+    /// Number of the CPU on which the event happened.
+    pub cpu: u32,
+    /// Flags of the context, such as `d..2.`.
+    flags: &'a str,
+    /// Time of the event in seconds, with the fraction down to microseconds.
+    seconds: &'a str,
+    /// Name of the tracepoint, without its system.
+    pub name: &'a str,
+    /// What the tracepoint tells.
+    pub text: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// Reads a line without its line feed; returns `None` if the line is none of an event.
+    pub fn parse(line: &'a str) -> Option<Self> {
+        let rest = line.get(NAME_WIDTH..)?.strip_prefix('-')?;
+        let (by, rest) = rest.split_once(' ')?;
+        let (cpu, rest) = rest.trim_start().strip_prefix('[')?.split_once(']')?;
+        let (context, rest) = rest.split_once(": ")?;
+        let (name, text) = rest.split_once(": ")?;
+        let mut context = context.split_whitespace();
+        let seconds = context.next_back()?;
+        Some(Self {
+            by: by.parse().ok()?,
+            cpu: cpu.parse().ok()?,
+            flags: context.next().unwrap_or_default(),
+            seconds,
+            name,
+            text,
+        })
+    }
+
+    /// Returns the time of the event on the trace's clock in ns, if the clock counts seconds.
+    pub fn nanoseconds(&self) -> Option<u64> {
+        let (seconds, micro) = self.seconds.split_once('.')?;
+        let seconds = seconds.parse::<u64>().ok()?.checked_mul(1_000_000_000)?;
+        match micro.len() {
+            6 => seconds.checked_add(u64::from(micro.parse::<u32>().ok()?) * 1000),
+            _ => None,
+        }
+    }
+
+    /// Returns whether an interrupt had the CPU, and not the thread.
+    pub fn is_in_interrupt(&self) -> bool {
+        // `trace_print_lat_fmt()` of kernel/trace/trace_output.c.
+        self.flags
+            .chars()
+            .nth(2)
+            .is_some_and(|context| matches!(context, 'h' | 'H' | 's' | 'z' | 'Z'))
+    }
+}
+
 impl Entry {
     /// Reads a line without its line feed; returns `None` if the line is no [`Entry`].
     pub fn parse(line: &str) -> Option<Self> {
@@ -115,25 +184,20 @@ impl Entry {
             return Some(Self::Lost(count.parse().ok()));
         }
 
-        let rest = line.get(NAME_WIDTH..)?.strip_prefix('-')?;
-        let (by, rest) = rest.split_once(' ')?;
-        let (cpu, rest) = rest.trim_start().strip_prefix('[')?.split_once(']')?;
-        let (context, rest) = rest.split_once(": ")?;
-        let (name, text) = rest.split_once(": ")?;
-        let by = by.parse().ok()?;
-        let fields = Fields(text);
-        if name == "task_newtask" {
+        let line = Line::parse(line)?;
+        let fields = Fields(line.text);
+        if line.name == "task_newtask" {
             return Some(Self::Birth {
-                parent: by,
+                parent: line.by,
                 child: fields.get("pid")?,
             });
         }
         Some(Self::Event(Event {
-            seconds: context.split_whitespace().next_back()?.parse().ok()?,
-            cpu: cpu.parse().ok()?,
-            by,
+            seconds: line.seconds.parse().ok()?,
+            cpu: line.cpu,
+            by: line.by,
             tid: fields.get("pid")?,
-            kind: EventKind::parse(name, &fields)?,
+            kind: EventKind::parse(line.name, &fields)?,
         }))
     }
 
