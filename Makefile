@@ -173,6 +173,9 @@ test-bpf: setup
 	cargo test --locked --package gosched-cli --features observe
 	cd tests/observe
 	cargo test --locked --no-fail-fast
+	# The default kernel has no BTF.
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='../../qemu/run --cargo-runner' \
+		cargo test --locked tracefs::
 
 # Tests the Go packages with the newest Go. The other targets use the distribution's Go, and
 # go.mod names the oldest one.

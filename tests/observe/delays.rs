@@ -28,6 +28,7 @@ use gosched_observe::heat::CLASSES;
 use gosched_observe::layout::GoProgram;
 use gosched_observe::layout::LayoutError;
 use gosched_observe::record::record;
+use gosched_observe::record::Backend;
 use gosched_observe::record::Control;
 use gosched_observe::record::Target;
 use gosched_observe::threads::Threads;
@@ -96,7 +97,7 @@ fn pin(thread: Option<Pid>) {
 }
 
 /// Gives a thread a Go priority, if the kernel has some.
-fn prioritise(tid: i32) {
+pub(crate) fn prioritise(tid: i32) {
     if Path::new(Device::PATH).exists() {
         let device = Device::open().expect("root may do so");
         let prio = GoPrio::new(40).expect("a priority");
@@ -138,7 +139,7 @@ fn delays_are_counted_as_they_are_recorded() {
                 spin_loop();
             }
         });
-        let outcome = record(&Target::Process(pid), &mut both);
+        let outcome = record(&Target::Process(pid), Some(Backend::Bpf), &mut both);
         ends.store(true, Ordering::Relaxed);
         assert_eq!(outcome.expect("it is recorded").lost, 0);
     });

@@ -9,4 +9,5 @@ mod lag;
 mod recorded;
 mod spikes;
 mod states;
+mod tracefs;
 mod truth;

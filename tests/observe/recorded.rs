@@ -19,6 +19,7 @@ use gosched_observe::event::Event;
 use gosched_observe::layout::GoProgram;
 use gosched_observe::layout::LayoutError;
 use gosched_observe::record::record;
+use gosched_observe::record::Backend;
 use gosched_observe::record::Control;
 use gosched_observe::record::Outcome;
 use gosched_observe::record::Target;
@@ -120,7 +121,7 @@ fn finish(target: &Target, command: Command, child: Option<Child>) -> Recorded {
         events: Vec::new(),
         programs: Vec::new(),
     };
-    let outcome = record(target, &mut recording).expect("it is recorded");
+    let outcome = record(target, Some(Backend::Bpf), &mut recording).expect("it is recorded");
     let child = recording.child.take().expect("it was started");
     let output = child.wait_with_output().expect("it has ended");
     Recorded {

@@ -35,6 +35,8 @@ enum event_flags {
 
 /* No system call: a thread was in user mode. */
 #define NO_SYSCALL	(-1)
+/* Not known which system call, if any: tracefs told the event. */
+#define UNKNOWN_SYSCALL	(-2)
 #define NO_GO_PRIORITY	(-1)
 
 struct event_thread {

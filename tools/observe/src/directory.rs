@@ -87,6 +87,9 @@ pub struct Meta {
     /// Whether the recording has not ended, or was killed. The times are then those of the events.
     #[serde(default)]
     pub unfinished: bool,
+    /// Reason that tracefs told the events, and no BPF program did; `None` if one did.
+    #[serde(default)]
+    pub tracefs: Option<String>,
 }
 
 /// The reason that a record cannot be read.
@@ -413,7 +416,17 @@ impl Meta {
             lost: 0,
             full: false,
             unfinished: false,
+            tracefs: None,
         }
+    }
+
+    /// Returns a sentence that says what a record by tracefs lacks, and why.
+    pub fn lacks(&self) -> Option<String> {
+        let why = self.tracefs.as_ref()?;
+        Some(format!(
+            "tracefs told the events, and not in which system calls threads slept, nor which waits \
+             were for a CPU quota: {why}"
+        ))
     }
 }
 

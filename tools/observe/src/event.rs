@@ -43,9 +43,10 @@ pub struct Thread {
 
 /// Kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum EventKind {
     /// A thread leaves its CPU to another one.
-    Switch,
+    Switch = 1,
     /// A thread becomes runnable; the other one wakes it, unless that is an interrupt.
     Wakeup,
     /// A runnable thread moves to the queue of another CPU.
@@ -77,7 +78,8 @@ pub struct Event {
     pub other: Thread,
     /// The state that a thread leaves its CPU in, as the kernel has it; 0: runnable.
     pub state: u32,
-    /// The number of the system call that a thread is in when it leaves its CPU, or -1.
+    /// The number of the system call that a thread is in when it leaves its CPU, or -1, or
+    /// [`UNKNOWN_SYSCALL`].
     pub syscall: i32,
     /// The goroutine of the thread that leaves its CPU.
     pub goroutine: Goroutine,
@@ -86,7 +88,44 @@ pub struct Event {
 /// The size of an event, in bytes.
 pub const SIZE: usize = size_of::<Event>();
 
+/// In place of the number of a system call: whatever thread leaves its CPU, the recorder does not
+/// learn in which one.
+pub const UNKNOWN_SYSCALL: i32 = -2;
+
+const PREEMPTED_IN_KERNEL: u8 = 1;
+
 impl Event {
+    /// Returns an event of a recorder that reads neither system calls nor goroutines.
+    pub(crate) fn new(kind: EventKind, time: u64, cpu: u32, thread: Thread, other: Thread) -> Self {
+        Self {
+            time,
+            cpu,
+            kind: kind as u8,
+            flags: 0,
+            _reserved: [0; 2],
+            thread,
+            other,
+            state: 0,
+            syscall: UNKNOWN_SYSCALL,
+            goroutine: Goroutine {
+                id: 0,
+                p: -1,
+                scheduling: 0,
+                known: 0,
+                _reserved: [0; 2],
+            },
+        }
+    }
+
+    /// Returns a switch with the state in which the thread leaves its CPU.
+    pub(crate) fn with_state(self, state: u32, preempted: bool) -> Self {
+        Self {
+            flags: if preempted { PREEMPTED_IN_KERNEL } else { 0 },
+            state,
+            ..self
+        }
+    }
+
     /// Reads an event; `None` if the bytes are none of this version.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let event = Self::read_from_bytes(bytes).ok()?;
@@ -113,7 +152,7 @@ impl Event {
 
     /// Returns whether a thread left its CPU because the kernel preempted it in a system call.
     pub fn is_preempted_in_kernel(&self) -> bool {
-        self.flags & 1 != 0
+        self.flags & PREEMPTED_IN_KERNEL != 0
     }
 
     /// Returns whether the group of the thread had used up its quota.
@@ -123,6 +162,31 @@ impl Event {
 }
 
 impl Thread {
+    /// No thread.
+    pub(crate) const NONE: Self = Self {
+        tid: 0,
+        tgid: 0,
+        prio: 0,
+        go_prio: -1,
+        kernel: 0,
+        name: [0; 16],
+    };
+
+    /// Returns a thread of the kernel's own, or another one, with the first 15 bytes of a name. It
+    /// has no Go priority.
+    pub(crate) fn new(tid: i32, tgid: i32, prio: i16, of_kernel: bool, name: &str) -> Self {
+        let mut thread = Self {
+            tid,
+            tgid,
+            prio,
+            kernel: u8::from(of_kernel),
+            ..Self::NONE
+        };
+        let length = name.len().min(15);
+        thread.name[..length].copy_from_slice(&name.as_bytes()[..length]);
+        thread
+    }
+
     /// Returns the name, which programs choose: up to 15 bytes.
     pub fn name(&self) -> String {
         let end = self.name.iter().position(|byte| *byte == 0);

@@ -109,6 +109,9 @@ pub enum LayoutError {
     /// The program has neither symbols nor the linker's usual place of the pointer to `g`.
     #[error("it uses cgo and has no symbols (-ldflags=-s), so that its threads' goroutines are not found; build it with symbols")]
     UnknownThreadPointer,
+    /// No BPF program reads them.
+    #[error("tracefs does not tell them")]
+    Tracefs,
 }
 
 /// Layouts by release, without the pointer to `g`: the number after `go1.`, and the offsets. A test

@@ -19,4 +19,5 @@ pub mod spikes;
 pub mod states;
 pub mod summary;
 pub mod threads;
+mod tracefs;
 pub mod why;

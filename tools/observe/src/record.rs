@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Loads the BPF programs and passes on what they tell.
+//! Loads the BPF programs and passes on what they tell, or what tracefs tells in their place.
 
 use std::fs;
 use std::io;
@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
 
+use go_sched_tracefs::NotRemoved;
+use go_sched_tracefs::TracefsError;
 use libbpf_rs::btf::Btf;
 use libbpf_rs::skel::OpenSkel;
 use libbpf_rs::skel::Skel;
@@ -24,6 +26,7 @@ use crate::event::EventKind;
 use crate::layout::GoProgram;
 use crate::layout::Layout;
 use crate::layout::LayoutError;
+use crate::tracefs;
 
 #[expect(warnings, reason = "libbpf-cargo makes this file")]
 mod skeleton {
@@ -31,7 +34,7 @@ mod skeleton {
 }
 
 /// The time between two reads of the ring buffer.
-const READ_EVERY: Duration = Duration::from_millis(20);
+pub(crate) const READ_EVERY: Duration = Duration::from_millis(20);
 
 /// The reason that nothing can be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +53,29 @@ pub enum RecordError {
     /// The ring buffer cannot be read.
     #[error("the events of the kernel cannot be read: {0}")]
     Read(libbpf_rs::Error),
+    /// Tracefs cannot be used, or its events cannot be read.
+    #[error(transparent)]
+    Tracefs(#[from] TracefsError),
+    /// Neither BPF programs nor tracefs can be used.
+    #[error("{bpf}; and tracefs cannot be used instead: {tracefs}")]
+    Neither {
+        /// What is wrong with BPF.
+        bpf: Box<RecordError>,
+        /// What is wrong with tracefs.
+        tracefs: TracefsError,
+    },
     /// What a caller does with events, or the start of a command, has failed.
     #[error(transparent)]
     Os(#[from] io::Error),
+}
+
+/// What tells the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// BPF programs.
+    Bpf,
+    /// Tracepoints of tracefs, which tell less, and of threads alone.
+    Tracefs,
 }
 
 /// The process to record.
@@ -80,16 +103,54 @@ pub trait Control {
 }
 
 /// What a recording has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Outcome {
-    /// Events that found no room in the ring buffer.
+    /// Events that found no room in the buffer: by tracefs, those of all programs.
     pub lost: u64,
     /// The process that was recorded, or -1 if it was never started.
     pub target: i32,
+    /// What is to be said if tracefs has told the events.
+    pub tracefs: Option<Fallback>,
 }
 
-/// Records a process until `control` says that it ends.
-pub fn record(target: &Target, control: &mut dyn Control) -> Result<Outcome, RecordError> {
+/// A recording by tracefs.
+#[derive(Debug)]
+pub struct Fallback {
+    /// Reason that no BPF program was used.
+    pub why: String,
+    /// What could not be removed in the end.
+    pub not_removed: Option<NotRemoved>,
+}
+
+/// Records a process until `control` says that it ends. Without a `backend`, it is tracefs where BPF
+/// programs cannot be loaded.
+pub fn record(
+    target: &Target,
+    backend: Option<Backend>,
+    control: &mut dyn Control,
+) -> Result<Outcome, RecordError> {
+    if backend == Some(Backend::Tracefs) {
+        let why = "no BPF program was to be used".to_owned();
+        return tracefs::record(tracefs::start()?, why, target, control);
+    }
+    match record_by_bpf(target, control) {
+        // These come before the recording starts.
+        Err(bpf @ (RecordError::NoBtf | RecordError::Load(_) | RecordError::NotPermitted))
+            if backend.is_none() =>
+        {
+            match tracefs::start() {
+                Ok(instance) => tracefs::record(instance, bpf.to_string(), target, control),
+                Err(tracefs) => Err(RecordError::Neither {
+                    bpf: Box::new(bpf),
+                    tracefs,
+                }),
+            }
+        }
+        outcome => outcome,
+    }
+}
+
+fn record_by_bpf(target: &Target, control: &mut dyn Control) -> Result<Outcome, RecordError> {
     let btf = prepare()?;
     let has_go_sched = has_go_sched(&btf);
     drop(btf);
@@ -106,11 +167,10 @@ pub fn record(target: &Target, control: &mut dyn Control) -> Result<Outcome, Rec
     let (Some(data), Some(bss)) = (data, bss) else {
         return Err(unmapped());
     };
-    // What the target will execute first, which takes a while to read.
-    let mut expected = None;
+    let mut programs = Programs::default();
     match target {
         Target::Process(pid) => {
-            let program = GoProgram::read(Path::new(&format!("/proc/{pid}/exe")));
+            let program = Programs::of_process(*pid);
             if let Ok(program) = &program {
                 bss.layout = layout(program.layout);
                 bss.is_go = true;
@@ -120,12 +180,10 @@ pub fn record(target: &Target, control: &mut dyn Control) -> Result<Outcome, Rec
         }
         Target::Next(executable) => {
             if let Some(path) = executable {
-                let program = GoProgram::read(path);
-                if let Ok(program) = &program {
+                if let Ok(program) = programs.expect(path) {
                     bss.layout = layout(program.layout);
                     bss.is_go_after_exec = true;
                 }
-                expected = Some((FileId::of(path), program));
             }
             bss.starter = process::id();
         }
@@ -154,23 +212,14 @@ pub fn record(target: &Target, control: &mut dyn Control) -> Result<Outcome, Rec
         buffer.consume().map_err(RecordError::Read)?;
         let (control, goes_on, executes) = &mut *state.borrow_mut();
         if std::mem::take(executes) {
-            let path = format!("/proc/{}/exe", data.target);
-            let path = Path::new(&path);
-            let program = match expected.take() {
-                // It may have ended by now.
-                Some((id, program)) if FileId::of(path).is_none_or(|now| id == Some(now)) => {
-                    program
+            let (program, is_expected) = programs.executed(data.target);
+            if !is_expected {
+                bss.is_go = false;
+                if let Ok(program) = &program {
+                    bss.layout = layout(program.layout);
+                    bss.is_go = true;
                 }
-                _ => {
-                    bss.is_go = false;
-                    let program = GoProgram::read(path);
-                    if let Ok(program) = &program {
-                        bss.layout = layout(program.layout);
-                        bss.is_go = true;
-                    }
-                    program
-                }
-            };
+            }
             control.program(program);
         }
         if ends || !std::mem::replace(goes_on, Ok(true))? {
@@ -180,7 +229,38 @@ pub fn record(target: &Target, control: &mut dyn Control) -> Result<Outcome, Rec
     Ok(Outcome {
         lost: bss.lost,
         target: data.target,
+        tracefs: None,
     })
+}
+
+/// The programs that a process executes.
+#[derive(Default)]
+pub(crate) struct Programs {
+    /// What the process will execute first, which takes a while to read.
+    expected: Option<(Option<FileId>, Result<GoProgram, LayoutError>)>,
+}
+
+impl Programs {
+    /// Reads the program that a process will execute first.
+    pub(crate) fn expect(&mut self, path: &Path) -> &Result<GoProgram, LayoutError> {
+        let program = GoProgram::read(path);
+        &self.expected.insert((FileId::of(path), program)).1
+    }
+
+    /// Reads the program of a process.
+    pub(crate) fn of_process(pid: i32) -> Result<GoProgram, LayoutError> {
+        GoProgram::read(Path::new(&format!("/proc/{pid}/exe")))
+    }
+
+    /// Returns the program that a process has executed, and whether it is the expected one.
+    pub(crate) fn executed(&mut self, pid: i32) -> (Result<GoProgram, LayoutError>, bool) {
+        let now = FileId::of(Path::new(&format!("/proc/{pid}/exe")));
+        match self.expected.take() {
+            // It may have ended by now.
+            Some((id, program)) if now.is_none_or(|now| id == Some(now)) => (program, true),
+            _ => (Self::of_process(pid), false),
+        }
+    }
 }
 
 /// What tells a file from all others.

@@ -15,6 +15,7 @@ use crate::agreement::Agreement;
 use crate::directory::Meta;
 use crate::directory::Record;
 use crate::event::Event;
+use crate::event::UNKNOWN_SYSCALL;
 use crate::goroutines::Account;
 use crate::goroutines::Goroutines;
 use crate::states::States;
@@ -204,6 +205,7 @@ impl Timeline {
         if damaged > 0 {
             missing.push(format!("{damaged} bytes of the record are damaged"));
         }
+        missing.extend(meta.lacks());
         if let Some(why) = &meta.no_go {
             missing.push(format!("no goroutine was read: {why}"));
         }
@@ -419,10 +421,14 @@ fn thread_summary(tid: i32, history: &ThreadHistory) -> ThreadSummary {
     summary
 }
 
+/// The name of [`UNKNOWN_SYSCALL`].
+pub(crate) const UNKNOWN_SYSCALL_NAME: &str = "unknown";
+
 /// Returns the name of a system call, or its number.
 pub fn syscall_name(number: i32) -> String {
     match number {
         -1 => "page fault".to_owned(),
+        UNKNOWN_SYSCALL => UNKNOWN_SYSCALL_NAME.to_owned(),
         number => usize::try_from(number)
             .ok()
             .and_then(syscalls::Sysno::new)

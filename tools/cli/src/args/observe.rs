@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use gosched_observe::latencies::Unit;
+use gosched_observe::record;
 
 use super::value;
 use super::value::Interval;
@@ -20,7 +22,8 @@ use super::value::Percent;
 /// threads, and who had a CPU that they waited for, until COMMAND ends, a signal comes or the
 /// time is over. The program is not changed, and may be stripped. Processes that it starts are
 /// not recorded. "gosched timeline" shows what the record comes to. It takes root, or the
-/// capabilities CAP_BPF and CAP_PERFMON, and for another user's process CAP_SYS_PTRACE.
+/// capabilities CAP_BPF and CAP_PERFMON, and for another user's process CAP_SYS_PTRACE. Where the
+/// kernel takes no BPF programs, tracefs tells of threads alone.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit status: that of COMMAND, or 128 plus the number of the signal that ended it; or
@@ -47,6 +50,11 @@ pub(crate) struct Record {
     #[arg(long, value_name = "MIB", default_value_t = Self::MAX_SIZE, value_parser = value::parse_mib)]
     pub(crate) max_size: NonZeroU32,
 
+    /// What tells the events. Without --backend, it is bpf, or tracefs where BPF programs cannot be
+    /// loaded
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) backend: Option<Backend>,
+
     /// A trace of the Go runtime that the program has written when the recording ends, by
     /// runtime/trace. With it, "gosched timeline" tells what goroutines waited for. A URL such as
     /// http://localhost:6060 stands for a server of the process, with net/http/pprof: it is asked
@@ -62,6 +70,25 @@ pub(crate) struct Record {
         conflicts_with = "pid"
     )]
     pub(crate) command: Vec<OsString>,
+}
+
+/// What tells the events of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    /// BPF programs
+    Bpf,
+    /// Tracepoints of tracefs: threads alone, without goroutines, system calls and CPU quotas. Each
+    /// switch and wakeup of the machine costs more than by bpf
+    Tracefs,
+}
+
+impl From<Backend> for record::Backend {
+    fn from(backend: Backend) -> Self {
+        match backend {
+            Backend::Bpf => Self::Bpf,
+            Backend::Tracefs => Self::Tracefs,
+        }
+    }
 }
 
 impl Record {

@@ -4,6 +4,8 @@
 
 use std::io;
 
+use go_sched_tracefs::TracefsError;
+use go_sched_tracefs::TRACEFS;
 use gosched::error::OpenError;
 use gosched_observe::directory::DirectoryError;
 use gosched_observe::lag::LagError;
@@ -26,8 +28,15 @@ const MESSAGE: &str = "message observe";
 /// Returns whether a message is explained. What is not is text of the kernel or of libbpf; a new
 /// kind of error does not compile before it is here.
 fn is_own(error: &ObserveError) -> bool {
+    let of_tracefs = |error: &TracefsError| match error {
+        TracefsError::NoTracefs(_) | TracefsError::NotPermitted | TracefsError::NoTracepoint(_) => {
+            true
+        }
+        TracefsError::Os { .. } => false,
+    };
     let of_record = |error: &RecordError| match error {
-        RecordError::NoBtf | RecordError::NotPermitted => true,
+        RecordError::NoBtf | RecordError::NotPermitted | RecordError::Neither { .. } => true,
+        RecordError::Tracefs(error) => of_tracefs(error),
         RecordError::Load(_) | RecordError::Read(_) | RecordError::Os(_) => false,
     };
     match error {
@@ -84,6 +93,18 @@ fn messages() -> Vec<String> {
     // Those of four other types, of which one of each kind is below.
     assert_eq!(errors.len() + 4, ObserveError::COUNT, "one of each kind");
     errors.extend([RecordError::NoBtf, RecordError::NotPermitted].map(ObserveError::from));
+    let tracefs = || {
+        [
+            TracefsError::NoTracefs(TRACEFS),
+            TracefsError::NotPermitted,
+            TracefsError::NoTracepoint("sched/sched_switch"),
+        ]
+    };
+    errors.extend(tracefs().map(RecordError::from).map(ObserveError::from));
+    errors.extend(tracefs().map(|tracefs| {
+        let bpf = Box::new(RecordError::NoBtf);
+        ObserveError::from(RecordError::Neither { bpf, tracefs })
+    }));
     errors
         .extend([LagError::NoEevdf, LagError::NoGroups, LagError::Unknown].map(ObserveError::from));
     let folder = || "gosched-record".into();

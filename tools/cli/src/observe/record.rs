@@ -41,6 +41,7 @@ use crate::args::Interval;
 use crate::args::Record;
 use crate::error::Error;
 use crate::error::ObserveError;
+use crate::error::TraceWarning;
 use crate::exit;
 use crate::handed::Child;
 use crate::interrupt::Interrupt;
@@ -66,6 +67,7 @@ pub(crate) fn record_process(tid: i32, seconds: Interval, output: &Path) -> Resu
         pid: Some(tid),
         seconds: Some(seconds),
         max_size: Record::TEMPORARY_SIZE,
+        backend: None,
         go_trace: None,
         command: Vec::new(),
     };
@@ -120,13 +122,12 @@ fn record_with(
         meta,
         events: 0,
     };
-    let outcome = record::record(&target, &mut recording);
+    let outcome = record::record(&target, args.backend.map(Into::into), &mut recording);
     if let Some(code) = recording.failed_start {
         return Ok(code);
     }
     let recorded = match outcome {
         Ok(outcome) => {
-            recording.meta.to = now(ClockId::Monotonic).unsigned_abs();
             if let Some([_, end]) = &mut recording.meta.realtime_offset {
                 *end = realtime_offset();
             }
@@ -134,6 +135,12 @@ fn record_with(
             let mut meta = recording.meta;
             meta.pid = outcome.target;
             meta.lost = outcome.lost;
+            if let Some(fallback) = outcome.tracefs {
+                meta.tracefs = Some(fallback.why);
+                if let Some(error) = fallback.not_removed {
+                    complain(&TraceWarning::from(error));
+                }
+            }
             let file = args.go_trace.as_deref().filter(|_| url.is_none());
             let finished = recording.writer.finish(&mut meta, file);
             finished.map(|unwritten| {
@@ -197,8 +204,10 @@ fn tell(meta: &Meta, events: u64, output: &Path, unwritten: &Unwritten) {
     } else {
         ""
     };
+    let lacks = meta.lacks().map(|lacks| format!("; {lacks}"));
     let text = format!(
-        "{events} events in {seconds:.1} s, {lost}; {goroutines}{full}. To see it: gosched timeline {}",
+        "{events} events in {seconds:.1} s, {lost}; {goroutines}{}{full}. To see it: gosched timeline {}",
+        lacks.unwrap_or_default(),
         output.display()
     );
     complain(&printable(&text));
@@ -355,8 +364,10 @@ impl Control for Recording<'_> {
     }
 
     fn take(&mut self, event: &Event, bytes: &[u8]) -> io::Result<bool> {
-        // A process that runs already is recorded a little before the start.
+        // A process that runs already is recorded a little before the start, and what is in the
+        // buffer a little after the end.
         self.meta.from = self.meta.from.min(event.time);
+        self.meta.to = self.meta.to.max(event.time);
         let fits = self.writer.add(bytes);
         self.events += u64::from(fits);
         self.meta.full |= !fits;
@@ -388,12 +399,16 @@ impl Control for Recording<'_> {
                 None => ends = true,
             }
         }
-        match &mut self.child {
+        ends |= match &mut self.child {
             Some((child, status)) => {
                 *status = child.try_wait()?;
-                Ok(ends || status.is_some())
+                status.is_some()
             }
-            None => Ok(ends || self.process.as_ref().is_some_and(has_ended)),
-        }
+            None => self.process.as_ref().is_some_and(has_ended),
+        };
+        // It may take a while to read what is in the buffer.
+        let now = now(ClockId::Monotonic).unsigned_abs();
+        self.meta.to = self.meta.to.max(now);
+        Ok(ends)
     }
 }

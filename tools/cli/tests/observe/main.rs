@@ -17,6 +17,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod exporter;
+mod tracefs;
 
 use std::env;
 use std::fs;

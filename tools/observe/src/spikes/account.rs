@@ -12,6 +12,7 @@ use super::parts::Parts;
 use super::Obstacle;
 use crate::summary::syscall_name;
 use crate::summary::Timeline;
+use crate::summary::UNKNOWN_SYSCALL_NAME;
 use crate::threads::Doing;
 use crate::threads::Wait;
 
@@ -19,7 +20,7 @@ use crate::threads::Wait;
 const LOCK: &str = "sync";
 /// System calls that a thread sleeps in which has nothing to do, unless no signal wakes it there: a
 /// read(2) from a disk is work. Futexes are locks as well.
-const IDLE: [&str; 29] = [
+const IDLE: [&str; 30] = [
     "accept",
     "accept4",
     "clock_nanosleep",
@@ -49,6 +50,7 @@ const IDLE: [&str; 29] = [
     "select",
     "wait4",
     "waitid",
+    UNKNOWN_SYSCALL_NAME,
 ];
 
 /// What is known of a time, or what a thread or a goroutine did.
