@@ -214,8 +214,10 @@ impl Timeline {
                 spikes.single.extend(group);
                 continue;
             }
-            let from = windows.first().map_or(0, |(from, _)| parts.position(*from));
-            let to = windows.last().map_or(from, |(_, to)| parts.position(*to));
+            // Nothing of a cluster may be in the record.
+            let begin = windows.first().map_or(group[0].from, |(from, _)| *from);
+            let end = windows.last().map_or(begin, |(_, to)| *to);
+            let (from, to) = (parts.position(begin), parts.position(end));
             clusters.push((group, from..to));
         }
         let (clusters, at): (Vec<_>, Vec<_>) = clusters.into_iter().unzip();

@@ -349,6 +349,21 @@ fn what_others_follow_from_is_the_cause() {
 }
 
 #[test]
+fn a_cluster_after_the_record_changes_nothing_of_the_others() {
+    let waits = timeline(&[(Does::Runs, Does::WaitsFor(7)), IDLE]);
+    let alone = spike(&waits);
+    let inside = vec![outlier(SPIKE.0, SPIKE.1); 3];
+    let after = vec![outlier(END, END + 10); 3];
+    let spikes = waits.spikes(latencies([inside, after].concat()), CLUSTERING);
+    let [first, second] = &spikes.clusters[..] else {
+        panic!("{:?}", spikes.clusters);
+    };
+    assert_eq!(what(first), Some(&Obstacle::NoCpu));
+    assert_eq!((first.takes, second.takes), (alone.takes, 0));
+    assert!(unknown(second).contains("outside the record"), "{second:?}");
+}
+
+#[test]
 fn without_evidence_there_is_no_cause() {
     let waits = timeline(&[(Does::Runs, Does::WaitsFor(7))]);
     let after = cluster(&waits, END - 10, END + 100);
