@@ -219,7 +219,7 @@ impl Writer {
         write_meta(folder, &meta)
     }
 
-    /// Writes the events to the disk that were added. [`Self::finish`] tells why it fails.
+    /// Writes the events to the disk that were added. [`Self::finish`] tells the reason of a failure.
     pub fn flush(&mut self) {
         if let (Some(events), None) = (&mut self.events, &self.failed) {
             self.failed = events.flush().err();

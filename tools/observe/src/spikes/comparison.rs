@@ -57,8 +57,8 @@ fn scaled(part: u64, to: u64, of: u64) -> u64 {
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
-/// Returns where one of many places is. They are spread evenly, and at no period of their own, which
-/// could be that of what is looked for.
+/// Returns where one of many places is. The places are spread evenly, without a period: disturbances
+/// could have the same one.
 fn place(number: u64, room: u64) -> u64 {
     // 2^64 by the golden ratio.
     let part = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -52,8 +52,8 @@ impl Threads {
         took
     }
 
-    /// Passes on who had the CPUs during waits, for each CPU in the order of time. However many
-    /// waits there are at once, a time is passed on once.
+    /// Passes on who had the CPUs during waits, for each CPU in the order of time. A time is passed
+    /// on once, however many waits there are at that time.
     pub(crate) fn each_held(
         &self,
         waits: impl IntoIterator<Item = Wait>,
