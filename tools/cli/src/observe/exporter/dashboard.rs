@@ -152,16 +152,29 @@ fn serve(listener: Listener, is_over: &AtomicBool) {
     }
 }
 
+fn agent() -> ureq::Agent {
+    ureq::config::Config::builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(LIMIT))
+        .build()
+        .new_agent()
+}
+
+/// Waits until Prometheus answers queries, which may be before or after it says that it listens.
+fn await_ready(root: &str) {
+    let ends = Instant::now() + LIMIT;
+    let url = format!("{root}/-/ready");
+    while agent().get(&url).call().expect("an answer").status() != 200 {
+        assert!(Instant::now() < ends, "it is not ready");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// Asks Prometheus until `judge` is content with the answer.
 fn ask<T>(url: &str, query: &[(&str, &str)], judge: impl Fn(&Value) -> Option<T>) -> T {
     let ends = Instant::now() + LIMIT;
     loop {
-        let agent = ureq::config::Config::builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(LIMIT))
-            .build()
-            .new_agent();
-        let request = agent.get(url).query_pairs(query.iter().copied());
+        let request = agent().get(url).query_pairs(query.iter().copied());
         let mut response = request.call().expect("an answer");
         let answer = response.body_mut().read_to_string().expect("text");
         let answer: Value = serde_json::from_str(&answer).expect("JSON");
@@ -216,8 +229,8 @@ fn prometheus_has_series_for_each_panel() {
         let (_, address) = line.split_once("\"Listening on\" address=")?;
         Some(address.to_owned())
     });
-    let api = format!("http://{}/api/v1", address.expect("it listens"));
-    assert!(log.any(|line| line.contains("Server is ready")), "it ends");
+    let root = format!("http://{}", address.expect("it listens"));
+    let api = format!("{root}/api/v1");
 
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -225,6 +238,7 @@ fn prometheus_has_series_for_each_panel() {
         scope.spawn(|| log.for_each(drop));
         scope.spawn(|| serve(listener, &is_over));
         let shown = std::panic::catch_unwind(|| {
+            await_ready(&root);
             for query in queries() {
                 let Query {
                     panel,
