@@ -97,6 +97,8 @@ help:
 	echo 'make deb          Debian packages of kernel, module and tool (KCONFIG=FILE: that configuration,'
 	echo '                  such as /boot/config-*, and not the small one of the tests)'
 	echo 'make test-deb     install, use, boot and remove these packages'
+	echo 'make test-fresh   make demo and make test in a new Debian, which has nothing but git and make'
+	echo '                  (SUITE=NAME: of that release, such as trixie); an hour or more'
 	echo 'make install      the command, its pages and the header, below PREFIX=/usr/local (DESTDIR=DIR); with'
 	echo '                  KDIR=DIR, the module for that kernel; with OBSERVE=1, the command that records'
 	echo '                  the scheduler as well; make uninstall removes them'
@@ -362,6 +364,12 @@ test-deb: deb
 	qemu/run $(addprefix --variant ,$(variant)) --kernel $(deb_test)/vmlinuz --no-module \
 		--memory 3072 --overlay $(deb_test)/guest --append rdinit=/boot -- /check
 
+.PHONY: test-fresh
+test-fresh: machine
+	scripts/install-packages --deb
+	$(if $(filter-out 0,$(shell id -u)),sudo) scripts/test-fresh \
+		$(or $(SUITE),$(shell . /etc/os-release && echo $$VERSION_CODENAME)) $(GO_SCHED_CACHE)/test-fresh
+
 # Builds what the guest contains. qemu/run calls this before each boot.
 .PHONY: guest
 guest: $(if $(filter unpatched,$(variant)),$(kernel_stamp),$(module) $(selftest)) programs
@@ -411,7 +419,7 @@ lint: $(kernel_stamp)
 	test -z "$$(gofmt -l go)" || { gofmt -d go; exit 1; }
 	(cd go && go vet ./... && go test -timeout 30m ./...)
 	shellcheck -x .ci/run qemu/run scripts/run-tests scripts/test-runtime scripts/check-machine scripts/install kernel/build \
-		scripts/install-packages packaging/build packaging/test-chroot \
+		scripts/install-packages packaging/build packaging/test-chroot scripts/debian.sh scripts/test-fresh \
 		packaging/test-guest/boot packaging/test-guest/check packaging/test-guest/containers \
 		packaging/dkms/check-rustc packaging/debian/gosched.postrm docs/commands \
 		tools/gosched/src/uapi/regenerate tools/gotrace/fixtures/regenerate
