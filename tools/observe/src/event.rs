@@ -107,13 +107,7 @@ impl Event {
             other,
             state: 0,
             syscall: UNKNOWN_SYSCALL,
-            goroutine: Goroutine {
-                id: 0,
-                p: -1,
-                scheduling: 0,
-                known: 0,
-                _reserved: [0; 2],
-            },
+            goroutine: Goroutine::NONE,
         }
     }
 
@@ -159,6 +153,17 @@ impl Event {
     pub fn is_throttled(&self) -> bool {
         self.flags & 2 != 0
     }
+}
+
+impl Goroutine {
+    /// No goroutine.
+    pub(crate) const NONE: Self = Self {
+        id: 0,
+        p: -1,
+        scheduling: 0,
+        known: 0,
+        _reserved: [0; 2],
+    };
 }
 
 impl Thread {
@@ -258,13 +263,7 @@ pub(crate) mod fixture {
             other,
             state,
             syscall: -1,
-            goroutine: Goroutine {
-                id: 0,
-                p: -1,
-                scheduling: 0,
-                known: 0,
-                _reserved: [0; 2],
-            },
+            goroutine: Goroutine::NONE,
         }
     }
 

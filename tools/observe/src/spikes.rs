@@ -397,7 +397,7 @@ mod tests {
     use crate::event::fixture::thread;
     use crate::event::fixture::WAKEUP;
 
-    fn outlier(from: u64, to: u64) -> Outlier {
+    pub(super) fn outlier(from: u64, to: u64) -> Outlier {
         Outlier {
             latency: to - from,
             from,

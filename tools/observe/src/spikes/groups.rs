@@ -46,15 +46,7 @@ pub(super) fn windows(group: &[Outlier], record: (u64, u64)) -> Vec<(u64, u64)> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn outlier(from: u64, to: u64) -> Outlier {
-        Outlier {
-            latency: to - from,
-            from,
-            to,
-            count: 1,
-        }
-    }
+    use crate::spikes::tests::outlier;
 
     #[test]
     fn a_gap_that_is_too_long_parts_clusters() {
