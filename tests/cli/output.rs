@@ -5,6 +5,8 @@
 
 use std::fs;
 use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::process;
 use std::process::Command;
 use std::process::Stdio;
 
@@ -14,10 +16,19 @@ use common::command::succeeds;
 use common::deadline::await_output;
 use common::deadline::output_of;
 use common::device::Device;
-
-use crate::verbs::threaded_process;
+use common::eventually;
+use common::trace::mount_tracefs;
+use procfs::process::Process;
+use rustix::fs::fcntl_setfl;
+use rustix::fs::OFlags;
+use rustix::io::write;
 use rustix::pipe::pipe_with;
 use rustix::pipe::PipeFlags;
+use rustix::process::kill_process;
+use rustix::process::Pid;
+use rustix::process::Signal;
+
+use crate::verbs::threaded_process;
 
 /// Threads of the process of a test.
 const THREADS: usize = 9;
@@ -118,6 +129,50 @@ fn a_reader_that_has_seen_enough_does_not_end_the_work() {
     let done = output_of(Command::new("sh").args(["-c", &script]));
     assert_eq!(String::from_utf8_lossy(&done.stderr), "");
     assert!(tids.iter().all(|tid| device.prio(*tid) == Some(8)));
+}
+
+/// Returns the ends of a pipe that takes no more.
+fn full_pipe() -> (OwnedFd, OwnedFd) {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).expect("a pipe");
+    while write(&writer, &[0; 4096]).is_ok() {}
+    fcntl_setfl(&writer, OFlags::empty()).expect("a pipe");
+    (reader, writer)
+}
+
+/// Waits until a program waits for a reader of its standard output.
+#[track_caller]
+pub(crate) fn await_write_to_stdout(program: &mut process::Child) {
+    let process = Process::new(program.id().cast_signed()).expect("it runs");
+    eventually("it waits for a reader", || {
+        assert_eq!(program.try_wait().expect("a child"), None, "it has ended");
+        let mut tasks = process.tasks().expect("it runs").flatten();
+        tasks.any(|task| {
+            let path = format!("/proc/{}/task/{}/syscall", task.pid, task.tid);
+            fs::read_to_string(path).is_ok_and(|call| call.starts_with("1 0x1 "))
+        })
+    });
+}
+
+#[test]
+fn a_reader_that_does_not_read_does_not_keep_a_verb_from_its_end() {
+    mount_tracefs();
+    let (process, _) = threaded_process(1);
+    let pid = process.pid().to_string();
+    for arguments in [
+        &["watch", &pid][..],
+        &["trace", "gosched", "run", "8", "true"],
+    ] {
+        let (_reader, writer) = full_pipe();
+        let mut command = gosched(arguments);
+        command.stdout(writer).stderr(Stdio::piped());
+        let mut program = command.spawn().expect("the guest has the command");
+        await_write_to_stdout(&mut program);
+        kill_process(Pid::from_child(&program), Signal::TERM).expect("it runs");
+        let done = await_output(program);
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("nobody reads it"), "{arguments:?}: {said}");
+    }
 }
 
 #[test]

@@ -39,10 +39,14 @@ use rustix::pty::ioctl_tiocgptpeer;
 use rustix::pty::openpt;
 use rustix::pty::unlockpt;
 use rustix::pty::OpenptFlags;
+use rustix::termios::tcflow;
 use rustix::termios::tcgetattr;
 use rustix::termios::tcsetwinsize;
+use rustix::termios::Action;
 use rustix::termios::LocalModes;
 use rustix::termios::Winsize;
+
+use crate::output::await_write_to_stdout;
 
 /// A child process that does not outlive a test that fails, with the device open.
 struct Ending(process::Child);
@@ -231,6 +235,18 @@ fn a_terminal_that_goes_ends_top() {
             on.await_end(true);
         }
     }
+}
+
+#[test]
+fn a_terminal_that_nobody_reads_does_not_keep_top_from_its_end() {
+    let mut on = OnTerminal::wide();
+    eventually("it draws", || on.is_raw());
+    // As Ctrl-S does.
+    tcflow(&on.terminal, Action::OOff).expect("a terminal");
+    await_write_to_stdout(&mut on.top.0);
+    on.signal(Signal::TERM);
+    let OnTerminal { mut top, .. } = on;
+    await_program(&mut top.0);
 }
 
 #[test]

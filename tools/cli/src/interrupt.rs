@@ -7,6 +7,10 @@ use std::ffi::c_int;
 use std::io;
 use std::iter;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::event::poll;
@@ -16,10 +20,22 @@ use rustix::event::Timespec;
 use rustix::io::Errno;
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::TERM_SIGNALS;
+use signal_hook::flag;
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
 use crate::handed;
+
+/// True if a signal asks for the end and [`Interrupt`] has not returned it yet. Empty while
+/// such signals end the process.
+static ASKED_TO_END: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// Returns whether a signal asks for the end and has not been returned yet; `None` while such
+/// signals end the process.
+pub(crate) fn is_asked_to_end() -> Option<bool> {
+    let asked = ASKED_TO_END.get()?;
+    Some(asked.load(Ordering::Relaxed))
+}
 
 /// Signals that have come and were not asked for yet.
 pub(crate) struct Interrupt(SignalDelivery<UnixStream, SignalOnly>);
@@ -38,9 +54,14 @@ impl Interrupt {
     /// Catches those of the signals that are not ignored.
     fn catch_unless(more: &[c_int], is_ignored: impl Fn(c_int) -> bool) -> io::Result<Self> {
         let (read, write) = UnixStream::pair()?;
-        let signals = TERM_SIGNALS.iter().chain([&SIGHUP]).chain(more);
+        let ends: Vec<_> = TERM_SIGNALS.iter().chain([&SIGHUP]).copied().collect();
+        let signals = ends.iter().chain(more);
         let signals = signals.filter(|signal| !is_ignored(**signal));
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, signals)?;
+        let asked = ASKED_TO_END.get_or_init(Arc::default);
+        for signal in ends.into_iter().filter(|signal| !is_ignored(*signal)) {
+            flag::register(signal, Arc::clone(asked))?;
+        }
         Ok(Self(delivery))
     }
 
@@ -56,7 +77,7 @@ impl Interrupt {
         others: Vec<PollFd<'_>>,
         timeout: Duration,
     ) -> io::Result<Option<c_int>> {
-        if let Some(signal) = self.0.pending().next() {
+        if let Some(signal) = self.next() {
             return Ok(Some(signal));
         }
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
@@ -64,9 +85,18 @@ impl Interrupt {
         let own = PollFd::new(self.0.get_read(), PollFlags::IN);
         let mut polled: Vec<_> = iter::once(own).chain(others).collect();
         match poll(&mut polled, Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => Ok(self.0.pending().next()),
+            Ok(_) | Err(Errno::INTR) => Ok(self.next()),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Returns a signal that has come.
+    fn next(&mut self) -> Option<c_int> {
+        // Before the look: a signal that comes in between asks for the end once more.
+        if let Some(asked) = ASKED_TO_END.get() {
+            asked.store(false, Ordering::Relaxed);
+        }
+        self.0.pending().next()
     }
 }
 

@@ -1,19 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Writing to standard output and standard error. What belongs together is written in one
-//! piece: what other programs write to the same file then stands before or after it.
+//! piece: what other programs write to the same file then stands before or after it. Once
+//! a signal asks for the end, a reader that does not read is not waited for.
 
 use std::env;
 use std::fmt::Display;
 use std::io;
 use std::io::Write;
+use std::mem;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::handed;
+use crate::interrupt::is_asked_to_end;
+
+/// The time that a reader has to read what is being written when a signal asks for the end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The longest time until a signal is seen.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// True if messages are JSON.
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -56,7 +69,7 @@ pub(crate) fn complain(sentence: &dyn Display) {
         }
     };
     // Nobody is left to tell when this fails.
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    let _ = write(io::stderr(), format!("{line}\n").into_bytes());
 }
 
 /// Returns `name` with "?" in place of each character that shows nothing of its own: one
@@ -79,25 +92,68 @@ pub(crate) fn wants_colours() -> bool {
     env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Writes to standard output what `write` collects.
-pub(crate) fn print(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<(), OutputError> {
+/// Writes to standard output what `collect` collects.
+pub(crate) fn print(
+    collect: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+) -> Result<(), OutputError> {
     let mut text = Vec::new();
-    write(&mut text)?;
+    collect(&mut text)?;
     if text.is_empty() {
         return Ok(());
     }
     handed::check_stdout()?;
-    let mut out = io::stdout().lock();
-    out.write_all(&text)?;
-    Ok(out.flush()?)
+    Ok(write(io::stdout(), text)?)
+}
+
+/// Writes `text`, and gives up if nobody reads it for a second after a signal that asks for the
+/// end.
+fn write(mut to: impl Write + Send + 'static, text: Vec<u8>) -> io::Result<()> {
+    let mut write = move || to.write_all(&text).and_then(|()| to.flush());
+    if is_asked_to_end().is_none() {
+        return write();
+    }
+    // A handler of signals does not end a write(2) that waits: the kernel begins it again.
+    let (sender, result) = sync_channel(1);
+    thread::Builder::new().spawn(move || sender.send(write()))?;
+    let mut patience = PATIENCE;
+    loop {
+        match result.recv_timeout(LOOK_EVERY) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::Other.into()),
+            Err(RecvTimeoutError::Timeout) if is_asked_to_end() == Some(true) => {
+                patience = patience.saturating_sub(LOOK_EVERY);
+                if patience.is_zero() {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads it"));
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => (),
+        }
+    }
+}
+
+/// Standard output of a terminal; each flush writes what was collected in one piece.
+#[derive(Default)]
+pub(crate) struct Screenful(Vec<u8>);
+
+impl Write for Screenful {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.write(text)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        write(io::stdout(), mem::take(&mut self.0))
+    }
 }
 
 /// Writes `value` to standard output as one line of JSON.
 pub(crate) fn print_json_line(value: &impl Serialize) -> Result<(), OutputError> {
-    print(|out| {
-        serde_json::to_writer(&mut *out, value)?;
-        writeln!(out)
-    })
+    print(|out| write_json_line(out, value))
+}
+
+/// Collects `value` as one line of JSON.
+pub(crate) fn write_json_line(out: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    writeln!(out)
 }
 
 /// Collects `value` as indented JSON.

@@ -41,7 +41,7 @@ use crate::handed::Child;
 use crate::interrupt::Interrupt;
 use crate::output::complain;
 use crate::output::print;
-use crate::output::print_json_line;
+use crate::output::write_json_line;
 use crate::run;
 
 /// The time between two reads of the buffer.
@@ -253,20 +253,22 @@ impl Printer {
     fn print(&mut self) -> Result<bool, Error> {
         let lines = self.instance.read().map_err(TraceError::from)?;
         let some = !lines.is_empty();
+        let mut text = Vec::new();
         for line in lines {
             let line = match self.cut.take() {
                 Some(start) => format!("{start}\n{line}"),
                 None => line,
             };
             match Entry::parse(&line) {
-                Some(Entry::Event(event)) => self.print_event(event)?,
+                Some(Entry::Event(event)) => self.write_event(&mut text, event)?,
                 Some(Entry::Birth { parent, child }) => self.born(parent, child),
-                Some(Entry::Lost(lost)) => self.print_lost(lost)?,
+                Some(Entry::Lost(lost)) => self.write_lost(&mut text, lost)?,
                 None if Entry::is_cut(&line) => self.cut = Some(line),
                 // The rest of the line of a birth, or a kind of line of a newer library.
                 Some(_) | None => (),
             }
         }
+        print(|out| out.write_all(&text))?;
         Ok(some)
     }
 
@@ -279,7 +281,7 @@ impl Printer {
         }
     }
 
-    fn print_event(&mut self, event: Event) -> Result<(), Error> {
+    fn write_event(&mut self, text: &mut Vec<u8>, event: Event) -> io::Result<()> {
         // The parent writes this event just before that of the birth.
         if event.kind.is_inherited() {
             self.born(event.by, event.tid);
@@ -291,24 +293,22 @@ impl Printer {
         {
             return Ok(());
         }
-        if self.json {
-            print_json_line(&TraceJson::Event(event))?;
-        } else {
-            print(|out| writeln!(out, "{event}"))?;
+        match self.json {
+            true => write_json_line(text, &TraceJson::Event(event)),
+            false => writeln!(text, "{event}"),
         }
-        Ok(())
     }
 
-    fn print_lost(&mut self, lost: Option<u64>) -> Result<(), Error> {
+    fn write_lost(&mut self, text: &mut Vec<u8>, lost: Option<u64>) -> io::Result<()> {
         self.lost = true;
         match lost {
             Some(lost) => complain(&TraceWarning::Lost(lost)),
             None => complain(&TraceWarning::LostSome),
         }
-        if self.json {
-            print_json_line(&TraceJson::Lost { lost })?;
+        match self.json {
+            true => write_json_line(text, &TraceJson::Lost { lost }),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -4,7 +4,6 @@
 
 use std::io;
 use std::io::stdin;
-use std::io::stdout;
 use std::sync::mpsc::sync_channel;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvTimeoutError;
@@ -16,10 +15,14 @@ use ratatui::crossterm::event;
 use ratatui::crossterm::event::Event;
 use ratatui::crossterm::event::KeyEventKind;
 use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::disable_raw_mode;
 use ratatui::crossterm::terminal::enable_raw_mode;
 use ratatui::crossterm::terminal::EnterAlternateScreen;
+use ratatui::crossterm::terminal::LeaveAlternateScreen;
+use ratatui::crossterm::Command;
 use ratatui::layout::Rect;
-use ratatui::DefaultTerminal;
+use ratatui::prelude::CrosstermBackend;
+use ratatui::Terminal;
 use ratatui::TerminalOptions;
 use ratatui::Viewport;
 use rustix::event::poll;
@@ -40,6 +43,7 @@ use crate::error::Error;
 use crate::facts::words;
 use crate::interrupt::Interrupt;
 use crate::output::wants_colours;
+use crate::output::Screenful;
 use crate::terminal::area;
 
 /// The longest time until a signal is seen, or that the terminal has gone.
@@ -47,7 +51,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The terminal. Dropping the screen restores the terminal; ratatui does so after a panic.
 pub(super) struct Screen {
-    terminal: DefaultTerminal,
+    terminal: Terminal<CrosstermBackend<Screenful>>,
     area: Rect,
     events: Receiver<io::Result<Event>>,
     interrupt: Interrupt,
@@ -59,7 +63,7 @@ pub(super) struct Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         // Nobody is left to tell of a terminal that has gone.
-        let _ = ratatui::try_restore();
+        let _ = restore();
     }
 }
 
@@ -67,10 +71,13 @@ impl Screen {
     pub(super) fn new(args: &Top, interrupt: Interrupt) -> io::Result<Self> {
         let area = area();
         let events = events()?;
+        let options = TerminalOptions {
+            viewport: Viewport::Fixed(area),
+        };
+        // Makes the terminal raw, and has a panic restore it.
+        ratatui::try_init_with_options(options.clone())?;
         let screen = Self {
-            terminal: ratatui::try_init_with_options(TerminalOptions {
-                viewport: Viewport::Fixed(area),
-            })?,
+            terminal: Terminal::with_options(CrosstermBackend::new(Screenful::default()), options)?,
             area,
             events,
             interrupt,
@@ -78,7 +85,7 @@ impl Screen {
             updates_left: args.iterations.map(std::num::NonZeroU32::get),
             view: View::new(args, wants_colours()),
         };
-        execute!(stdout(), EnterAlternateScreen)?;
+        send(EnterAlternateScreen)?;
         Ok(screen)
     }
 
@@ -172,12 +179,24 @@ impl Screen {
     /// once the process goes on.
     fn stop(&mut self) -> io::Result<()> {
         self.terminal.show_cursor()?;
-        ratatui::try_restore()?;
+        restore()?;
         emulate_default_handler(SIGTSTP)?;
         enable_raw_mode()?;
-        execute!(stdout(), EnterAlternateScreen)?;
+        send(EnterAlternateScreen)?;
         self.terminal.clear()
     }
+}
+
+/// Sends a command to the terminal.
+fn send(command: impl Command) -> io::Result<()> {
+    let mut terminal = Screenful::default();
+    execute!(terminal, command)
+}
+
+/// Gives the terminal back as it was.
+fn restore() -> io::Result<()> {
+    disable_raw_mode()?;
+    send(LeaveAlternateScreen)
 }
 
 /// Has a thread of its own read keys and changes of size. crossterm does not return from
