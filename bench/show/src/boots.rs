@@ -76,6 +76,22 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
         Part::GoroutineCosts => (&["goroutine-costs"], &[]),
         Part::Recorder => (&["recorder"], &["--variant", "bpf"]),
         Part::Service => (&["service"], &[]),
+        // Go's runtime looks at its threads every 20 us of the clock. With several CPUs, or at
+        // more than 1 ns an instruction, these looks alone preempt the server's threads.
+        Part::ServiceOneCpu => (
+            &[
+                "service",
+                "--scenario",
+                "hogs in another process",
+                "--alternative",
+                "nothing",
+                "--alternative",
+                "chrt -r",
+                "--alternative",
+                "go_sched hint",
+            ],
+            &["--cpus", "1"],
+        ),
     };
     let mut machine: Vec<String> = flags.iter().map(ToString::to_string).collect();
     let mut add = |words: &[&str]| machine.extend(words.iter().map(ToString::to_string));
@@ -84,11 +100,17 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     let waits = waits(part);
     let method = if bench.on == Place::Host {
         Method::WallClock
-    } else if !waits.is_empty() || matches!(part, Part::Lowered | Part::Service) {
+    } else if !waits.is_empty()
+        || matches!(part, Part::Lowered | Part::Service | Part::ServiceOneCpu)
+    {
         if part == Part::Service {
             add(&["--cpus", &bench.service_cpus.to_string()]);
         }
-        match (bench.accel, bench.service_icount) {
+        let icount = match part {
+            Part::ServiceOneCpu => Some(0),
+            _ => bench.service_icount,
+        };
+        match (bench.accel, icount) {
             (Accelerator::Kvm, _) => {
                 add(&["--accel", "kvm"]);
                 Method::WallClock
@@ -117,13 +139,13 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     for wait in waits {
         arguments.extend(["--wait".to_owned(), wait.to_string()]);
     }
-    if part == Part::Service {
-        let repeats = bench
-            .service_repeats
-            .map(|number| ("--repeats", number.to_string()));
-        let seconds = bench
-            .service_seconds
-            .map(|number| ("--seconds", number.to_string()));
+    // On one CPU, a median of five; emulated seconds of a fast machine take long.
+    let of_one_cpu = part == Part::ServiceOneCpu && !bench.quick;
+    if matches!(part, Part::Service | Part::ServiceOneCpu) {
+        let repeats = bench.service_repeats.or(of_one_cpu.then_some(5));
+        let seconds = bench.service_seconds.or(of_one_cpu.then_some(4.0));
+        let repeats = repeats.map(|number| ("--repeats", number.to_string()));
+        let seconds = seconds.map(|number| ("--seconds", number.to_string()));
         for (flag, number) in repeats.into_iter().chain(seconds) {
             arguments.extend([flag.to_owned(), number]);
         }
@@ -408,6 +430,20 @@ mod tests {
         let plan = planned(&["--accel", "kvm"], Part::Changes);
         assert_eq!(plan.method, Method::WallClock);
         assert!(plan.machine.join(" ").contains("--accel kvm"));
+    }
+
+    #[test]
+    fn a_server_on_one_cpu_has_an_instruction_each_nanosecond() {
+        let words = ["--accel", "tcg", "--service-icount", "2"];
+        let plan = planned(&words, Part::ServiceOneCpu);
+        assert_eq!(plan.method, Method::Ratio);
+        assert!(plan.machine.join(" ").contains("--cpus 1"));
+        assert!(plan.machine.join(" ").contains("--icount 0"));
+        let arguments = plan.arguments.join(" ");
+        assert!(
+            arguments.ends_with("--repeats 5 --seconds 4"),
+            "{arguments}"
+        );
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub(crate) fn report_with_requests(requests: u64) -> Report {
         boot(Part::GoroutineCosts, Method::Instructions, go_costs()),
         boot(Part::Recorder, Method::Instructions, recorder()),
         boot(Part::Service, Method::Ratio, service(requests)),
+        boot(Part::ServiceOneCpu, Method::Ratio, service(requests)),
     ];
     report.missing.push(Missing {
         part: Part::PathsHint,

@@ -25,12 +25,15 @@ use crate::service::Quantile;
 use crate::service::ServiceResults;
 use crate::service::OURS;
 use crate::statistics::compare;
+use crate::statistics::percent;
 use crate::statistics::Difference;
 
 /// Factor by which a store to the hint page is to be cheaper than `sched_setattr`.
 const STORE_TIMES: f64 = 300.0;
 /// Factor by which p99.9 is to be lower than with nothing done.
 const TAIL_TIMES: f64 = 5.0;
+/// Factor by which p99.9 may be above that of `chrt -r`, on one CPU.
+const ABOVE_REAL_TIME: f64 = 1.3;
 /// Throughput that is to stay, in per cent of that with nothing done.
 const THROUGHPUT: f64 = 95.0;
 /// Bytes of kernel memory for each managed thread.
@@ -163,7 +166,11 @@ pub(crate) fn tally(goals: &[Goal]) -> String {
 }
 
 /// Judges all goals.
-pub(crate) fn all(figures: &Figures, service: Option<&ServiceResults>) -> Vec<Goal> {
+pub(crate) fn all(
+    figures: &Figures,
+    service: Option<&ServiceResults>,
+    one_cpu: Option<&ServiceResults>,
+) -> Vec<Goal> {
     let mut goals = Vec::new();
     for &setup in Setup::VARIANTS {
         let Some(limit) = path_limit(setup) else {
@@ -201,6 +208,14 @@ pub(crate) fn all(figures: &Figures, service: Option<&ServiceResults>) -> Vec<Go
             ));
         }
     }
+    goals.push(Goal::new(
+        format!("{}, one CPU: {}", Scenario::OtherProcess, Alternative::GoSchedHint),
+        format!(
+            "p99.9 at most {ABOVE_REAL_TIME} times that of {}; throughput of both sides {THROUGHPUT}%",
+            Alternative::RoundRobin
+        ),
+        beside_real_time(one_cpu),
+    ));
     goals
 }
 
@@ -351,6 +366,30 @@ fn tail(
     Ok((words, verdict.unwrap_or(Verdict::Met)))
 }
 
+/// Compares a hint with a real-time policy of the server, on one CPU.
+fn beside_real_time(service: Option<&ServiceResults>) -> Result<(String, Verdict), Unjudged> {
+    let service = service.ok_or(Unjudged::PartNotMeasured)?;
+    let find = |alternative| service.find(Scenario::OtherProcess, alternative);
+    let nothing = find(Alternative::Nothing).ok_or(Unjudged::BaselineNotMeasured)?;
+    let pair = find(Alternative::GoSchedHint).zip(find(Alternative::RoundRobin));
+    let (hint, real_time) = pair.ok_or(Unjudged::AlternativeNotMeasured)?;
+    let tails = hint
+        .quantile(Quantile::P999)
+        .zip(real_time.quantile(Quantile::P999));
+    let (tail, limit) = tails.ok_or(Unjudged::TooFewRequests)?;
+    let requests = percent(hint.request_rate.median, nothing.request_rate.median);
+    let background = percent(hint.background_rate.median, nothing.background_rate.median);
+    let words = format!(
+        "p99.9 {} against {}; requests {requests:.0}%, background {background:.0}%",
+        format::microseconds(tail.median),
+        format::microseconds(limit.median),
+    );
+    let met = tail.median <= ABOVE_REAL_TIME * limit.median
+        && requests >= THROUGHPUT
+        && background >= THROUGHPUT;
+    Ok((words, Verdict::of(met)))
+}
+
 #[cfg(test)]
 mod tests {
     use go_sched_bench_data::Omitted;
@@ -361,12 +400,14 @@ mod tests {
     use super::Verdict;
     use crate::figures::Figures;
     use crate::fixture;
+    use crate::report::Part;
     use crate::report::Report;
     use crate::service::ServiceResults;
 
     fn goals(report: &Report) -> Vec<Goal> {
-        let service = ServiceResults::of(report).expect("the histograms are whole");
-        all(&Figures::of(report), service.as_ref())
+        let of = |part| ServiceResults::of(report, part).expect("the histograms are whole");
+        let (service, one_cpu) = (of(Part::Service), of(Part::ServiceOneCpu));
+        all(&Figures::of(report), service.as_ref(), one_cpu.as_ref())
     }
 
     fn verdict(goals: &[Goal], what: &str) -> Verdict {
@@ -448,6 +489,14 @@ mod tests {
             verdict(&goals, "GC pressure: go_sched ioctl"),
             Verdict::Missed
         );
+    }
+
+    #[test]
+    fn on_one_cpu_a_hint_is_held_to_the_tail_of_a_real_time_policy() {
+        let what = "hogs in another process, one CPU: go_sched hint";
+        assert_eq!(verdict(&goals(&fixture::report()), what), Verdict::Missed);
+        let few = goals(&fixture::report_with_requests(700));
+        assert_eq!(verdict(&few, what), Verdict::NotMeasured);
     }
 
     #[test]

@@ -88,9 +88,13 @@ pub(crate) fn all(results: &Results) -> Vec<Headline> {
         for scenario in service.scenarios() {
             // Both ways, as the better one alone would hide where the other does harm.
             for ours in OURS {
-                headlines.extend(tail(service, scenario, ours));
+                headlines.extend(tail(service, scenario, ours, ""));
             }
         }
+    }
+    if let Some(service) = &results.one_cpu {
+        let (scenario, ours) = (Scenario::OtherProcess, Alternative::GoSchedHint);
+        headlines.extend(tail(service, scenario, ours, ", one CPU"));
     }
     headlines
 }
@@ -209,7 +213,12 @@ fn recorder(figures: &Figures, recorded: Recorded) -> Option<Headline> {
 }
 
 /// Returns the line of p99.9, or of a lower quantile of few requests.
-fn tail(service: &ServiceResults, scenario: Scenario, ours: Alternative) -> Option<Headline> {
+fn tail(
+    service: &ServiceResults,
+    scenario: Scenario,
+    ours: Alternative,
+    machine: &str,
+) -> Option<Headline> {
     let cell = service.find(scenario, ours)?;
     let (quantile, before, after) = [Quantile::P999, Quantile::P99, Quantile::P90]
         .into_iter()
@@ -226,7 +235,7 @@ fn tail(service: &ServiceResults, scenario: Scenario, ours: Alternative) -> Opti
     let name = ours.to_string();
     let short = name.strip_prefix("go_sched ").unwrap_or(&name);
     Some([
-        format!("server, {scenario}: {quantile}"),
+        format!("server, {scenario}{machine}: {quantile}"),
         format::microseconds(before.median),
         other.unwrap_or_default(),
         format!("{} ({short})", format::microseconds(after.median)),

@@ -215,7 +215,10 @@ fn service(results: &Results) -> Result<Markup> {
         (figure(&server_charts::tails(service)?))
         (figure(&server_charts::throughput(service)?))
         (figure(&server_charts::jitter(service)?))
-        (tables::service(service))
+        (tables::service(service, ""))
+        @if let Some(one_cpu) = &results.one_cpu {
+            (tables::service(one_cpu, ", one CPU, an instruction each nanosecond"))
+        }
         p.muted {
             "Quantiles are those of all repeats together; differences are against nothing "
             "done. Less than " (BEYOND) " requests beyond a quantile are too few for it (\"-\"); one that was not "

@@ -50,6 +50,8 @@ pub(crate) enum Part {
     Recorder,
     /// A server under load.
     Service,
+    /// A server on one CPU beside another process that computes.
+    ServiceOneCpu,
 }
 
 impl Part {
@@ -69,6 +71,7 @@ impl Part {
             Self::GoroutineCosts => "cost of goroutines",
             Self::Recorder => "cost of gosched record",
             Self::Service => "server under load",
+            Self::ServiceOneCpu => "server under load, one CPU",
         }
     }
 }

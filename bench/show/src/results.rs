@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::figures::Figures;
 use crate::goals;
 use crate::goals::Goal;
+use crate::report::Part;
 use crate::report::Report;
 use crate::service::ServiceResults;
 
@@ -15,6 +16,8 @@ use crate::service::ServiceResults;
 pub(crate) struct Results {
     pub(crate) figures: Figures,
     pub(crate) service: Option<ServiceResults>,
+    /// Those of the server on one CPU.
+    pub(crate) one_cpu: Option<ServiceResults>,
     pub(crate) goals: Vec<Goal>,
 }
 
@@ -22,11 +25,13 @@ impl Results {
     /// Computes everything. Fails if a histogram cannot be read.
     pub(crate) fn of(report: &Report) -> Result<Self> {
         let figures = Figures::of(report);
-        let service = ServiceResults::of(report)?;
+        let service = ServiceResults::of(report, Part::Service)?;
+        let one_cpu = ServiceResults::of(report, Part::ServiceOneCpu)?;
         Ok(Self {
-            goals: goals::all(&figures, service.as_ref()),
+            goals: goals::all(&figures, service.as_ref(), one_cpu.as_ref()),
             figures,
             service,
+            one_cpu,
         })
     }
 }

@@ -67,6 +67,8 @@ pub(crate) struct Cell {
     pub(crate) failures: u64,
     /// Units of work of the requests, per second.
     pub(crate) request_rate: Summary,
+    /// Units of work of the competition, per second.
+    pub(crate) background_rate: Summary,
     /// Units of work of requests and competition, per second.
     pub(crate) total_rate: Summary,
     /// Standard deviation of the timing loop's periods, in per cent of its 10 ms.
@@ -99,9 +101,9 @@ pub(crate) struct ServiceResults {
 }
 
 impl ServiceResults {
-    /// Computes the results; none if that boot is missing or broken.
-    pub(crate) fn of(report: &Report) -> Result<Option<Self>> {
-        let Some(boot) = report.boot(Part::Service) else {
+    /// Computes the results of a part; none if that boot is missing or broken.
+    pub(crate) fn of(report: &Report, part: Part) -> Result<Option<Self>> {
+        let Some(boot) = report.boot(part) else {
             return Ok(None);
         };
         let mut cells = Vec::new();
@@ -197,6 +199,7 @@ fn cell(scenario: Scenario, alternative: Alternative, repeats: &[&Service]) -> R
             .map(|quantile| quantile_of(quantile.share(), &latency, &latencies, repeats))
             .collect(),
         request_rate: rate(&|run| run.request_units)?,
+        background_rate: rate(&|run| run.background_units)?,
         total_rate: rate(&|run| run.request_units + run.background_units)?,
         jitter_percent: Summary::of(&jitter).context("jitter that is no number")?,
         latency,
@@ -261,10 +264,11 @@ mod tests {
     use super::Quantile;
     use super::ServiceResults;
     use crate::fixture;
+    use crate::report::Part;
 
     #[test]
     fn repeats_are_merged_and_their_own_quantiles_are_the_spread() {
-        let results = ServiceResults::of(&fixture::report())
+        let results = ServiceResults::of(&fixture::report(), Part::Service)
             .expect("the histograms are whole")
             .expect("there is a service boot");
         let cell = results
@@ -278,7 +282,7 @@ mod tests {
 
     #[test]
     fn p999_takes_more_requests_than_the_others() {
-        let results = ServiceResults::of(&fixture::report_with_requests(700))
+        let results = ServiceResults::of(&fixture::report_with_requests(700), Part::Service)
             .expect("the histograms are whole")
             .expect("there is a service boot");
         let cell = &results.cells[0];
@@ -297,8 +301,9 @@ mod tests {
                 }
             }
         }
-        let with = ServiceResults::of(&report).expect("the histograms are whole");
-        let without = ServiceResults::of(&fixture::report()).expect("the histograms are whole");
+        let with = ServiceResults::of(&report, Part::Service).expect("the histograms are whole");
+        let without = ServiceResults::of(&fixture::report(), Part::Service)
+            .expect("the histograms are whole");
         let p90 = |results: &Option<ServiceResults>| {
             let results = results.as_ref().expect("there is a service boot");
             results.cells[0]

@@ -250,10 +250,10 @@ const OF_IT_REQUESTS: &str = "of it requests";
 const JITTER: &str = "jitter";
 const REQUESTS: &str = "requests";
 
-pub(crate) fn service(service: &ServiceResults) -> Markup {
+pub(crate) fn service(service: &ServiceResults, machine: &str) -> Markup {
     html! {
         @for scenario in service.scenarios() {
-            h3 { (scenario) }
+            h3 { (scenario) (machine) }
             div.table { table {
                 tr {
                     th { "" }
