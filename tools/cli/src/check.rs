@@ -69,6 +69,7 @@ pub(crate) fn check(args: &Check, json: bool) -> Result<ExitCode, Error> {
         limits::quota(),
         limits::autogroup(),
     ]);
+    findings.extend(limits::rcu());
     if let Some(Service(service)) = &args.unit {
         findings.push(unit::unit(service, Path::new("/")));
     }

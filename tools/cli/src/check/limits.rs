@@ -8,6 +8,8 @@ use std::path::Path;
 
 use gosched::cgroup::Group;
 use gosched::cgroup::Hierarchies;
+use gosched::policy::level;
+use gosched::policy::GoPrio;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -142,6 +144,36 @@ fn fair_server_shares(dir: &Path) -> io::Result<Vec<Share>> {
         .collect()
 }
 
+/// Checks that threads of RCU, where it has some on each CPU, run before rt threads that spin:
+/// else a grace period, which many system calls wait for, has no end. Returns `None` if this
+/// kernel is not a real-time one (`PREEMPT_RT`), whose RCU works in softirqs.
+pub(super) fn rcu() -> Option<Finding> {
+    let uname = rustix::system::uname();
+    let is_realtime = uname.version().to_string_lossy().contains("PREEMPT_RT");
+    is_realtime.then(|| rcu_at(Path::new("/sys/module/rcutree/parameters/kthread_prio")))
+}
+
+fn rcu_at(file: &Path) -> Finding {
+    const CHECK: &str = "rcu";
+
+    let wanted = level(GoPrio::MAX).rt_priority + 1;
+    let advice = format!("boot with rcutree.kthread_prio={wanted}");
+    let read =
+        fs::read_to_string(file).and_then(|text| text.trim().parse().map_err(io::Error::other));
+    match read {
+        Ok(prio) if wanted <= prio => Finding::ok(CHECK, "its threads run before rt threads that spin"),
+        Ok(prio) => Finding::warn(
+            CHECK,
+            format!("its threads have the real-time priority {prio}: a thread at 49..63 that spins keeps others in system calls for ever"),
+            advice,
+        ),
+        Err(error) => {
+            let detail = format!("unknown whether rt threads that spin keep others in system calls: cannot read {}: {error}", file.display());
+            Finding::unknown(CHECK, detail, advice)
+        }
+    }
+}
+
 /// Checks whether a quota of this process's control group, or of one above that, limits
 /// fair threads.
 pub(super) fn quota() -> Finding {
@@ -266,6 +298,21 @@ mod tests {
         let finding = fair_server_at(dir.path());
         assert_eq!(finding.verdict.label(), "warn");
         assert!(finding.detail.contains("off on cpu3"), "{}", finding.detail);
+        assert_explained(&finding);
+    }
+
+    #[test]
+    fn threads_of_rcu_that_rt_threads_outrank_are_told() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let file = dir.path().join("kthread_prio");
+        for (prio, verdict) in [("1", "warn"), ("16", "warn"), ("17", "ok")] {
+            fs::write(&file, format!("{prio}\n")).expect("file");
+            let finding = rcu_at(&file);
+            assert_eq!(finding.verdict.label(), verdict, "{prio}");
+            assert_explained(&finding);
+        }
+        let finding = rcu_at(&dir.path().join("none"));
+        assert_eq!(finding.verdict.label(), "?");
         assert_explained(&finding);
     }
 }
