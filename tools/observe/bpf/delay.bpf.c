@@ -16,6 +16,9 @@
 #define PRIORITIES	65
 #define CLASSES		10
 
+/* The most threads whose waits are followed at a time. */
+#define MAX_THREADS	65536
+
 /* The tgid of the program. Set by user space. */
 const volatile __s32 target = -1;
 

@@ -12,7 +12,9 @@
 #include "goroutine.h"
 #include "thread.h"
 
-#define MAX_CPUS	8192
+/* The most CPUs of Linux on x86, and the first id that no thread has: both are powers of two. */
+#define MAX_CPUS	(1 << 13)
+#define PID_MAX_LIMIT	(1 << 22)
 
 /* Of include/linux/sched.h. */
 #define PF_KTHREAD	0x00200000
@@ -32,43 +34,54 @@ bool is_go_after_exec;
 /* Events that found no room in the ring buffer. */
 __u64 lost;
 
-/* How many threads of the program wait in the queue of each CPU. */
-__u32 waiting[MAX_CPUS];
+/* How many threads of the program wait in the queue of each CPU. A CPU has its own cache line. */
+__u32 waiting[MAX_CPUS][16] SEC(".bss.waiting");
+
+/*
+ * The CPU in whose queue a thread waits, plus 1, or 0. With a slot for each id that a thread may
+ * have, nothing is searched, and no thread is left out. Who changes a slot holds the lock of the
+ * queue that the thread is in.
+ */
+__u16 queued[PID_MAX_LIMIT] SEC(".bss.queued");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);
 } events SEC(".maps");
 
-/* The CPU in whose queue a thread of the program waits. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_THREADS);
-	__type(key, __s32);
-	__type(value, __u32);
-} queued SEC(".maps");
-
-static __always_inline void adjust_waiting(__u32 cpu, __s32 by)
+/* Returns how many threads of the program wait in the queue of a CPU. */
+static __always_inline __u32 *waiting_on(__u32 cpu)
 {
-	if (cpu < MAX_CPUS)
-		__sync_fetch_and_add(&waiting[cpu], by);
+	return waiting[cpu & (MAX_CPUS - 1)];
+}
+
+/* Returns the slot of a thread. The slots of ids in a row are in different cache lines. */
+static __always_inline __u16 *queued_of(struct task_struct *thread)
+{
+	__u32 tid = thread->pid;
+
+	return &queued[(tid << 5 | tid >> 17) & (PID_MAX_LIMIT - 1)];
 }
 
 /* Notes that a thread waits in the queue of a CPU. */
-static __always_inline void enqueue(__s32 tid, __u32 cpu)
+static __always_inline void enqueue(struct task_struct *thread, __u32 cpu)
 {
-	if (!bpf_map_update_elem(&queued, &tid, &cpu, BPF_NOEXIST))
-		adjust_waiting(cpu, 1);
+	__u16 *queue = queued_of(thread);
+
+	if (*queue)
+		return;
+	*queue = cpu + 1;
+	__sync_fetch_and_add(waiting_on(cpu), 1);
 }
 
-static __always_inline void dequeue(__s32 tid)
+static __always_inline void dequeue(struct task_struct *thread)
 {
-	__u32 *cpu = bpf_map_lookup_elem(&queued, &tid);
+	__u16 *queue = queued_of(thread);
 
-	if (cpu) {
-		adjust_waiting(*cpu, -1);
-		bpf_map_delete_elem(&queued, &tid);
-	}
+	if (!*queue)
+		return;
+	__sync_fetch_and_add(waiting_on(*queue - 1), -1);
+	*queue = 0;
 }
 
 /* Reads memory that is mapped: what is not is taken for zeros. */
@@ -137,15 +150,12 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	struct event *event;
 	struct pt_regs *regs;
 
-	if (!leaves && !comes && (cpu >= MAX_CPUS || !waiting[cpu]))
+	if (!leaves && !comes && !*waiting_on(cpu))
 		return 0;
 	if (comes)
-		dequeue(next->pid);
+		dequeue(next);
 	if (leaves && !sleeps)
-		enqueue(prev->pid, cpu);
-	else if (leaves)
-		/* It was woken before it slept. */
-		dequeue(prev->pid);
+		enqueue(prev, cpu);
 
 	event = begin(EVENT_SWITCH, cpu, prev);
 	if (!event)
@@ -175,7 +185,9 @@ static __always_inline int wake(struct task_struct *thread)
 	if (thread->tgid != target)
 		return 0;
 	cpu = thread->thread_info.cpu;
-	enqueue(thread->pid, cpu);
+	/* A thread may be woken before it sleeps: it waits for no CPU then. */
+	if (!thread->on_cpu)
+		enqueue(thread, cpu);
 
 	event = begin(EVENT_WAKEUP, cpu, thread);
 	if (!event)
@@ -209,19 +221,14 @@ int BPF_PROG(on_wakeup_new, struct task_struct *thread)
 SEC("tp_btf/sched_migrate_task")
 int BPF_PROG(on_migrate, struct task_struct *thread, int cpu)
 {
-	__s32 tid = thread->pid;
-	__u32 *queue;
+	__u16 *queue = queued_of(thread);
 	struct event *event;
 
-	if (thread->tgid != target)
-		return 0;
-	queue = bpf_map_lookup_elem(&queued, &tid);
 	/* Who is about to be woken is told of then. */
-	if (!queue)
+	if (thread->tgid != target || !*queue)
 		return 0;
-	adjust_waiting(*queue, -1);
-	*queue = cpu;
-	adjust_waiting(cpu, 1);
+	dequeue(thread);
+	enqueue(thread, cpu);
 	event = begin(EVENT_MIGRATE, cpu, thread);
 	if (event)
 		end(event);
@@ -266,7 +273,6 @@ int BPF_PROG(on_exec, struct task_struct *thread, int old_tid)
 	/* The next program may not be Go's; user space finds out. */
 	is_go = is_go_after_exec;
 	is_go_after_exec = 0;
-	dequeue(old_tid);
 	event = begin(EVENT_EXEC, bpf_get_smp_processor_id(), thread);
 	if (!event)
 		return 0;
@@ -283,7 +289,6 @@ int BPF_PROG(on_exit, struct task_struct *thread)
 
 	if (thread->tgid != target)
 		return 0;
-	dequeue(thread->pid);
 	event = begin(EVENT_EXIT, bpf_get_smp_processor_id(), thread);
 	if (event)
 		end(event);

@@ -5,9 +5,6 @@
 
 #include "record.h"
 
-/* The most threads whose waits are followed at a time. */
-#define MAX_THREADS	65536
-
 /* Returns the Go priority in force, or NO_GO_PRIORITY. */
 static __always_inline __s8 go_priority(struct task_struct *thread)
 {
