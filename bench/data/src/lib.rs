@@ -153,6 +153,11 @@ pub enum Subject {
         /// What is recorded.
         recorded: Recorded,
     },
+    /// The cost of a switch between goroutines beside `gosched record`.
+    RecordedSwitch {
+        /// What is recorded.
+        recorded: Recorded,
+    },
 }
 
 impl fmt::Display for Subject {
@@ -185,6 +190,9 @@ impl fmt::Display for Subject {
             } => write!(f, "{wait}, {remedy}: {outcome}"),
             Self::GoCost { operation, runtime } => write!(f, "{operation}, {runtime}"),
             Self::Recorder { recorded } => write!(f, "pipe round trip, recorded: {recorded}"),
+            Self::RecordedSwitch { recorded } => {
+                write!(f, "channel switch, recorded: {recorded}")
+            }
         }
     }
 }
@@ -237,7 +245,8 @@ pub enum Setup {
     Hint,
 }
 
-/// What `gosched record` records while two threads answer each other through pipes.
+/// What `gosched record` records while two threads answer each other through pipes, or two
+/// goroutines through channels.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
 )]
@@ -248,7 +257,7 @@ pub enum Recorded {
     /// A program that sleeps.
     #[serde(rename = "a sleeper")]
     Sleeper,
-    /// The two threads.
+    /// The two threads, or those that the goroutines run on.
     #[serde(rename = "the threads")]
     Threads,
 }

@@ -25,7 +25,7 @@ use strum::VariantArray;
 use crate::output;
 
 /// The program, in `PATH`.
-const PLAIN: &str = "go_sched_bench_goroutines_plain";
+pub(crate) const PLAIN: &str = "go_sched_bench_goroutines_plain";
 /// The program built with the overlay.
 const OVERLAY: &str = "go_sched_bench_goroutines_overlay";
 /// What the overlay says on standard error, with `GOSCHED_DEBUG=1`, if threads follow their
@@ -222,6 +222,13 @@ fn measure_cost(operation: GoOperation, runtime: Runtime) -> Result<Cost> {
         command.arg("-lowered");
     }
     answer(command, runtime)
+}
+
+/// Has a command that runs the plain program measure a switch between goroutines, and returns
+/// nanoseconds.
+pub(crate) fn switch(mut command: Command) -> Result<f64> {
+    command.args(["-cost", "switch"]);
+    answer(command, Runtime::Plain).map(|cost: Cost| cost.cost_ns)
 }
 
 fn program(runtime: Runtime) -> Command {

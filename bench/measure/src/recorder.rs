@@ -3,12 +3,15 @@
 //! Measures what `gosched record` costs those who switch while it runs.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::path::Path as FilePath;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::ensure;
 use anyhow::Context;
@@ -22,6 +25,7 @@ use rustix::process::Pid;
 use rustix::process::Signal;
 use strum::VariantArray;
 
+use crate::goroutines;
 use crate::output;
 use crate::paths::in_new_process;
 use crate::paths::time_of;
@@ -33,6 +37,9 @@ const GOSCHED: &str = "gosched_observe";
 /// The folder of the records, in memory.
 const RECORD: &str = "/tmp/bench-record";
 
+/// The time in which the kernel frees what a recorder has used, which is not to be measured.
+const SETTLE: Duration = Duration::from_millis(200);
+
 /// The command line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -43,44 +50,71 @@ pub(crate) struct Arguments {
 
 /// Measures, and prints the figures.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let program = env::current_exe().context("the own program")?;
+    let round_trip = |mut command: Command| {
+        in_new_process(
+            &mut command,
+            Path::PipeRoundTrip,
+            Setup::Unmanaged,
+            arguments.quick,
+        );
+        time_of(&mut command)
+    };
+    let repeats = Effort::new(arguments.quick).repeats;
+    measure_all(
+        |recorded| Subject::Recorder { recorded },
+        |recorded| measure(recorded, program.as_os_str(), round_trip),
+        repeats,
+    )?;
+    measure_all(
+        |recorded| Subject::RecordedSwitch { recorded },
+        |recorded| measure(recorded, OsStr::new(goroutines::PLAIN), goroutines::switch),
+        repeats,
+    )
+}
+
+/// Measures beside each recorder in turn, and prints the figures.
+fn measure_all(
+    subject: impl Fn(Recorded) -> Subject,
+    measure: impl Fn(Recorded) -> Result<f64>,
+    repeats: usize,
+) -> Result<()> {
     let mut figures: Vec<_> = Recorded::VARIANTS
         .iter()
         .map(|recorded| (*recorded, Vec::new()))
         .collect();
-    for _ in 0..Effort::new(arguments.quick).repeats {
+    for _ in 0..repeats {
         for (recorded, results) in &mut figures {
-            let subject = || Subject::Recorder {
-                recorded: *recorded,
-            };
-            let time = measure(*recorded, arguments.quick);
-            results.push(time.with_context(|| subject().to_string())?);
+            let time = measure(*recorded);
+            results.push(time.with_context(|| subject(*recorded).to_string())?);
         }
     }
     for (recorded, results) in figures {
-        output::figure(Subject::Recorder { recorded }, results)?;
+        output::figure(subject(recorded), results)?;
     }
     Ok(())
 }
 
-fn measure(recorded: Recorded, quick: bool) -> Result<f64> {
-    let program = env::current_exe().context("the own program")?;
-    let round_trip = |mut command: Command| {
-        in_new_process(&mut command, Path::PipeRoundTrip, Setup::Unmanaged, quick);
-        time_of(&mut command)
-    };
+/// Measures a program, which `run` gives its arguments.
+fn measure(
+    recorded: Recorded,
+    program: &OsStr,
+    run: impl Fn(Command) -> Result<f64>,
+) -> Result<f64> {
     if FilePath::new(RECORD).exists() {
         std::fs::remove_dir_all(RECORD).context(RECORD)?;
     }
+    thread::sleep(SETTLE);
     match recorded {
-        Recorded::Nothing => round_trip(Command::new(program)),
+        Recorded::Nothing => run(Command::new(program)),
         Recorded::Threads => {
             let mut command = record();
             command.arg(program);
-            round_trip(command)
+            run(command)
         }
         Recorded::Sleeper => {
             let recorder = SleepersRecorder::start()?;
-            let time = round_trip(Command::new(program))?;
+            let time = run(Command::new(program))?;
             recorder.end()?;
             Ok(time)
         }

@@ -152,6 +152,11 @@ impl Figures {
         self.find(Subject::Recorder { recorded })
     }
 
+    /// Returns the cost of a switch between goroutines beside the recorder.
+    pub(crate) fn recorded_switch(&self, recorded: Recorded) -> Option<&Measured> {
+        self.find(Subject::RecordedSwitch { recorded })
+    }
+
     /// Returns the figures for each number of threads that sleep, the smallest first.
     pub(crate) fn growth(&self, wanted: Growth, of_managed: bool) -> Vec<(u32, &Measured)> {
         let figure = |figure| match figure {

@@ -207,10 +207,15 @@ fn go_costs() -> Vec<Record> {
 }
 
 fn recorder() -> Vec<Record> {
-    let figure =
-        |(&recorded, cost): (_, f64)| figure(Subject::Recorder { recorded }, &[cost, cost + 1.0]);
-    let costs = [8700.0, 9000.0, 10500.0];
-    Recorded::VARIANTS.iter().zip(costs).map(figure).collect()
+    let beside = |subject: fn(Recorded) -> Subject, costs: [f64; 3]| {
+        let costs = Recorded::VARIANTS.iter().zip(costs);
+        costs.map(move |(&recorded, cost)| figure(subject(recorded), &[cost, cost + 1.0]))
+    };
+    let round_trip = |recorded| Subject::Recorder { recorded };
+    let switch = |recorded| Subject::RecordedSwitch { recorded };
+    beside(round_trip, [8700.0, 9000.0, 10500.0])
+        .chain(beside(switch, [1300.0, 1300.0, 1310.0]))
+        .collect()
 }
 
 fn changes() -> Vec<Record> {

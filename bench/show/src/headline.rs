@@ -82,8 +82,13 @@ pub(crate) fn all(results: &Results) -> Vec<Headline> {
         headlines.extend(go_cost(figures, GoOperation::Switch, runtime));
     }
     for recorded in [Recorded::Sleeper, Recorded::Threads] {
-        headlines.extend(recorder(figures, recorded));
+        headlines.extend(recorder(Figures::recorder, figures, recorded));
     }
+    headlines.extend(recorder(
+        Figures::recorded_switch,
+        figures,
+        Recorded::Threads,
+    ));
     if let Some(service) = &results.service {
         for scenario in service.scenarios() {
             // Both ways, as the better one alone would hide where the other does harm.
@@ -199,9 +204,14 @@ fn go_cost(figures: &Figures, operation: GoOperation, runtime: Runtime) -> Optio
     ])
 }
 
-fn recorder(figures: &Figures, recorded: Recorded) -> Option<Headline> {
-    let nothing = figures.recorder(Recorded::Nothing)?;
-    let figure = figures.recorder(recorded)?;
+/// Returns the line of a cost beside the recorder.
+fn recorder(
+    cost: impl Fn(&Figures, Recorded) -> Option<&Measured>,
+    figures: &Figures,
+    recorded: Recorded,
+) -> Option<Headline> {
+    let nothing = cost(figures, Recorded::Nothing)?;
+    let figure = cost(figures, recorded)?;
     Some([
         figure.subject.to_string(),
         amount(nothing),

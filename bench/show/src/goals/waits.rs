@@ -117,6 +117,8 @@ const COSTS: [(GoOperation, Runtime, f64); 6] = [
 
 /// Per cent by which a pipe round trip may be dearer beside `gosched record`.
 const RECORDER: [(Recorded, f64); 2] = [(Recorded::Sleeper, 4.2), (Recorded::Threads, 19.0)];
+/// The same for a switch between goroutines whose threads are recorded.
+const RECORDED_SWITCH: f64 = 2.0;
 
 /// Returns the goals for those that wait for goroutines.
 pub(super) fn for_goroutines(figures: &Figures) -> Vec<Goal> {
@@ -193,7 +195,17 @@ pub(super) fn of_the_recorder(figures: &Figures) -> Vec<Goal> {
             "without a recorder",
         )
     };
-    RECORDER.map(goal).into()
+    let mut goals: Vec<_> = RECORDER.map(goal).into();
+    let recorded = Recorded::Threads;
+    let cost = figures.recorded_switch(recorded);
+    goals.push(dearer(
+        figures,
+        Subject::RecordedSwitch { recorded },
+        cost.zip(figures.recorded_switch(Recorded::Nothing)),
+        RECORDED_SWITCH,
+        "without a recorder",
+    ));
+    goals
 }
 
 /// Returns the goal for a cost and what it is compared with.
@@ -267,5 +279,6 @@ mod tests {
             of("pipe round trip, recorded: the threads"),
             Verdict::Missed
         );
+        assert_eq!(of("channel switch, recorded: the threads"), Verdict::Met);
     }
 }
