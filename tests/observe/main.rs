@@ -6,6 +6,7 @@ mod current;
 mod delays;
 mod hostile;
 mod lag;
+mod others;
 mod recorded;
 mod spikes;
 mod states;
