@@ -53,6 +53,7 @@ pub(crate) struct Plan {
 
 /// Returns the boot that a part takes.
 pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
+    let experiment = part.experiment();
     let (arguments, flags): (&[&str], &[&str]) = match part {
         Part::PathsUnpatched => (
             &["paths", "--setup", "unpatched"],
@@ -76,6 +77,7 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
         Part::GoroutineCosts => (&["goroutine-costs"], &[]),
         Part::Recorder => (&["recorder"], &["--variant", "bpf"]),
         Part::Service => (&["service"], &[]),
+        _ => (&["lab"], &[]),
     };
     let mut machine: Vec<String> = flags.iter().map(ToString::to_string).collect();
     let mut add = |words: &[&str]| machine.extend(words.iter().map(ToString::to_string));
@@ -84,9 +86,18 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     let waits = waits(part);
     let method = if bench.on == Place::Host {
         Method::WallClock
-    } else if !waits.is_empty() || matches!(part, Part::Lowered | Part::Service) {
+    } else if experiment.is_some()
+        || !waits.is_empty()
+        || matches!(part, Part::Lowered | Part::Service)
+    {
         if part == Part::Service {
             add(&["--cpus", &bench.service_cpus.to_string()]);
+        }
+        if let Some(experiment) = experiment {
+            add(&["--cpus", &experiment.cpus.to_string()]);
+            if experiment.is_recorded() {
+                add(&["--variant", "bpf"]);
+            }
         }
         match (bench.accel, bench.service_icount) {
             (Accelerator::Kvm, _) => {
@@ -116,6 +127,9 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     }
     for wait in waits {
         arguments.extend(["--wait".to_owned(), wait.to_string()]);
+    }
+    if let Some(experiment) = experiment {
+        arguments.extend(["--experiment".to_owned(), experiment.name.to_owned()]);
     }
     if part == Part::Service {
         let repeats = bench
@@ -374,6 +388,8 @@ fn describe(record: &Record) -> String {
         Record::Figure(figure) => figure.subject.to_string(),
         Record::Omitted(omitted) => omitted.subject.to_string(),
         Record::Service(service) => format!("{}, {}", service.scenario, service.alternative),
+        Record::Observed(observed) => observed.to_string(),
+        Record::Impossible(impossible) => impossible.to_string(),
         Record::Note { text } | Record::Failure { why: text } => text.clone(),
     }
 }

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The table of the experiments.
+
+use super::Claim;
+use super::Experiment;
+use super::Metric;
+use super::Rule::AtLeast;
+use super::Rule::AtMost;
+use super::Rule::NotHere;
+use super::Runs;
+use super::Setup;
+use super::Standing::Batch;
+use super::Standing::Go;
+use super::Standing::Idle;
+use super::Standing::IdleGroup;
+use super::Standing::Nice;
+use super::Standing::Ordinary;
+use super::Standing::RoundRobin;
+use super::Standing::Weight;
+use super::Unit::Nanoseconds;
+use super::Unit::Number;
+use super::Unit::Percent;
+
+/// The experiments, in the order of the chapters.
+pub const EXPERIMENTS: &[Experiment] = &[LOCKS, OVERFLOW, QUOTA, SLICE];
+
+const LOCKS: Experiment = Experiment {
+    name: "locks",
+    title: "locks: what lowered members of a server cost the others",
+    question:
+        "A thread at 50 maps memory, and so do its siblings: the kernel has one lock for the \
+               memory of a process. What does the thread pay if the siblings are lowered, and to \
+               which level may they be?",
+    method:
+        "Three siblings map 256 KiB, touch and unmap them, without end; the thread does so with \
+             64 KiB each 5 ms. Another process keeps the CPU busy, so that who is lowered waits. \
+             The time is that of the thread's calls, by the guest's clock.",
+    runs: Runs::Siblings,
+    cpus: 1,
+    seconds: 1.5,
+    setups: &[
+        Setup::new("siblings ordinary", &[]).waiter(Go(50)),
+        Setup::new("siblings at 32", &[])
+            .waiter(Go(50))
+            .program(Go(32)),
+        Setup::new("siblings at 20", &[])
+            .waiter(Go(50))
+            .program(Go(20)),
+        Setup::new("siblings at 16", &[])
+            .waiter(Go(50))
+            .program(Go(16)),
+        Setup::new("siblings at 8", &[])
+            .waiter(Go(50))
+            .program(Go(8)),
+        Setup::new("siblings at 0", &[])
+            .waiter(Go(50))
+            .program(Go(0)),
+        Setup::new("siblings at nice 19", &[])
+            .waiter(Go(50))
+            .program(Nice(19)),
+        Setup::new("siblings in SCHED_BATCH", &[])
+            .waiter(Go(50))
+            .program(Batch),
+        Setup::new("siblings in SCHED_IDLE", &[])
+            .waiter(Go(50))
+            .program(Idle),
+        Setup::new("siblings in SCHED_IDLE, chrt -r for the thread", &[])
+            .waiter(RoundRobin)
+            .program(Idle),
+        Setup::new("siblings in a cgroup of cpu.weight 1", &[])
+            .waiter(Go(50))
+            .program(Weight),
+        Setup::new("siblings in a cgroup with cpu.idle", &[])
+            .waiter(Go(50))
+            .program(IdleGroup),
+    ],
+    metrics: &[
+        Metric::new("mean_ns", "mean time", Nanoseconds),
+        Metric::new("p99_ns", "p99", Nanoseconds),
+        Metric::new("max_ns", "longest", Nanoseconds),
+        Metric::new("maps_per_second", "siblings' mappings in a second", Number),
+    ],
+    claims: &[
+        Claim {
+            words: "Siblings at 20 hold the thread up for at least twice as long as ordinary ones",
+            setup: "siblings at 20",
+            metric: "mean_ns",
+            over: Some("siblings ordinary"),
+            rule: AtLeast(2.0),
+        },
+        Claim {
+            words: "So do siblings at 16",
+            setup: "siblings at 16",
+            metric: "mean_ns",
+            over: Some("siblings ordinary"),
+            rule: AtLeast(2.0),
+        },
+        Claim {
+            words: "Siblings at 8 hold the thread up no longer than ordinary ones",
+            setup: "siblings at 8",
+            metric: "mean_ns",
+            over: Some("siblings ordinary"),
+            rule: AtMost(1.1),
+        },
+        Claim {
+            words: "Nor do siblings at 0",
+            setup: "siblings at 0",
+            metric: "mean_ns",
+            over: Some("siblings ordinary"),
+            rule: AtMost(1.1),
+        },
+    ],
+};
+
+/// Bursts of goroutines: 200 each 20 ms, or as many in a second in bursts of 1000.
+const SMALL: &[&str] = &[
+    "-goroutines=0",
+    "-request=burst",
+    "-burst=200",
+    "-every=20ms",
+];
+const LARGE: &[&str] = &[
+    "-goroutines=0",
+    "-request=burst",
+    "-burst=1000",
+    "-every=100ms",
+];
+const P1: &[(&str, &str)] = &[("GOMAXPROCS", "1")];
+const P2: &[(&str, &str)] = &[("GOMAXPROCS", "2")];
+const P4: &[(&str, &str)] = &[("GOMAXPROCS", "4")];
+const P8: &[(&str, &str)] = &[("GOMAXPROCS", "8")];
+const NO_AUTOGROUP: &[(&str, &str)] = &[("/proc/sys/kernel/sched_autogroup_enabled", "0")];
+
+const OVERFLOW: Experiment = Experiment {
+    name: "overflow",
+    title: "overflow: bursts of more goroutines than a P's queue holds",
+    question: "The queue of a P holds 256 goroutines. S6: a burst of more overflows it, which makes \
+               other Ps steal and threads fight for the kernel's run queue: from 12 runnable threads \
+               to 0, and from 8 to 42 us until a thread runs. Does it?",
+    method: "One goroutine starts 200 others each 20 ms, or 1,000 each 100 ms: as many in a second. \
+             Each computes for some 10 us. Overflows are calls of runtime.runqputslow, counted by a \
+             uprobe; a goroutine that runs on another thread than the one that started it, with no \
+             overflow, was stolen. What threads wait for a CPU is that of schedstat; the number that \
+             can run is that of loadavg, each 7 ms.",
+    runs: Runs::Program,
+    cpus: 2,
+    seconds: 1.0,
+    setups: &[
+        Setup::new("200 goroutines, 1 P", SMALL).environment(P1),
+        Setup::new("1,000 goroutines, 1 P", LARGE).environment(P1),
+        Setup::new("200 goroutines, 2 Ps", SMALL).environment(P2),
+        Setup::new("1,000 goroutines, 2 Ps", LARGE).environment(P2),
+        Setup::new("200 goroutines, 4 Ps", SMALL).environment(P4),
+        Setup::new("1,000 goroutines, 4 Ps", LARGE).environment(P4),
+        Setup::new("1,000 goroutines, 4 Ps, threads at 32", LARGE).environment(P4).program(Go(32)),
+        Setup::new("1,000 goroutines, 4 Ps, threads at 16", LARGE).environment(P4).program(Go(16)),
+        Setup::new("1,000 goroutines, 4 Ps, threads at 8", LARGE).environment(P4).program(Go(8)),
+    ],
+    metrics: &[
+        Metric::new("thread_wait_ns", "a thread waits for a CPU, mean", Nanoseconds),
+        Metric::new("elsewhere_percent", "ran on another thread", Percent),
+        Metric::new("overflows_per_burst", "overflows in a burst", Number),
+        Metric::new("runnable_threads", "threads that can run, mean", Number),
+        Metric::new("p50_ns", "a goroutine waits, p50", Nanoseconds),
+        Metric::new("p99_ns", "p99", Nanoseconds),
+        Metric::new("thread_runs_per_second", "a thread gets a CPU, in a second", Number),
+    ],
+    claims: &[
+        Claim {
+            words: "S6: with overflow, threads wait 5 times as long for a CPU (8 -> 42 us)",
+            setup: "1,000 goroutines, 2 Ps",
+            metric: "thread_wait_ns",
+            over: Some("200 goroutines, 2 Ps"),
+            rule: AtLeast(5.0),
+        },
+        Claim {
+            words: "The same with more Ps than CPUs",
+            setup: "1,000 goroutines, 4 Ps",
+            metric: "thread_wait_ns",
+            over: Some("200 goroutines, 4 Ps"),
+            rule: AtLeast(5.0),
+        },
+        Claim {
+            words: "S6: with overflow, hardly a thread can run any more (12 -> 0)",
+            setup: "1,000 goroutines, 4 Ps",
+            metric: "runnable_threads",
+            over: Some("200 goroutines, 4 Ps"),
+            rule: AtMost(0.1),
+        },
+        Claim {
+            words: "1,000 goroutines do overflow a P's queue",
+            setup: "1,000 goroutines, 1 P",
+            metric: "overflows_per_burst",
+            over: None,
+            rule: AtLeast(1.0),
+        },
+        Claim {
+            words: "200 do not",
+            setup: "200 goroutines, 4 Ps",
+            metric: "overflows_per_burst",
+            over: None,
+            rule: AtMost(0.0),
+        },
+        Claim {
+            words: "S6: stealing needs overflow: of 200 goroutines, none runs elsewhere",
+            setup: "200 goroutines, 4 Ps",
+            metric: "elsewhere_percent",
+            over: None,
+            rule: AtMost(0.0),
+        },
+    ],
+};
+
+const ASLEEP: &[&str] = &[
+    "-goroutines=100",
+    "-work=read",
+    "-request=nothing",
+    "-every=100ms",
+];
+const NOBODY: &[&str] = &["-goroutines=0", "-request=nothing", "-every=100ms"];
+const WAKES: &[&str] = &[
+    "-goroutines=2",
+    "-remedy=own threads",
+    "-request=nanosleep",
+    "-every=10ms",
+];
+const WAKES_RAISED: &[&str] = &["-goroutines=2", "-request=nanosleep", "-every=10ms"];
+const TIMER_RAISED: &[&str] = &["-goroutines=2", "-request=nothing", "-every=10ms"];
+const COLLECTS: &[&str] = &[
+    "-goroutines=1",
+    "-work=allocate",
+    "-request=compute",
+    "-every=10ms",
+];
+const FIFTH: &str = "20000 100000";
+const WHOLE: &str = "100000 100000";
+
+const QUOTA: Experiment = Experiment {
+    name: "quota",
+    title: "quota: sleep, wakeups and GOMAXPROCS under cpu.max",
+    question: "S8: who sleeps in a system call uses no quota of the control group, and waits if the \
+               group is throttled when he wakes up. S13: GOMAXPROCS should fit the quota. Is that so, \
+               and who escapes?",
+    method: "The program is in a group of its own, whose cpu.stat is read before and after. Asleep: 100 \
+             goroutines in read(2). Waking up: a thread in clock_nanosleep(2), each 10 ms, beside two \
+             threads of the program that compute and use up a fifth of a CPU in each period of \
+             100 ms; or a goroutine in time.Sleep there. GOMAXPROCS: a goroutine allocates, so that \
+             the collector works, beside requests of 200 us each 10 ms, with a quota of one CPU.",
+    runs: Runs::Program,
+    cpus: 2,
+    seconds: 2.0,
+    setups: &[
+        Setup::new("nobody asleep", NOBODY).quota(WHOLE),
+        Setup::new("100 asleep in read(2)", ASLEEP).quota(WHOLE),
+        Setup::new("wakes up, no quota", WAKES),
+        Setup::new("wakes up, quota", WAKES).quota(FIFTH),
+        Setup::new("wakes up at 50, quota", WAKES_RAISED).quota(FIFTH).waiter(Go(50)),
+        Setup::new("wakes up from time.Sleep at 50, quota", TIMER_RAISED).quota(FIFTH).waiter(Go(50)),
+        Setup::new("wakes up, program at 40, quota", WAKES).quota(FIFTH).program(Go(40)),
+        Setup::new("GOMAXPROCS 1", COLLECTS).quota(WHOLE).environment(P1),
+        Setup::new("GOMAXPROCS 2", COLLECTS).quota(WHOLE).environment(P2),
+        Setup::new("GOMAXPROCS 8", COLLECTS).quota(WHOLE).environment(P8),
+    ],
+    metrics: &[
+        Metric::new("p99_ns", "late by, p99", Nanoseconds),
+        Metric::new("throttled_us_per_second", "us throttled in a second, all CPUs", Number),
+        Metric::new("p50_ns", "late by, p50", Nanoseconds),
+        Metric::new("used_us_per_second", "us of CPU used in a second", Number),
+        Metric::new("periods_throttled_per_second", "periods throttled in a second", Number),
+    ],
+    claims: &[
+        Claim {
+            words: "S8: 100 goroutines asleep in read(2) use no quota",
+            setup: "100 asleep in read(2)",
+            metric: "used_us_per_second",
+            over: Some("nobody asleep"),
+            rule: AtMost(1.25),
+        },
+        Claim {
+            words: "S8: who wakes up while the group is throttled waits",
+            setup: "wakes up, quota",
+            metric: "p99_ns",
+            over: Some("wakes up, no quota"),
+            rule: AtLeast(5.0),
+        },
+        Claim {
+            words: "A thread at 50 escapes the quota of its group",
+            setup: "wakes up at 50, quota",
+            metric: "p99_ns",
+            over: Some("wakes up, quota"),
+            rule: AtMost(0.1),
+        },
+        Claim {
+            words: "So does a goroutine at 50 in time.Sleep",
+            setup: "wakes up from time.Sleep at 50, quota",
+            metric: "p99_ns",
+            over: Some("wakes up, quota"),
+            rule: AtMost(0.1),
+        },
+        Claim {
+            words: "So does a program at 40",
+            setup: "wakes up, program at 40, quota",
+            metric: "p99_ns",
+            over: Some("wakes up, quota"),
+            rule: AtMost(0.1),
+        },
+        Claim {
+            words: "S13: with GOMAXPROCS that fits the quota, the program is throttled half as long",
+            setup: "GOMAXPROCS 1",
+            metric: "throttled_us_per_second",
+            over: Some("GOMAXPROCS 8"),
+            rule: AtMost(0.5),
+        },
+        Claim {
+            words: "S13: and its requests are answered sooner",
+            setup: "GOMAXPROCS 1",
+            metric: "p99_ns",
+            over: Some("GOMAXPROCS 8"),
+            rule: AtMost(0.9),
+        },
+    ],
+};
+
+const COLLECTOR: &[&str] = &[
+    "-goroutines=4",
+    "-work=allocate",
+    "-request=compute",
+    "-every=10ms",
+];
+/// The setting of the slice.
+const BASE_SLICE: &str = "/sys/kernel/debug/sched/base_slice_ns";
+
+const SLICE: Experiment = Experiment {
+    name: "slice",
+    title: "slice: a shorter slice against Go priorities",
+    question: "S11: without SMT and with sched_latency_ns of 6 and not 24 ms, the throughput of a Go \
+               program spreads by 5.3 and not 18.7 %, and its collections' pauses by 1.1 and not \
+               4.2 ms. That setting is gone; base_slice_ns has taken its place. What does it do, and \
+               what do Go priorities?",
+    method: "Four goroutines allocate, beside requests of 200 us each 10 ms and another process that \
+             keeps the CPU busy. The spread of the throughput is the standard deviation of what the \
+             goroutines get done in each 100 ms, in per cent; that of the pauses is of all \
+             collections, as runtime.MemStats tells them.",
+    runs: Runs::Program,
+    cpus: 1,
+    seconds: 2.0,
+    setups: &[
+        Setup::new("base_slice_ns of 0.7 ms", COLLECTOR)
+            .beside(Ordinary)
+            .settings(&[(BASE_SLICE, "700000")]),
+        Setup::new("base_slice_ns of 1.4 ms", COLLECTOR)
+            .beside(Ordinary)
+            .settings(&[(BASE_SLICE, "1400000")]),
+        Setup::new("base_slice_ns of 3 ms", COLLECTOR)
+            .beside(Ordinary)
+            .settings(&[(BASE_SLICE, "3000000")]),
+        Setup::new("base_slice_ns of 6 ms", COLLECTOR)
+            .beside(Ordinary)
+            .settings(&[(BASE_SLICE, "6000000")]),
+        Setup::new("program at 40", COLLECTOR).beside(Ordinary).program(Go(40)),
+        Setup::new("program at 50", COLLECTOR).beside(Ordinary).program(Go(50)),
+        Setup::new("the other process at 8", COLLECTOR).beside(Go(8)),
+        Setup::new("the other process at nice 19", COLLECTOR).beside(Nice(19)),
+        Setup::new("the other process in SCHED_IDLE", COLLECTOR).beside(Idle),
+        Setup::new("no autogroup", COLLECTOR).beside(Ordinary).settings(NO_AUTOGROUP),
+    ],
+    metrics: &[
+        Metric::new("units_deviation_percent", "spread of the throughput", Percent),
+        Metric::new("pause_deviation_ns", "spread of the pauses", Nanoseconds),
+        Metric::new("p99_ns", "requests, p99", Nanoseconds),
+        Metric::new("units_per_second", "units of work in a second", Number),
+        Metric::new("collections_per_second", "collections in a second", Number),
+    ],
+    claims: &[
+        Claim {
+            words: "S11: a quarter of the slice cuts the spread of the throughput by 3.5",
+            setup: "base_slice_ns of 1.4 ms",
+            metric: "units_deviation_percent",
+            over: Some("base_slice_ns of 6 ms"),
+            rule: AtMost(1.0 / 3.5),
+        },
+        Claim {
+            words: "S11: and that of the pauses by 3.8",
+            setup: "base_slice_ns of 1.4 ms",
+            metric: "pause_deviation_ns",
+            over: Some("base_slice_ns of 6 ms"),
+            rule: AtMost(1.0 / 3.8),
+        },
+        Claim {
+            words: "Lowering the other process to 8 cuts the spread of the pauses by as much",
+            setup: "the other process at 8",
+            metric: "pause_deviation_ns",
+            over: Some("base_slice_ns of 3 ms"),
+            rule: AtMost(1.0 / 3.8),
+        },
+        Claim {
+            words: "So does raising the program to 50",
+            setup: "program at 50",
+            metric: "pause_deviation_ns",
+            over: Some("base_slice_ns of 3 ms"),
+            rule: AtMost(1.0 / 3.8),
+        },
+        Claim {
+            words: "S11: SMT off is a part of it",
+            setup: "base_slice_ns of 1.4 ms",
+            metric: "units_deviation_percent",
+            over: None,
+            rule: NotHere("the emulator runs one instruction at a time: no sibling takes from another"),
+        },
+    ],
+};
