@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
+//go:build linux
+
 // Bench-goroutines measures how long a request waits beside goroutines that work in the
 // background, and what the work gets done meanwhile; or what the scheduler of Go's runtime
 // costs. It prints the result in a line of JSON.
