@@ -27,6 +27,8 @@ pub struct Experiment {
     pub runs: Runs,
     /// Number of CPUs of the guest.
     pub cpus: u8,
+    /// The reason why an emulated guest decides no claim, if so.
+    pub only_on_hardware: Option<&'static str>,
     /// Length of one run, in seconds of the guest.
     pub seconds: f64,
     /// The set-ups.

@@ -27,7 +27,7 @@ use crate::output;
 /// The program, in `PATH`.
 pub(crate) const PLAIN: &str = "go_sched_bench_goroutines_plain";
 /// The program built with the overlay.
-const OVERLAY: &str = "go_sched_bench_goroutines_overlay";
+pub(crate) const OVERLAY: &str = "go_sched_bench_goroutines_overlay";
 /// What the overlay says on standard error, with `GOSCHED_DEBUG=1`, if threads follow their
 /// goroutines.
 const FOLLOWS: &str = "threads follow their goroutines by /dev/go_sched";

@@ -3,13 +3,12 @@
 //! Runs an experiment of the lab: each set-up of the table, several times, in turn.
 
 mod program;
+mod recorded;
 mod standing;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::bail;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
@@ -104,8 +103,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// Returns why a set-up cannot be had here, if so.
 fn obstacle(setup: &Setup) -> Result<Option<String>> {
-    if let Some((path, _)) = setup.settings.iter().find(|it| !Path::new(it.0).exists()) {
-        return Ok(Some(format!("the kernel has no {path}")));
+    for (path, value) in setup.settings {
+        if let Err(why) = Changed::new(path, value) {
+            return Ok(Some(format!("{why:#}")));
+        }
     }
     for standing in [Some(setup.program), Some(setup.waiter), setup.beside] {
         if let Some(why) = standing.map(standing::obstacle).transpose()?.flatten() {
@@ -123,7 +124,7 @@ fn measure(experiment: &Experiment, setup: &Setup, length: Duration) -> Result<F
     match experiment.runs {
         Runs::Siblings => siblings(setup, length),
         Runs::Program => program::run(setup, length),
-        Runs::Spikes | Runs::Timeline | Runs::Lag => bail!("not yet"),
+        runs @ (Runs::Spikes | Runs::Timeline | Runs::Lag) => recorded::run(runs, setup, length),
     }
 }
 

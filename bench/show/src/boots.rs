@@ -77,6 +77,7 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
         Part::GoroutineCosts => (&["goroutine-costs"], &[]),
         Part::Recorder => (&["recorder"], &["--variant", "bpf"]),
         Part::Service => (&["service"], &[]),
+        Part::Smt => (&["lab"], &["--smt"]),
         _ => (&["lab"], &[]),
     };
     let mut machine: Vec<String> = flags.iter().map(ToString::to_string).collect();
@@ -163,6 +164,10 @@ fn waits(part: Part) -> &'static [Wait] {
 /// Returns why a part cannot be measured in the kernel that this machine runs, if so, and
 /// the remedy.
 pub(crate) fn impossible_here(part: Part) -> Result<Option<(&'static str, &'static str)>> {
+    // An experiment leaves out the set-ups that cannot be had.
+    if part.experiment().is_some() {
+        return Ok(None);
+    }
     let again = "go_sched_bench --on host --add, as root";
     let loaded = Path::new("/sys/module/go_sched_class").exists();
     let patched = loaded || is_patched()?;
@@ -401,6 +406,8 @@ mod tests {
     use std::process::ExitStatus;
 
     use clap::Parser;
+    use clap::ValueEnum;
+    use go_sched_bench_data::lab;
 
     use super::plan;
     use super::running_step;
@@ -437,6 +444,20 @@ mod tests {
         );
         assert!(plan.machine.join(" ").contains("--cpus 2 --icount 1"));
         assert_eq!(plan.arguments, ["service", "--quick"]);
+    }
+
+    #[test]
+    fn each_experiment_is_a_part_with_a_boot_of_its_own() {
+        let parts = Part::value_variants().iter();
+        let found: Vec<_> = parts.filter_map(|part| part.experiment()).collect();
+        assert_eq!(found.len(), lab::EXPERIMENTS.len());
+        let plan = planned(&["--service-icount", "2"], Part::Drift);
+        assert_eq!(plan.arguments, ["lab", "--experiment", "drift"]);
+        let machine = plan.machine.join(" ");
+        assert!(
+            machine.contains("--cpus 1 --variant bpf --icount 2"),
+            "{machine}"
+        );
     }
 
     /// Returns what becomes of lines of standard output, and of a line of progress.

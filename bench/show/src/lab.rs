@@ -32,6 +32,7 @@ use crate::plot::Panel;
 use crate::plot::Plot;
 use crate::plot::BLUE;
 use crate::report::Boot;
+use crate::report::Method;
 use crate::report::Report;
 use crate::statistics::Summary;
 use crate::tables::table;
@@ -103,11 +104,15 @@ impl Chapter<'_> {
     fn judge(&self, claim: &Claim) -> Option<(String, Verdict)> {
         let mut metrics = self.experiment.metrics.iter();
         let metric = metrics.find(|metric| metric.key == claim.metric)?;
+        let rule = match self.experiment.only_on_hardware {
+            Some(why) if self.boot.method != Method::WallClock => Rule::NotHere(why),
+            _ => claim.rule,
+        };
         let of = self.summary(claim.setup, claim.metric)?;
         let value = |summary: &Summary| amount(summary.median, metric.unit);
         let Some(over) = claim.over else {
             let words = format!("{} {}", metric.title, spread(&of, metric.unit));
-            return Some((words, judge(claim.rule, &Ratio::itself(&of))));
+            return Some((words, judge(rule, &Ratio::itself(&of))));
         };
         let baseline = self.summary(over, claim.metric)?;
         let ratio = Ratio::of(&of, &baseline);
@@ -117,7 +122,7 @@ impl Chapter<'_> {
             value(&of),
             value(&baseline)
         );
-        Some((words, judge(claim.rule, &ratio)))
+        Some((words, judge(rule, &ratio)))
     }
 
     /// Draws the first metrics: a panel for each.

@@ -62,6 +62,14 @@ pub(crate) enum Part {
     Quota,
     /// Slices of the scheduler.
     Slice,
+    /// Outliers of a server's latency.
+    Spikes,
+    /// Delays of goroutines.
+    Preemption,
+    /// What threads are owed.
+    Drift,
+    /// Hyperthreads.
+    Smt,
 }
 
 impl Part {

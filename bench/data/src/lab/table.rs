@@ -17,13 +17,16 @@ use super::Standing::IdleGroup;
 use super::Standing::Nice;
 use super::Standing::Ordinary;
 use super::Standing::RoundRobin;
+use super::Standing::Uclamp;
 use super::Standing::Weight;
 use super::Unit::Nanoseconds;
 use super::Unit::Number;
 use super::Unit::Percent;
 
 /// The experiments, in the order of the chapters.
-pub const EXPERIMENTS: &[Experiment] = &[LOCKS, OVERFLOW, QUOTA, SLICE];
+pub const EXPERIMENTS: &[Experiment] = &[
+    LOCKS, OVERFLOW, QUOTA, SLICE, SPIKES, PREEMPTION, DRIFT, SMT,
+];
 
 const LOCKS: Experiment = Experiment {
     name: "locks",
@@ -38,6 +41,7 @@ const LOCKS: Experiment = Experiment {
              The time is that of the thread's calls, by the guest's clock.",
     runs: Runs::Siblings,
     cpus: 1,
+    only_on_hardware: None,
     seconds: 1.5,
     setups: &[
         Setup::new("siblings ordinary", &[]).waiter(Go(50)),
@@ -110,6 +114,20 @@ const LOCKS: Experiment = Experiment {
             over: Some("siblings ordinary"),
             rule: AtMost(1.1),
         },
+        Claim {
+            words: "SCHED_IDLE by itself holds the thread up at least twice as long as 8",
+            setup: "siblings in SCHED_IDLE",
+            metric: "mean_ns",
+            over: Some("siblings at 8"),
+            rule: AtLeast(2.0),
+        },
+        Claim {
+            words: "So does a cgroup with cpu.idle",
+            setup: "siblings in a cgroup with cpu.idle",
+            metric: "mean_ns",
+            over: Some("siblings at 8"),
+            rule: AtLeast(2.0),
+        },
     ],
 };
 
@@ -145,6 +163,7 @@ const OVERFLOW: Experiment = Experiment {
              can run is that of loadavg, each 7 ms.",
     runs: Runs::Program,
     cpus: 2,
+    only_on_hardware: None,
     seconds: 1.0,
     setups: &[
         Setup::new("200 goroutines, 1 P", SMALL).environment(P1),
@@ -249,6 +268,7 @@ const QUOTA: Experiment = Experiment {
              the collector works, beside requests of 200 us each 10 ms, with a quota of one CPU.",
     runs: Runs::Program,
     cpus: 2,
+    only_on_hardware: None,
     seconds: 2.0,
     setups: &[
         Setup::new("nobody asleep", NOBODY).quota(WHOLE),
@@ -338,32 +358,33 @@ const SLICE: Experiment = Experiment {
                program spreads by 5.3 and not 18.7 %, and its collections' pauses by 1.1 and not \
                4.2 ms. That setting is gone; base_slice_ns has taken its place. What does it do, and \
                what do Go priorities?",
-    method: "Four goroutines allocate, beside requests of 200 us each 10 ms and another process that \
+    method: "Four goroutines allocate on two Ps, so that a collection has somebody to stop, beside requests of 200 us each 10 ms and another process that \
              keeps the CPU busy. The spread of the throughput is the standard deviation of what the \
              goroutines get done in each 100 ms, in per cent; that of the pauses is of all \
              collections, as runtime.MemStats tells them.",
     runs: Runs::Program,
     cpus: 1,
+    only_on_hardware: None,
     seconds: 2.0,
     setups: &[
-        Setup::new("base_slice_ns of 0.7 ms", COLLECTOR)
+        Setup::new("base_slice_ns of 0.7 ms", COLLECTOR).environment(P2)
             .beside(Ordinary)
             .settings(&[(BASE_SLICE, "700000")]),
-        Setup::new("base_slice_ns of 1.4 ms", COLLECTOR)
+        Setup::new("base_slice_ns of 1.4 ms", COLLECTOR).environment(P2)
             .beside(Ordinary)
             .settings(&[(BASE_SLICE, "1400000")]),
-        Setup::new("base_slice_ns of 3 ms", COLLECTOR)
+        Setup::new("base_slice_ns of 3 ms", COLLECTOR).environment(P2)
             .beside(Ordinary)
             .settings(&[(BASE_SLICE, "3000000")]),
-        Setup::new("base_slice_ns of 6 ms", COLLECTOR)
+        Setup::new("base_slice_ns of 6 ms", COLLECTOR).environment(P2)
             .beside(Ordinary)
             .settings(&[(BASE_SLICE, "6000000")]),
-        Setup::new("program at 40", COLLECTOR).beside(Ordinary).program(Go(40)),
-        Setup::new("program at 50", COLLECTOR).beside(Ordinary).program(Go(50)),
-        Setup::new("the other process at 8", COLLECTOR).beside(Go(8)),
-        Setup::new("the other process at nice 19", COLLECTOR).beside(Nice(19)),
-        Setup::new("the other process in SCHED_IDLE", COLLECTOR).beside(Idle),
-        Setup::new("no autogroup", COLLECTOR).beside(Ordinary).settings(NO_AUTOGROUP),
+        Setup::new("program at 40", COLLECTOR).environment(P2).beside(Ordinary).program(Go(40)),
+        Setup::new("program at 50", COLLECTOR).environment(P2).beside(Ordinary).program(Go(50)),
+        Setup::new("the other process at 8", COLLECTOR).environment(P2).beside(Go(8)),
+        Setup::new("the other process at nice 19", COLLECTOR).environment(P2).beside(Nice(19)),
+        Setup::new("the other process in SCHED_IDLE", COLLECTOR).environment(P2).beside(Idle),
+        Setup::new("no autogroup", COLLECTOR).environment(P2).beside(Ordinary).settings(NO_AUTOGROUP),
     ],
     metrics: &[
         Metric::new("units_deviation_percent", "spread of the throughput", Percent),
@@ -401,12 +422,308 @@ const SLICE: Experiment = Experiment {
             over: Some("base_slice_ns of 3 ms"),
             rule: AtMost(1.0 / 3.8),
         },
+    ],
+};
+
+const OPEN: &[&str] = &[
+    "-goroutines=1",
+    "-work=allocate",
+    "-request=compute",
+    "-every=2ms",
+];
+const OPEN_SLOW: &[&str] = &[
+    "-goroutines=1",
+    "-work=allocate",
+    "-request=compute",
+    "-every=5ms",
+];
+const OPEN_HINT: &[&str] = &[
+    "-goroutines=1",
+    "-work=allocate",
+    "-request=compute",
+    "-every=2ms",
+    "-remedy=hint",
+];
+const OPEN_OVERLAY: &[&str] = &[
+    "-goroutines=1",
+    "-work=allocate",
+    "-request=compute",
+    "-every=2ms",
+    "-remedy=go_sched",
+];
+
+const SPIKES: Experiment = Experiment {
+    name: "spikes",
+    title: "spikes: whose the outliers of a server's latency are",
+    question: "S9: of the spikes in the tail, 38 % are the kernel's scheduler's, and come in clusters. \
+               How many are, and what helps?",
+    method: "Requests of 200 us come each 2 or 5 ms, whether or not earlier ones are answered; a \
+             goroutine allocates meanwhile, with two Ps. Another process keeps the CPU busy for 60 of \
+             each 450 ms. gosched record records, and gosched spikes tells the causes of clusters of \
+             latencies above P98: few are in a run of 3 s.",
+    runs: Runs::Spikes,
+    cpus: 1,
+    only_on_hardware: None,
+    seconds: 3.0,
+    setups: &[
+        Setup::new("500 requests a second", OPEN).environment(P2).beside(Ordinary),
+        Setup::new("200 requests a second", OPEN_SLOW).environment(P2).beside(Ordinary),
+        Setup::new("the other process at 8", OPEN).environment(P2).beside(Go(8)),
+        Setup::new("the requests' thread at 50", OPEN)
+            .environment(P2)
+            .beside(Ordinary)
+            .waiter(Go(50)),
+        Setup::new("the goroutine's thread at 8, by hint", OPEN_HINT).beside(Ordinary),
+        Setup::new("the goroutine at 8, by the overlay", OPEN_OVERLAY).beside(Ordinary),
+        Setup::new("the other process at nice 19", OPEN).environment(P2).beside(Nice(19)),
+        Setup::new("the other process in SCHED_BATCH", OPEN).environment(P2).beside(Batch),
+        Setup::new("the other process in SCHED_IDLE", OPEN).environment(P2).beside(Idle),
+        Setup::new("the other process with uclamp 0", OPEN).environment(P2).beside(Uclamp),
+        Setup::new("the program at nice -20", OPEN)
+            .environment(P2)
+            .beside(Ordinary)
+            .program(Nice(-20)),
+        Setup::new("chrt -r for the program", OPEN)
+            .environment(P2)
+            .beside(Ordinary)
+            .program(RoundRobin),
+        Setup::new("no autogroup", OPEN)
+            .environment(P2)
+            .beside(Ordinary)
+            .settings(NO_AUTOGROUP),
+    ],
+    metrics: &[
+        Metric::new("p99_ns", "p99", Nanoseconds),
+        Metric::new("in_kernel_percent", "outliers that are the kernel's", Percent),
+        Metric::new("p50_ns", "p50", Nanoseconds),
+        Metric::new("p999_ns", "p99.9", Nanoseconds),
+        Metric::new("in_runtime_percent", "that are the runtime's", Percent),
+        Metric::new("in_clusters_percent", "in clusters", Percent),
+        Metric::new("units_per_second", "units of work in a second", Number),
+    ],
+    claims: &[
         Claim {
-            words: "S11: SMT off is a part of it",
-            setup: "base_slice_ns of 1.4 ms",
-            metric: "units_deviation_percent",
+            words: "S9: outliers come in clusters",
+            setup: "500 requests a second",
+            metric: "in_clusters_percent",
             over: None,
-            rule: NotHere("the emulator runs one instruction at a time: no sibling takes from another"),
+            rule: AtLeast(50.0),
+        },
+        Claim {
+            words: "S9: of the outliers, 38 % or more are the kernel's",
+            setup: "500 requests a second",
+            metric: "in_kernel_percent",
+            over: None,
+            rule: AtLeast(38.0),
+        },
+        Claim {
+            words: "With the other process at 8, p99 is 38 % lower or more",
+            setup: "the other process at 8",
+            metric: "p99_ns",
+            over: Some("500 requests a second"),
+            rule: AtMost(0.62),
+        },
+        Claim {
+            words: "With the requests' thread at 50, it is",
+            setup: "the requests' thread at 50",
+            metric: "p99_ns",
+            over: Some("500 requests a second"),
+            rule: AtMost(0.62),
+        },
+        Claim {
+            words: "With the goroutine lowered by the overlay, it is",
+            setup: "the goroutine at 8, by the overlay",
+            metric: "p99_ns",
+            over: Some("500 requests a second"),
+            rule: AtMost(0.62),
+        },
+        Claim {
+            words: "SCHED_IDLE for the other process does as much",
+            setup: "the other process in SCHED_IDLE",
+            metric: "p99_ns",
+            over: Some("500 requests a second"),
+            rule: AtMost(0.62),
+        },
+    ],
+};
+
+const BOTH: &[&str] = &[
+    "-goroutines=2",
+    "-work=allocate",
+    "-request=compute",
+    "-every=5ms",
+];
+
+const PREEMPTION: Experiment = Experiment {
+    name: "preemption",
+    title: "preemption: whose delay a goroutine's is",
+    question: "S5: of one run, perf tells of a P95 of 4.2 ms until a thread runs, and Go's trace of \
+               187 us until a goroutine does. What of a goroutine's delay is the kernel's?",
+    method: "Two goroutines allocate, beside requests of 200 us each 5 ms. gosched record has the \
+             kernel's events and the trace of Go's runtime by one clock; gosched timeline adds up, over \
+             all goroutines that were ready, the time without a P, which is the runtime's, and with a \
+             P whose thread has no CPU, or whose group has used up its quota, which are the kernel's. \
+             Go's trace takes the latter two for running.",
+    runs: Runs::Timeline,
+    cpus: 2,
+    only_on_hardware: None,
+    seconds: 1.0,
+    setups: &[
+        Setup::new("nobody else", BOTH).environment(P2),
+        Setup::new("4 Ps", BOTH).environment(P4),
+        Setup::new("beside a busy process", BOTH).environment(P2).beside(Ordinary),
+        Setup::new("beside it, 4 Ps", BOTH).environment(P4).beside(Ordinary),
+        Setup::new("that process at 8", BOTH).environment(P2).beside(Go(8)),
+        Setup::new("that process at nice 19", BOTH).environment(P2).beside(Nice(19)),
+        Setup::new("that process in SCHED_IDLE", BOTH).environment(P2).beside(Idle),
+        Setup::new("the program at 40", BOTH).environment(P2).beside(Ordinary).program(Go(40)),
+        Setup::new("a quota of a CPU", BOTH).environment(P2).quota(WHOLE),
+    ],
+    metrics: &[
+        Metric::new("kernel_percent", "the kernel's share of the delay", Percent),
+        Metric::new("thread_p99_ns", "a thread waits for a CPU, p99", Nanoseconds),
+        Metric::new("no_p_ns", "no P, in a second", Nanoseconds),
+        Metric::new("no_cpu_ns", "no CPU, in a second", Nanoseconds),
+        Metric::new("quota_ns", "quota, in a second", Nanoseconds),
+    ],
+    claims: &[
+        Claim {
+            words: "S5: beside a busy process, most of the delay is the kernel's",
+            setup: "beside a busy process",
+            metric: "kernel_percent",
+            over: None,
+            rule: AtLeast(50.0),
+        },
+        Claim {
+            words: "With nobody else, most is the runtime's",
+            setup: "nobody else",
+            metric: "kernel_percent",
+            over: None,
+            rule: AtMost(50.0),
+        },
+        Claim {
+            words: "With that process at 8, goroutines lack a CPU for a tenth of the time",
+            setup: "that process at 8",
+            metric: "no_cpu_ns",
+            over: Some("beside a busy process"),
+            rule: AtMost(0.1),
+        },
+        Claim {
+            words: "S5: perf's P95 and Go's P95 of one run differ by 22 times",
+            setup: "beside a busy process",
+            metric: "thread_p99_ns",
+            over: None,
+            rule: NotHere("the two are of different things, and perf's command line is not valid"),
+        },
+    ],
+};
+
+const HOG: &[&str] = &[
+    "-goroutines=1",
+    "-work=compute",
+    "-request=nothing",
+    "-every=100ms",
+];
+const COLLECTING: &[&str] = &[
+    "-goroutines=1",
+    "-work=allocate",
+    "-request=nothing",
+    "-every=100ms",
+];
+const SERVES: &[&str] = &["-goroutines=0", "-request=compute", "-every=1ms"];
+
+const DRIFT: Experiment = Experiment {
+    name: "drift",
+    title: "drift: what a thread is owed, and what vruntime says",
+    question: "S7: vruntime drifts by hundreds of ns for each ms under load, which tells of bad \
+               scheduling. Does its growth say anything of what a thread is owed?",
+    method: "A program beside a process that keeps the CPU busy: one that computes, one that allocates, \
+             and a server of requests of 200 us each ms. gosched lag looks at the thread that ran most, \
+             each 23 ms. vruntime grows by 1024/weight for each ns of CPU time, and the weight is \
+             3,121 at nice -5 and 335 at nice 5: its growth is known without a look.",
+    runs: Runs::Lag,
+    cpus: 1,
+    only_on_hardware: None,
+    seconds: 2.0,
+    setups: &[
+        Setup::new("a hog", HOG).beside(Ordinary),
+        Setup::new("a hog at nice 5", HOG).beside(Ordinary).program(Nice(5)),
+        Setup::new("a hog at nice -5", HOG)
+            .beside(Ordinary)
+            .program(Nice(-5)),
+        Setup::new("a hog at 28", HOG)
+            .beside(Ordinary)
+            .program(Go(28)),
+        Setup::new("a hog at 40", HOG).beside(Ordinary).program(Go(40)),
+        Setup::new("a collector", COLLECTING).beside(Ordinary),
+        Setup::new("a server", SERVES).beside(Ordinary),
+        Setup::new("a server at 40", SERVES).beside(Ordinary).program(Go(40)),
+    ],
+    metrics: &[
+        Metric::new("lag_spread_ns", "lag, from lowest to highest", Nanoseconds),
+        Metric::new("eligible_percent", "eligible when it waits", Percent),
+        Metric::new("cpu_percent", "CPU", Percent),
+        Metric::new("slice_ns", "slice", Nanoseconds),
+    ],
+    claims: &[
+        Claim {
+            words: "S7: vruntime of a hog at nice 5 grows 9 times as fast as at nice -5: its lag does \
+                    so 3 times or more",
+            setup: "a hog at nice 5",
+            metric: "lag_spread_ns",
+            over: Some("a hog at nice -5"),
+            rule: AtLeast(3.0),
+        },
+        Claim {
+            words: "The lag of a hog stays within 10 ms, whatever vruntime does",
+            setup: "a hog",
+            metric: "lag_spread_ns",
+            over: None,
+            rule: AtMost(10_000_000.0),
+        },
+    ],
+};
+
+/// The switch of SMT.
+const SMT_CONTROL: &str = "/sys/devices/system/cpu/smt/control";
+
+const SMT: Experiment = Experiment {
+    name: "smt",
+    title: "smt: with and without hyperthreads",
+    question: "S11: without SMT, a Go program's throughput and pauses spread less. Do they?",
+    method: "Four goroutines allocate, with as many Ps as CPUs, beside requests of 200 us each 10 ms and \
+             another process that keeps all CPUs busy, as in the experiment slice. SMT is switched in \
+             smt/control. On a machine with hyperthreads, \"make lab EXPERIMENT=smt ON=host\" runs this \
+             as root, and gives the machine its threads back at the end.",
+    runs: Runs::Program,
+    cpus: 4,
+    only_on_hardware: Some(
+        "the emulator runs one instruction at a time: the guest has the topology of hyperthreads, and \
+         none takes anything from its sibling",
+    ),
+    seconds: 1.0,
+    setups: &[
+        Setup::new("SMT on", COLLECTOR).beside(Ordinary).settings(&[(SMT_CONTROL, "on")]),
+        Setup::new("SMT off", COLLECTOR).beside(Ordinary).settings(&[(SMT_CONTROL, "off")]),
+        Setup::new("SMT on, the other process at 8", COLLECTOR)
+            .beside(Go(8))
+            .settings(&[(SMT_CONTROL, "on")]),
+    ],
+    metrics: SLICE.metrics,
+    claims: &[
+        Claim {
+            words: "S11: without SMT, the throughput spreads 3.5 times less",
+            setup: "SMT off",
+            metric: "units_deviation_percent",
+            over: Some("SMT on"),
+            rule: AtMost(1.0 / 3.5),
+        },
+        Claim {
+            words: "S11: and the pauses do so 3.8 times less",
+            setup: "SMT off",
+            metric: "pause_deviation_ns",
+            over: Some("SMT on"),
+            rule: AtMost(1.0 / 3.8),
         },
     ],
 };

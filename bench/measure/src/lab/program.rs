@@ -16,6 +16,7 @@ use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
 use common::cgroup::Cgroup;
+use common::child::Child;
 use go_sched_bench_data::lab::Setup;
 use go_sched_bench_data::lab::Standing;
 use serde_json::Value;
@@ -23,21 +24,36 @@ use serde_json::Value;
 use super::standing;
 use super::Figures;
 use crate::goroutines::busy_process;
+use crate::goroutines::OVERLAY;
 use crate::goroutines::PLAIN;
 
 /// Time between two looks at the number of threads that can run.
 const LOOK: Duration = Duration::from_millis(7);
+/// Time for which a process is busy that is so now and then, and the time between.
+const BUSY: Duration = Duration::from_millis(60);
+const IDLE: Duration = Duration::from_millis(390);
 
 /// Runs the program and returns its figures.
 pub(super) fn run(setup: &Setup, length: Duration) -> Result<Figures> {
     let _busy = setup.beside.map(busy_at);
-    let mut command = Command::new(PLAIN);
+    let mut command = Command::new(of(setup));
     add_arguments(&mut command, setup, length);
     let group = setup.quota.map(standing::quota_group).transpose()?;
     let (output, runnable) = output_of(command, setup.program, group.as_ref())?;
-    let mut figures = figures(&output)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let answer = serde_json::from_str(&text).with_context(|| format!("it printed {text}"))?;
+    let mut figures = figures(answer)?;
     figures.insert("runnable_threads".to_owned(), runnable);
     Ok(figures)
+}
+
+/// Returns the program: that with the overlay if goroutines have priorities.
+pub(super) fn of(setup: &Setup) -> &'static str {
+    if setup.arguments.contains(&"-remedy=go_sched") {
+        OVERLAY
+    } else {
+        PLAIN
+    }
 }
 
 /// Adds what a set-up says.
@@ -51,8 +67,20 @@ pub(super) fn add_arguments(command: &mut Command, setup: &Setup, length: Durati
 }
 
 /// Starts a process that keeps all CPUs busy, until the drop.
-pub(super) fn busy_at(standing: Standing) -> common::child::Child {
+pub(super) fn busy_at(standing: Standing) -> Child {
     busy_process(move || standing::take(standing).expect("obstacles have been looked for"))
+}
+
+/// Starts a process that keeps all CPUs busy now and then, until the drop.
+pub(super) fn bursts_at(standing: Standing) -> Child {
+    busy_process(move || {
+        standing::take(standing).expect("obstacles have been looked for");
+        loop {
+            let start = Instant::now();
+            while start.elapsed() < BUSY {}
+            thread::sleep(IDLE);
+        }
+    })
 }
 
 /// Runs a command at a standing and in a group. Returns as well how many threads of the machine
@@ -97,11 +125,9 @@ fn runnable() -> Result<f64> {
     running.parse().context(path)
 }
 
-/// Returns the numbers of the JSON that the program prints.
-pub(super) fn figures(output: &Output) -> Result<Figures> {
-    let text = String::from_utf8_lossy(&output.stdout);
-    let answer: BTreeMap<String, Value> =
-        serde_json::from_str(&text).with_context(|| format!("{PLAIN} printed {text}"))?;
+/// Returns the numbers of what the program printed.
+pub(super) fn figures(answer: Value) -> Result<Figures> {
+    let answer: BTreeMap<String, Value> = serde_json::from_value(answer)?;
     let number = |(key, value): (String, Value)| Some((key, value.as_f64()?));
     Ok(answer.into_iter().filter_map(number).collect())
 }
