@@ -233,7 +233,7 @@ endef
 # The guest gets programs of this machine with their libraries, and the server.
 bench_overlay := $(GO_SCHED_CACHE)/bench
 bench_page := $(GO_SCHED_CACHE)/bench-page
-bench_report = $(if $(findstring quick,$@),$(GO_SCHED_CACHE)/bench-quick,bench/report$(if $(filter kvm,$(GO_SCHED_ACCEL)),/kvm))
+bench_report = $(if $(findstring quick,$@),$(GO_SCHED_CACHE)/bench-quick,bench/report$(if $(filter kvm,$(GO_SCHED_ACCEL)),/kvm)$(addprefix /,$(ON)))
 .PHONY: bench bench-quick lab lab-quick bench-programs
 bench-programs: programs observe-command
 	scripts/install-packages --bench
