@@ -276,6 +276,9 @@ mod tests {
                 "{}",
                 experiment.name
             );
+            for setup in &setups {
+                assert!(setup.len() <= 26, "no room beside a narrow plot: {setup}");
+            }
             for claim in experiment.claims {
                 assert!(metrics.contains(claim.metric), "{}", claim.words);
                 for setup in [Some(claim.setup), claim.over].into_iter().flatten() {

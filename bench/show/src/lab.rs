@@ -25,6 +25,7 @@ use self::verdict::Ratio;
 use self::verdict::Verdict;
 use crate::charts::dot;
 use crate::format;
+use crate::headline::not_measured;
 use crate::plot::span;
 use crate::plot::Axis;
 use crate::plot::Content;
@@ -262,7 +263,7 @@ pub(crate) fn text(report: &Report) -> String {
             let _ = writeln!(text, "not to be had: {setup}: {why}");
         }
     }
-    text
+    text + &not_measured(report)
 }
 
 /// Returns the section of the page.

@@ -30,6 +30,7 @@ mod tables;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::bail;
 use anyhow::Result;
 use clap::Parser;
 use clap::ValueEnum;
@@ -77,13 +78,17 @@ fn bench(bench: &Bench) -> Result<bool> {
     report.tree = machine::describe(&bench.tree);
     report.machine = machine::this();
     let file = if bench.lab { LAB_FILE } else { FILE };
+    let of_this = |part: &&Part| part.experiment().is_some() == bench.lab;
+    if let Some(part) = bench.only.iter().find(|part| !of_this(part)) {
+        let is = if bench.lab { "no" } else { "an" };
+        bail!("\"{}\" is {is} experiment of the lab", part.title());
+    }
     if bench.add {
         let emulated = bench.on == Place::Guest && bench.accel == Accelerator::Tcg;
         report.check_same(&Report::read(&bench.report, file)?, emulated)?;
     }
     let mut well = true;
-    let parts = Part::value_variants().iter();
-    for part in parts.filter(|part| part.experiment().is_some() == bench.lab) {
+    for part in Part::value_variants().iter().filter(of_this) {
         well &= measure(*part, bench, &mut report)?;
     }
     report.seconds = start.elapsed().as_secs_f64();

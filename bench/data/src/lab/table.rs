@@ -69,13 +69,13 @@ const LOCKS: Experiment = Experiment {
         Setup::new("siblings in SCHED_IDLE", &[])
             .waiter(Go(50))
             .program(Idle),
-        Setup::new("siblings in SCHED_IDLE, chrt -r for the thread", &[])
+        Setup::new("SCHED_IDLE, thread chrt -r", &[])
             .waiter(RoundRobin)
             .program(Idle),
-        Setup::new("siblings in a cgroup of cpu.weight 1", &[])
+        Setup::new("siblings, cpu.weight 1", &[])
             .waiter(Go(50))
             .program(Weight),
-        Setup::new("siblings in a cgroup with cpu.idle", &[])
+        Setup::new("siblings, cpu.idle", &[])
             .waiter(Go(50))
             .program(IdleGroup),
     ],
@@ -123,7 +123,7 @@ const LOCKS: Experiment = Experiment {
         },
         Claim {
             words: "So does a cgroup with cpu.idle",
-            setup: "siblings in a cgroup with cpu.idle",
+            setup: "siblings, cpu.idle",
             metric: "mean_ns",
             over: Some("siblings at 8"),
             rule: AtLeast(2.0),
@@ -172,9 +172,9 @@ const OVERFLOW: Experiment = Experiment {
         Setup::new("1,000 goroutines, 2 Ps", LARGE).environment(P2),
         Setup::new("200 goroutines, 4 Ps", SMALL).environment(P4),
         Setup::new("1,000 goroutines, 4 Ps", LARGE).environment(P4),
-        Setup::new("1,000 goroutines, 4 Ps, threads at 32", LARGE).environment(P4).program(Go(32)),
-        Setup::new("1,000 goroutines, 4 Ps, threads at 16", LARGE).environment(P4).program(Go(16)),
-        Setup::new("1,000 goroutines, 4 Ps, threads at 8", LARGE).environment(P4).program(Go(8)),
+        Setup::new("1,000, 4 Ps, at 32", LARGE).environment(P4).program(Go(32)),
+        Setup::new("1,000, 4 Ps, at 16", LARGE).environment(P4).program(Go(16)),
+        Setup::new("1,000, 4 Ps, at 8", LARGE).environment(P4).program(Go(8)),
     ],
     metrics: &[
         Metric::new("thread_wait_ns", "a thread waits for a CPU, mean", Nanoseconds),
@@ -276,8 +276,8 @@ const QUOTA: Experiment = Experiment {
         Setup::new("wakes up, no quota", WAKES),
         Setup::new("wakes up, quota", WAKES).quota(FIFTH),
         Setup::new("wakes up at 50, quota", WAKES_RAISED).quota(FIFTH).waiter(Go(50)),
-        Setup::new("wakes up from time.Sleep at 50, quota", TIMER_RAISED).quota(FIFTH).waiter(Go(50)),
-        Setup::new("wakes up, program at 40, quota", WAKES).quota(FIFTH).program(Go(40)),
+        Setup::new("time.Sleep at 50, quota", TIMER_RAISED).quota(FIFTH).waiter(Go(50)),
+        Setup::new("program at 40, quota", WAKES).quota(FIFTH).program(Go(40)),
         Setup::new("GOMAXPROCS 1", COLLECTS).quota(WHOLE).environment(P1),
         Setup::new("GOMAXPROCS 2", COLLECTS).quota(WHOLE).environment(P2),
         Setup::new("GOMAXPROCS 8", COLLECTS).quota(WHOLE).environment(P8),
@@ -313,14 +313,14 @@ const QUOTA: Experiment = Experiment {
         },
         Claim {
             words: "So does a goroutine at 50 in time.Sleep",
-            setup: "wakes up from time.Sleep at 50, quota",
+            setup: "time.Sleep at 50, quota",
             metric: "p99_ns",
             over: Some("wakes up, quota"),
             rule: AtMost(0.1),
         },
         Claim {
             words: "So does a program at 40",
-            setup: "wakes up, program at 40, quota",
+            setup: "program at 40, quota",
             metric: "p99_ns",
             over: Some("wakes up, quota"),
             rule: AtMost(0.1),
@@ -381,9 +381,9 @@ const SLICE: Experiment = Experiment {
             .settings(&[(BASE_SLICE, "6000000")]),
         Setup::new("program at 40", COLLECTOR).environment(P2).beside(Ordinary).program(Go(40)),
         Setup::new("program at 50", COLLECTOR).environment(P2).beside(Ordinary).program(Go(50)),
-        Setup::new("the other process at 8", COLLECTOR).environment(P2).beside(Go(8)),
-        Setup::new("the other process at nice 19", COLLECTOR).environment(P2).beside(Nice(19)),
-        Setup::new("the other process in SCHED_IDLE", COLLECTOR).environment(P2).beside(Idle),
+        Setup::new("other at 8", COLLECTOR).environment(P2).beside(Go(8)),
+        Setup::new("other at nice 19", COLLECTOR).environment(P2).beside(Nice(19)),
+        Setup::new("other in SCHED_IDLE", COLLECTOR).environment(P2).beside(Idle),
         Setup::new("no autogroup", COLLECTOR).environment(P2).beside(Ordinary).settings(NO_AUTOGROUP),
     ],
     metrics: &[
@@ -410,7 +410,7 @@ const SLICE: Experiment = Experiment {
         },
         Claim {
             words: "Lowering the other process to 8 cuts the spread of the pauses by as much",
-            setup: "the other process at 8",
+            setup: "other at 8",
             metric: "pause_deviation_ns",
             over: Some("base_slice_ns of 3 ms"),
             rule: AtMost(1.0 / 3.8),
@@ -468,17 +468,17 @@ const SPIKES: Experiment = Experiment {
     setups: &[
         Setup::new("500 requests a second", OPEN).environment(P2).beside(Ordinary),
         Setup::new("200 requests a second", OPEN_SLOW).environment(P2).beside(Ordinary),
-        Setup::new("the other process at 8", OPEN).environment(P2).beside(Go(8)),
-        Setup::new("the requests' thread at 50", OPEN)
+        Setup::new("other at 8", OPEN).environment(P2).beside(Go(8)),
+        Setup::new("requests' thread at 50", OPEN)
             .environment(P2)
             .beside(Ordinary)
             .waiter(Go(50)),
-        Setup::new("the goroutine's thread at 8, by hint", OPEN_HINT).beside(Ordinary),
-        Setup::new("the goroutine at 8, by the overlay", OPEN_OVERLAY).beside(Ordinary),
-        Setup::new("the other process at nice 19", OPEN).environment(P2).beside(Nice(19)),
-        Setup::new("the other process in SCHED_BATCH", OPEN).environment(P2).beside(Batch),
-        Setup::new("the other process in SCHED_IDLE", OPEN).environment(P2).beside(Idle),
-        Setup::new("the other process with uclamp 0", OPEN).environment(P2).beside(Uclamp),
+        Setup::new("goroutine at 8, hint", OPEN_HINT).beside(Ordinary),
+        Setup::new("goroutine at 8, overlay", OPEN_OVERLAY).beside(Ordinary),
+        Setup::new("other at nice 19", OPEN).environment(P2).beside(Nice(19)),
+        Setup::new("other in SCHED_BATCH", OPEN).environment(P2).beside(Batch),
+        Setup::new("other in SCHED_IDLE", OPEN).environment(P2).beside(Idle),
+        Setup::new("other with uclamp 0", OPEN).environment(P2).beside(Uclamp),
         Setup::new("the program at nice -20", OPEN)
             .environment(P2)
             .beside(Ordinary)
@@ -518,28 +518,28 @@ const SPIKES: Experiment = Experiment {
         },
         Claim {
             words: "With the other process at 8, p99 is 38 % lower or more",
-            setup: "the other process at 8",
+            setup: "other at 8",
             metric: "p99_ns",
             over: Some("500 requests a second"),
             rule: AtMost(0.62),
         },
         Claim {
             words: "With the requests' thread at 50, it is",
-            setup: "the requests' thread at 50",
+            setup: "requests' thread at 50",
             metric: "p99_ns",
             over: Some("500 requests a second"),
             rule: AtMost(0.62),
         },
         Claim {
             words: "With the goroutine lowered by the overlay, it is",
-            setup: "the goroutine at 8, by the overlay",
+            setup: "goroutine at 8, overlay",
             metric: "p99_ns",
             over: Some("500 requests a second"),
             rule: AtMost(0.62),
         },
         Claim {
             words: "SCHED_IDLE for the other process does as much",
-            setup: "the other process in SCHED_IDLE",
+            setup: "other in SCHED_IDLE",
             metric: "p99_ns",
             over: Some("500 requests a second"),
             rule: AtMost(0.62),
@@ -705,7 +705,7 @@ const SMT: Experiment = Experiment {
     setups: &[
         Setup::new("SMT on", COLLECTOR).beside(Ordinary).settings(&[(SMT_CONTROL, "on")]),
         Setup::new("SMT off", COLLECTOR).beside(Ordinary).settings(&[(SMT_CONTROL, "off")]),
-        Setup::new("SMT on, the other process at 8", COLLECTOR)
+        Setup::new("SMT on, other at 8", COLLECTOR)
             .beside(Go(8))
             .settings(&[(SMT_CONTROL, "on")]),
     ],

@@ -68,10 +68,7 @@ fn join(file: &str, value: &str) -> Result<()> {
     }
     let write =
         |file: &str, value: &str| fs::write(group.join(file), value).context(file.to_owned());
-    // What is threaded already does not become so again.
-    if fs::read_to_string(group.join("cgroup.type"))?.trim() != "threaded" {
-        write("cgroup.type", "threaded")?;
-    }
+    write("cgroup.type", "threaded")?;
     write(file, value)?;
     write("cgroup.threads", &gettid().as_raw_pid().to_string())
 }
