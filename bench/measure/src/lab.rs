@@ -26,6 +26,8 @@ use standing::Changed;
 
 /// Repeats of each set-up, which tell its spread.
 const REPEATS: usize = 5;
+/// Repeats of a set-up that is recorded, which takes longer.
+const RECORDED_REPEATS: usize = 3;
 /// Length of a quick run.
 const QUICK: Duration = Duration::from_millis(300);
 
@@ -64,10 +66,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }))?,
         }
     }
-    let (repeats, length) = if arguments.quick {
-        (1, QUICK)
-    } else {
-        (REPEATS, Duration::from_secs_f64(experiment.seconds))
+    let full = Duration::from_secs_f64(experiment.seconds);
+    let (repeats, length) = match (arguments.quick, experiment.is_recorded()) {
+        (true, _) => (1, QUICK),
+        (false, true) => (RECORDED_REPEATS, full),
+        (false, false) => (REPEATS, full),
     };
     for repeat in 0..repeats {
         for (setup, of_setup) in &mut results {

@@ -460,11 +460,11 @@ const SPIKES: Experiment = Experiment {
     method: "Requests of 200 us come each 2 or 5 ms, whether or not earlier ones are answered; a \
              goroutine allocates meanwhile, with two Ps. Another process keeps the CPU busy for 60 of \
              each 450 ms. gosched record records, and gosched spikes tells the causes of clusters of \
-             latencies above P98: few are in a run of 3 s.",
+             latencies above P98: few are in a run of 2 s.",
     runs: Runs::Spikes,
     cpus: 1,
     only_on_hardware: None,
-    seconds: 3.0,
+    seconds: 2.0,
     setups: &[
         Setup::new("500 requests a second", OPEN).environment(P2).beside(Ordinary),
         Setup::new("200 requests a second", OPEN_SLOW).environment(P2).beside(Ordinary),
