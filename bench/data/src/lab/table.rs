@@ -395,18 +395,25 @@ const SLICE: Experiment = Experiment {
     ],
     claims: &[
         Claim {
-            words: "S11: a quarter of the slice cuts the spread of the throughput by 3.5",
+            words: "S11: a quarter of the slice cuts the spread of the throughput by 3.5 (18.7 -> 5.3 %)",
             setup: "base_slice_ns of 1.4 ms",
             metric: "units_deviation_percent",
             over: Some("base_slice_ns of 6 ms"),
             rule: AtMost(1.0 / 3.5),
         },
         Claim {
-            words: "S11: and that of the pauses by 3.8",
+            words: "S11: and that of the pauses by 3.8 (4.2 -> 1.1 ms)",
             setup: "base_slice_ns of 1.4 ms",
             metric: "pause_deviation_ns",
             over: Some("base_slice_ns of 6 ms"),
             rule: AtMost(1.0 / 3.8),
+        },
+        Claim {
+            words: "It cuts the spread of the pauses by half at least",
+            setup: "base_slice_ns of 1.4 ms",
+            metric: "pause_deviation_ns",
+            over: Some("base_slice_ns of 6 ms"),
+            rule: AtMost(0.5),
         },
         Claim {
             words: "Lowering the other process to 8 cuts the spread of the pauses by as much",
