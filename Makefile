@@ -85,6 +85,9 @@ help:
 	echo 'make torture      race everything, and check (SECONDS=N, CPUS=N, SEED=N); debug kernel'
 	echo 'make bench        what go_sched costs and buys, to bench/report (ONLY="PART ...": these parts anew)'
 	echo 'make bench-quick  the same, less often and shorter, to $(GO_SCHED_CACHE)/bench-quick'
+	echo "make lab          run the article's claims as experiments, to bench/report (EXPERIMENT=NAME: that one"
+	echo '                  anew; docs/lab.md lists them)'
+	echo 'make lab-quick    the same once and shortly, which decides no claim, to $(GO_SCHED_CACHE)/bench-quick'
 	echo 'make bench-host   what priorities of goroutines buy on this machine, without go_sched in the kernel'
 	echo 'make bench-page   draw the page with the plots of bench/report (REPORT=DIR: of another), outside the tree'
 	echo 'make bench-readme put table and picture of bench/report into README.md'
@@ -230,9 +233,9 @@ endef
 # The guest gets programs of this machine with their libraries, and the server.
 bench_overlay := $(GO_SCHED_CACHE)/bench
 bench_page := $(GO_SCHED_CACHE)/bench-page
-bench_report = $(if $(findstring quick,$@),$(GO_SCHED_CACHE)/bench-quick,bench/report$(if $(filter kvm,$(GO_SCHED_ACCEL)),/kvm))
-.PHONY: bench bench-quick
-bench bench-quick: programs observe-command
+bench_report = $(if $(findstring quick,$@),$(GO_SCHED_CACHE)/bench-quick,bench/report$(if $(filter kvm,$(GO_SCHED_ACCEL)),/kvm)$(addprefix /,$(ON)))
+.PHONY: bench bench-quick lab lab-quick bench-programs
+bench-programs: programs observe-command
 	scripts/install-packages --bench
 	$(step)/programs.log 'Building the benchmarks' \
 		env $(static) cargo build --release --locked --target $(target) --package go-sched-bench-measure --package go-sched-bench-show
@@ -249,10 +252,17 @@ bench bench-quick: programs observe-command
 	scripts/install-packages --go
 	export PATH=$(GO_SCHED_CACHE)/newest-go/bin:$$PATH
 	$(call build_goroutines,$(bench_overlay)/bin/go_sched_bench_goroutines)
-	$(binaries)/go_sched_bench --report $(bench_report) $(if $(findstring quick,$@),--quick) \
-		$(addprefix --only ,$(ONLY)) $(and $(ONLY),$(wildcard $(bench_report)/report.json),--add) \
-		--page $(bench_page) --service-icount 2 \
-		--overlay $(bench_overlay) --guest-program $(binaries)/go_sched_bench_guest
+
+# measure PARTS, REPORT: measures PARTS, or all, into the folder that has REPORT.
+measure = $(binaries)/go_sched_bench --report $(bench_report) $(if $(findstring quick,$@),--quick) \
+	$(addprefix --only ,$1) $(and $1,$(wildcard $(bench_report)/$2),--add) \
+	--page $(bench_page) --service-icount 2 \
+	--overlay $(bench_overlay) --guest-program $(binaries)/go_sched_bench_guest
+bench bench-quick: bench-programs
+	$(call measure,$(ONLY),report.json)
+# ON=host runs them in the kernel of this machine, as root.
+lab lab-quick: bench-programs
+	$(call measure,$(EXPERIMENT),lab.json) --lab $(addprefix --on ,$(ON))
 
 # Takes nothing but Go and room for it: neither a guest nor go_sched in the kernel.
 .PHONY: bench-host
@@ -281,7 +291,7 @@ shell:
 torture: to_build = $(call built,$(or $(variant),debug))/.go_sched_stamp
 fuzz: to_build = $(call built,$(or $(variant),kcov))/.go_sched_stamp
 test-debug: to_build = $(call built,debug)/.go_sched_stamp
-test-scx test-bpf observe: to_build = $(call built,bpf)/.go_sched_stamp
+test-scx test-bpf observe lab lab-quick: to_build = $(call built,bpf)/.go_sched_stamp
 .PHONY: machine machine-kernel
 machine-kernel:
 	scripts/check-machine $(to_build)

@@ -7,6 +7,7 @@
 //! one instruction, where QEMU counts instructions.
 
 mod goroutines;
+pub mod lab;
 
 use std::fmt;
 
@@ -34,6 +35,10 @@ pub enum Record {
     Omitted(Omitted),
     /// The result of a server's run.
     Service(Service),
+    /// A figure of an experiment of the lab.
+    Observed(lab::Observed),
+    /// A set-up of an experiment that cannot be had here.
+    Impossible(lab::Impossible),
     /// A remark on the measurements.
     Note {
         /// The remark, one line.

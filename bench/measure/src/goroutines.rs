@@ -27,7 +27,7 @@ use crate::output;
 /// The program, in `PATH`.
 pub(crate) const PLAIN: &str = "go_sched_bench_goroutines_plain";
 /// The program built with the overlay.
-const OVERLAY: &str = "go_sched_bench_goroutines_overlay";
+pub(crate) const OVERLAY: &str = "go_sched_bench_goroutines_overlay";
 /// What the overlay says on standard error, with `GOSCHED_DEBUG=1`, if threads follow their
 /// goroutines.
 const FOLLOWS: &str = "threads follow their goroutines by /dev/go_sched";
@@ -161,7 +161,7 @@ fn measure(wait: Wait, remedy: Remedy, quick: bool) -> Result<Waited> {
         Remedy::RoundRobin => "chrt -r",
         Remedy::Overlay | Remedy::GoSched => "go_sched",
     };
-    let _busy = (wait == Wait::StopBesideProcess).then(busy_process);
+    let _busy = (wait == Wait::StopBesideProcess).then(|| busy_process(|| ()));
     let runtime = match remedy {
         Remedy::Overlay => Runtime::Overlay,
         Remedy::GoSched => Runtime::GoSched,
@@ -174,13 +174,16 @@ fn measure(wait: Wait, remedy: Remedy, quick: bool) -> Result<Waited> {
     answer(command, runtime)
 }
 
-/// Starts a process that keeps all CPUs busy, until the drop.
-fn busy_process() -> Child {
+/// Starts a process that keeps all CPUs busy, until the drop. `begin` runs first on its threads.
+pub(crate) fn busy_process(begin: impl Fn() + Copy + Send + 'static) -> Child {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     Child::sleeping(|| {
         for _ in 0..cpus {
-            forget(thread::spawn(|| loop {
-                black_box(0);
+            forget(thread::spawn(move || {
+                begin();
+                loop {
+                    black_box(0);
+                }
             }));
         }
     })

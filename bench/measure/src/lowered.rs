@@ -8,9 +8,11 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::Read;
 use std::mem::forget;
+use std::panic::resume_unwind;
 use std::ptr;
 use std::slice;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
@@ -32,6 +34,7 @@ use rustix::mm::MapFlags;
 use rustix::mm::ProtFlags;
 use strum::VariantArray;
 
+use crate::goroutines::busy_process;
 use crate::output;
 use crate::sample::nanoseconds;
 
@@ -79,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         for repeat in 0..repeats {
             for (level, of_level) in LOWERED.into_iter().zip(&mut repeats_of) {
                 let mut wait_times = match waiter {
-                    Waiter::Sibling => beside_siblings(level, length),
+                    Waiter::Sibling => beside_siblings(|| take(level), || (), length).0,
                     Waiter::Neighbour => beside_process(level, length, units),
                 };
                 wait_times.sort_unstable();
@@ -139,37 +142,43 @@ fn map(length: usize) {
 }
 
 /// Returns the times that a thread waits for its memory, beside siblings that map memory
-/// all the time, and beside another process that keeps the CPUs busy.
-fn beside_siblings(level: Option<u32>, length: Duration) -> Vec<Duration> {
-    let cpus = thread::available_parallelism().map_or(1, usize::from);
-    let _busy = Child::sleeping(|| {
-        for _ in 0..cpus {
-            forget(thread::spawn(|| loop {
-                black_box(0);
-            }));
-        }
-    });
+/// all the time, and beside another process that keeps the CPUs busy; and how often the siblings
+/// mapped memory meanwhile. `lower` runs first on the siblings, and `raise` on the thread.
+pub(crate) fn beside_siblings(
+    lower: impl Fn() + Sync,
+    raise: impl Fn() + Sync,
+    length: Duration,
+) -> (Vec<Duration>, u64) {
+    let _busy = busy_process(|| ());
     let over = AtomicBool::new(false);
+    let maps = AtomicU64::new(0);
     thread::scope(|scope| {
         let _stop = StopOnDrop(&over);
         for _ in 0..THREADS {
             scope.spawn(|| {
-                take(level);
+                lower();
                 while !over.load(Ordering::Relaxed) {
                     map(MAPPED);
+                    maps.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
         thread::sleep(WARM_UP);
-        let end = Instant::now() + length;
-        let mut wait_times = Vec::new();
-        while Instant::now() < end {
-            thread::sleep(SIBLINGS_PERIOD);
-            let start = Instant::now();
-            map(SIBLINGS);
-            wait_times.push(start.elapsed());
-        }
-        wait_times
+        let before = maps.load(Ordering::Relaxed);
+        let waiter = scope.spawn(|| {
+            raise();
+            let end = Instant::now() + length;
+            let mut wait_times = Vec::new();
+            while Instant::now() < end {
+                thread::sleep(SIBLINGS_PERIOD);
+                let start = Instant::now();
+                map(SIBLINGS);
+                wait_times.push(start.elapsed());
+            }
+            wait_times
+        });
+        let wait_times = waiter.join().unwrap_or_else(|panic| resume_unwind(panic));
+        (wait_times, maps.load(Ordering::Relaxed) - before)
     })
 }
 

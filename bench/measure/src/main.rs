@@ -9,6 +9,7 @@
 mod changes;
 mod goroutines;
 mod kernel;
+mod lab;
 mod lowered;
 mod memory;
 mod output;
@@ -62,6 +63,8 @@ enum Part {
     Recorder(recorder::Arguments),
     /// Measure a server beside competition
     Service(service::Arguments),
+    /// Run an experiment of the lab
+    Lab(lab::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -93,6 +96,7 @@ fn run(arguments: &Arguments, is_own_child: bool) -> Result<()> {
         Part::GoroutineCosts(arguments) => goroutines::run_costs(arguments),
         Part::Recorder(arguments) => recorder::run(arguments),
         Part::Service(arguments) => service::run(arguments),
+        Part::Lab(arguments) => lab::run(arguments),
     }
 }
 

@@ -32,7 +32,7 @@ use crate::paths::time_of;
 use crate::sample::Effort;
 
 /// The command with the feature `observe`.
-const GOSCHED: &str = "gosched_observe";
+pub(crate) const GOSCHED: &str = "gosched_observe";
 
 /// The folder of the records, in memory.
 const RECORD: &str = "/tmp/bench-record";

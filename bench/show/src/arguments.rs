@@ -66,6 +66,9 @@ pub(crate) enum Accelerator {
 /// The measurements to make.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
+    /// Run the experiments of the lab, and not the benchmarks
+    #[arg(long)]
+    pub(crate) lab: bool,
     /// Few repeats and short runs
     #[arg(long)]
     pub(crate) quick: bool,

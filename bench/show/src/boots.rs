@@ -53,6 +53,7 @@ pub(crate) struct Plan {
 
 /// Returns the boot that a part takes.
 pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
+    let experiment = part.experiment();
     let (arguments, flags): (&[&str], &[&str]) = match part {
         Part::PathsUnpatched => (
             &["paths", "--setup", "unpatched"],
@@ -92,6 +93,8 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
             ],
             &["--cpus", "1"],
         ),
+        Part::Smt => (&["lab"], &["--smt"]),
+        _ => (&["lab"], &[]),
     };
     let mut machine: Vec<String> = flags.iter().map(ToString::to_string).collect();
     let mut add = |words: &[&str]| machine.extend(words.iter().map(ToString::to_string));
@@ -100,11 +103,18 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     let waits = waits(part);
     let method = if bench.on == Place::Host {
         Method::WallClock
-    } else if !waits.is_empty()
+    } else if experiment.is_some()
+        || !waits.is_empty()
         || matches!(part, Part::Lowered | Part::Service | Part::ServiceOneCpu)
     {
         if part == Part::Service {
             add(&["--cpus", &bench.service_cpus.to_string()]);
+        }
+        if let Some(experiment) = experiment {
+            add(&["--cpus", &experiment.cpus.to_string()]);
+            if experiment.is_recorded() {
+                add(&["--variant", "bpf"]);
+            }
         }
         let icount = match part {
             Part::ServiceOneCpu => Some(0),
@@ -139,6 +149,9 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
     for wait in waits {
         arguments.extend(["--wait".to_owned(), wait.to_string()]);
     }
+    if let Some(experiment) = experiment {
+        arguments.extend(["--experiment".to_owned(), experiment.name.to_owned()]);
+    }
     // On one CPU, a median of five; emulated seconds of a fast machine take long.
     let of_one_cpu = part == Part::ServiceOneCpu && !bench.quick;
     if matches!(part, Part::Service | Part::ServiceOneCpu) {
@@ -171,6 +184,10 @@ fn waits(part: Part) -> &'static [Wait] {
 /// Returns why a part cannot be measured in the kernel that this machine runs, if so, and
 /// the remedy.
 pub(crate) fn impossible_here(part: Part) -> Result<Option<(&'static str, &'static str)>> {
+    // An experiment leaves out the set-ups that cannot be had.
+    if part.experiment().is_some() {
+        return Ok(None);
+    }
     let again = "go_sched_bench --on host --add, as root";
     let loaded = Path::new("/sys/module/go_sched_class").exists();
     let patched = loaded || is_patched()?;
@@ -396,6 +413,8 @@ fn describe(record: &Record) -> String {
         Record::Figure(figure) => figure.subject.to_string(),
         Record::Omitted(omitted) => omitted.subject.to_string(),
         Record::Service(service) => format!("{}, {}", service.scenario, service.alternative),
+        Record::Observed(observed) => observed.to_string(),
+        Record::Impossible(impossible) => impossible.to_string(),
         Record::Note { text } | Record::Failure { why: text } => text.clone(),
     }
 }
@@ -407,6 +426,8 @@ mod tests {
     use std::process::ExitStatus;
 
     use clap::Parser;
+    use clap::ValueEnum;
+    use go_sched_bench_data::lab;
 
     use super::plan;
     use super::running_step;
@@ -457,6 +478,20 @@ mod tests {
         );
         assert!(plan.machine.join(" ").contains("--cpus 2 --icount 1"));
         assert_eq!(plan.arguments, ["service", "--quick"]);
+    }
+
+    #[test]
+    fn each_experiment_is_a_part_with_a_boot_of_its_own() {
+        let parts = Part::value_variants().iter();
+        let found: Vec<_> = parts.filter_map(|part| part.experiment()).collect();
+        assert_eq!(found.len(), lab::EXPERIMENTS.len());
+        let plan = planned(&["--service-icount", "2"], Part::Drift);
+        assert_eq!(plan.arguments, ["lab", "--experiment", "drift"]);
+        let machine = plan.machine.join(" ");
+        assert!(
+            machine.contains("--cpus 1 --variant bpf --icount 2"),
+            "{machine}"
+        );
     }
 
     /// Returns what becomes of lines of standard output, and of a line of progress.

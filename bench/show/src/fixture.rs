@@ -4,6 +4,8 @@
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
+use go_sched_bench_data::lab::Impossible;
+use go_sched_bench_data::lab::Observed;
 use go_sched_bench_data::Alternative;
 use go_sched_bench_data::Change;
 use go_sched_bench_data::Figure;
@@ -90,6 +92,34 @@ pub(crate) fn report_with_requests(requests: u64) -> Report {
         why: "left out by --only".to_owned(),
         command: "go_sched_bench".to_owned(),
     });
+    report
+}
+
+/// Returns a report of the lab.
+pub(crate) fn lab() -> Report {
+    let observed = |setup: &str, mean: f64| {
+        Record::Observed(Observed {
+            experiment: "locks".to_owned(),
+            setup: setup.to_owned(),
+            metric: "mean_ns".to_owned(),
+            repeats: vec![mean, mean * 1.02],
+        })
+    };
+    let mut report = empty();
+    report.boots = vec![boot(
+        Part::Locks,
+        Method::Ratio,
+        vec![
+            observed("siblings ordinary", 400_000.0),
+            observed("siblings at 20", 420_000.0),
+            observed("siblings at 8", 300_000.0),
+            Record::Impossible(Impossible {
+                experiment: "locks".to_owned(),
+                setup: "siblings at nice 19".to_owned(),
+                why: "a reason".to_owned(),
+            }),
+        ],
+    )];
     report
 }
 

@@ -32,6 +32,7 @@ use crate::figures::PATH_BASELINE;
 use crate::format;
 use crate::goals::tally;
 use crate::goals::Verdict;
+use crate::report::Missing;
 use crate::report::Report;
 use crate::results::Results;
 use crate::service::Quantile;
@@ -300,11 +301,16 @@ pub(crate) fn text(report: &Report, results: &Results) -> String {
             let _ = writeln!(text, "  missed: {what}: {measured} ({limit})");
         }
     }
-    for missing in &report.missing {
+    text + &not_measured(report)
+}
+
+/// Returns a line for each part that was not measured.
+pub(crate) fn not_measured(report: &Report) -> String {
+    let line = |missing: &Missing| {
         let (part, why, command) = (missing.part.title(), &missing.why, &missing.command);
-        let _ = writeln!(text, "not measured: {part}: {why}; {command}");
-    }
-    text
+        format!("not measured: {part}: {why}; {command}\n")
+    };
+    report.missing.iter().map(line).collect()
 }
 
 #[cfg(test)]

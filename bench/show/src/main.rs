@@ -14,6 +14,7 @@ mod fixture;
 mod format;
 mod goals;
 mod headline;
+mod lab;
 mod machine;
 mod page;
 mod plot;
@@ -29,6 +30,7 @@ mod tables;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::bail;
 use anyhow::Result;
 use clap::Parser;
 use clap::ValueEnum;
@@ -44,6 +46,7 @@ use crate::report::Part;
 use crate::report::Place;
 use crate::report::Report;
 use crate::report::FILE;
+use crate::report::LAB_FILE;
 use crate::results::Results;
 
 fn main() -> ExitCode {
@@ -54,9 +57,7 @@ fn main() -> ExitCode {
             check,
             file,
         }) => readme::update(&report, &file, check).map(|()| true),
-        Some(Command::Page { report, into }) => Report::read(&report)
-            .and_then(|read| page::write(&read, &into))
-            .map(|()| true),
+        Some(Command::Page { report, into }) => page::write(&report, &into).map(|()| true),
         None => bench(&arguments.bench),
     };
     match outcome {
@@ -76,24 +77,34 @@ fn bench(bench: &Bench) -> Result<bool> {
     let mut report = Report::new(started, bench.quick, bench.on);
     report.tree = machine::describe(&bench.tree);
     report.machine = machine::this();
+    let file = if bench.lab { LAB_FILE } else { FILE };
+    let of_this = |part: &&Part| part.experiment().is_some() == bench.lab;
+    if let Some(part) = bench.only.iter().find(|part| !of_this(part)) {
+        let is = if bench.lab { "no" } else { "an" };
+        bail!("\"{}\" is {is} experiment of the lab", part.title());
+    }
     if bench.add {
         let emulated = bench.on == Place::Guest && bench.accel == Accelerator::Tcg;
-        report.check_same(&Report::read(&bench.report)?, emulated)?;
+        report.check_same(&Report::read(&bench.report, file)?, emulated)?;
     }
     let mut well = true;
-    for part in Part::value_variants() {
+    for part in Part::value_variants().iter().filter(of_this) {
         well &= measure(*part, bench, &mut report)?;
     }
     report.seconds = start.elapsed().as_secs_f64();
     if bench.add {
         // Not the one of the start: parts may be measured by several runs at once.
-        keep(&mut report, Report::read(&bench.report)?);
+        keep(&mut report, Report::read(&bench.report, file)?);
     }
-    report.write(&bench.report)?;
-    print!("{}", headline::text(&report, &Results::of(&report)?));
-    println!("\nThe measurements: {}", bench.report.join(FILE).display());
+    report.write(&bench.report, file)?;
+    if bench.lab {
+        print!("{}", lab::text(&report));
+    } else {
+        print!("{}", headline::text(&report, &Results::of(&report)?));
+    }
+    println!("\nThe measurements: {}", bench.report.join(file).display());
     if let Some(into) = &bench.page {
-        page::write(&report, into)?;
+        page::write(&bench.report, into)?;
     }
     Ok(well)
 }
@@ -146,14 +157,17 @@ mod tests {
     use crate::report::Method;
     use crate::report::Part;
     use crate::report::Report;
+    use crate::report::FILE;
 
     #[test]
     fn a_report_is_read_as_it_was_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let report = fixture::report();
-        report.write(folder.path()).expect("it can be written");
+        report
+            .write(folder.path(), FILE)
+            .expect("it can be written");
         // Not assert_eq, which would print both.
-        assert!(Report::read(folder.path()).expect("it is whole") == report);
+        assert!(Report::read(folder.path(), FILE).expect("it is whole") == report);
     }
 
     #[test]

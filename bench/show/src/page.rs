@@ -19,10 +19,12 @@ use crate::goals::Goal;
 use crate::goals::Verdict;
 use crate::headline;
 use crate::headline::COLUMNS;
+use crate::lab;
 use crate::plot::Plot;
 use crate::report::Boot;
 use crate::report::Report;
 use crate::report::FILE;
+use crate::report::LAB_FILE;
 use crate::results::Results;
 use crate::server_charts;
 use crate::service::BEYOND;
@@ -31,22 +33,34 @@ use crate::tables;
 const STYLE: &str = include_str!("style.css");
 
 /// The sections: the anchor and the title of each.
-const TITLES: [(&str, &str); 9] = [
+const TITLES: [(&str, &str); 10] = [
     ("paths", "Cost on the hot path"),
     ("changes", "Cost of a change"),
     ("service", "What it buys: a server under load"),
     ("goroutines", "What it buys: goroutines with priorities"),
     ("lowered", "What it may cost: waiting for lowered threads"),
     ("growth", "How it grows"),
+    ("lab", "The lab: claims as experiments"),
     ("goals", "Goals"),
     ("missing", "Not measured"),
     ("method", "Method, kernels, notes"),
 ];
 
-/// Writes the page and its data into a folder, and prints the path.
-pub(crate) fn write(report: &Report, into: &Path) -> Result<()> {
-    let page = html(report, &Results::of(report)?)?.into_string();
-    report.write(into)?;
+/// Writes the page of a folder with reports, and its data, into a folder, and prints the path.
+pub(crate) fn write(from: &Path, into: &Path) -> Result<()> {
+    let has = |file| from.join(file).exists();
+    let lab = has(LAB_FILE)
+        .then(|| Report::read(from, LAB_FILE))
+        .transpose()?;
+    let report = match &lab {
+        Some(lab) if !has(FILE) => Report::new(lab.started.clone(), lab.quick, lab.place),
+        _ => Report::read(from, FILE)?,
+    };
+    let page = html(&report, &Results::of(&report)?, lab.as_ref())?.into_string();
+    report.write(into, FILE)?;
+    if let Some(lab) = &lab {
+        lab.write(into, LAB_FILE)?;
+    }
     let path = into.join("index.html");
     std::fs::write(&path, page).with_context(|| path.display().to_string())?;
     println!("The page: {}", path.display());
@@ -54,7 +68,7 @@ pub(crate) fn write(report: &Report, into: &Path) -> Result<()> {
 }
 
 /// Returns the whole page.
-fn html(report: &Report, results: &Results) -> Result<Markup> {
+fn html(report: &Report, results: &Results, lab: Option<&Report>) -> Result<Markup> {
     let bodies = [
         paths(results)?,
         changes(results)?,
@@ -62,6 +76,7 @@ fn html(report: &Report, results: &Results) -> Result<Markup> {
         goroutines(results),
         lowered(results),
         growth(results)?,
+        lab::section(lab, figure)?,
         goals(&results.goals),
         missing(report, &results.goals),
         method(report),
@@ -387,7 +402,7 @@ mod tests {
 
     fn page(report: &Report) -> String {
         let results = Results::of(report).expect("the report is whole");
-        html(report, &results)
+        html(report, &results, None)
             .expect("it can be drawn")
             .into_string()
     }

@@ -19,6 +19,7 @@ use crate::format;
 use crate::goals::tally;
 use crate::headline;
 use crate::report::Report;
+use crate::report::FILE;
 use crate::results::Results;
 use crate::server_charts;
 
@@ -31,7 +32,7 @@ const PICTURE: &str = "p99.svg";
 /// Puts the report's tables into a README, and draws its picture; or, with `check`, fails
 /// unless all are there already.
 pub(crate) fn update(directory: &Path, readme: &Path, check: bool) -> Result<()> {
-    let report = Report::read(directory)?;
+    let report = Report::read(directory, FILE)?;
     let results = Results::of(&report)?;
     let name = readme.display();
     let text = fs::read_to_string(readme).with_context(|| name.to_string())?;
@@ -138,6 +139,7 @@ mod tests {
     use super::update;
     use super::PICTURE;
     use crate::fixture;
+    use crate::report::FILE;
 
     #[test]
     fn only_what_stands_between_the_markers_changes() {
@@ -157,7 +159,9 @@ mod tests {
     fn a_check_fails_until_table_and_picture_are_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let readme = folder.path().join("README.md");
-        fixture::report().write(folder.path()).expect("a report");
+        fixture::report()
+            .write(folder.path(), FILE)
+            .expect("a report");
         let markers =
             [super::ALL, super::GOROUTINES].map(|name| format!("<!-- {name} --><!-- /{name} -->"));
         fs::write(&readme, markers.concat()).expect("a README");

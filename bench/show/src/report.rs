@@ -9,6 +9,8 @@ use std::path::Path;
 use anyhow::Context;
 use anyhow::Result;
 use clap::ValueEnum;
+use go_sched_bench_data::lab;
+use go_sched_bench_data::lab::Experiment;
 use go_sched_bench_data::Kernel;
 use go_sched_bench_data::Record;
 use serde::Deserialize;
@@ -16,6 +18,8 @@ use serde::Serialize;
 
 /// Name of the file in the report's folder.
 pub(crate) const FILE: &str = "report.json";
+/// Name of the file of the lab's report beside it.
+pub(crate) const LAB_FILE: &str = "lab.json";
 /// Version of the file's layout. A version that an older program cannot read has a new
 /// number.
 const FORMAT: u32 = 2;
@@ -52,6 +56,22 @@ pub(crate) enum Part {
     Service,
     /// A server on one CPU beside another process that computes.
     ServiceOneCpu,
+    /// The lab's experiment of this name, as the others below.
+    Locks,
+    /// Bursts of goroutines.
+    Overflow,
+    /// Quotas of control groups.
+    Quota,
+    /// Slices of the scheduler.
+    Slice,
+    /// Outliers of a server's latency.
+    Spikes,
+    /// Delays of goroutines.
+    Preemption,
+    /// What threads are owed.
+    Drift,
+    /// Hyperthreads.
+    Smt,
 }
 
 impl Part {
@@ -72,7 +92,13 @@ impl Part {
             Self::Recorder => "cost of gosched record",
             Self::Service => "server under load",
             Self::ServiceOneCpu => "server under load, one CPU",
+            _ => self.experiment().map_or("", |experiment| experiment.title),
         }
+    }
+
+    /// Returns the experiment that the part is, if it is one of the lab's.
+    pub(crate) fn experiment(self) -> Option<&'static Experiment> {
+        lab::find(self.to_possible_value()?.get_name())
     }
 }
 
@@ -221,13 +247,14 @@ impl Report {
         }
     }
 
-    /// Reads `report.json` of a folder.
-    pub(crate) fn read(directory: &Path) -> Result<Self> {
-        let path = directory.join(FILE);
+    /// Reads `report.json` of a folder, or `lab.json`.
+    pub(crate) fn read(directory: &Path, file: &str) -> Result<Self> {
+        let path = directory.join(file);
         let text = fs::read_to_string(&path).with_context(|| {
             format!(
-                "{} cannot be read; \"make bench\" writes it",
-                path.display()
+                "{} cannot be read; \"make {}\" writes it",
+                path.display(),
+                if file == FILE { "bench" } else { "lab" }
             )
         })?;
         let report: Self =
@@ -241,9 +268,9 @@ impl Report {
         Ok(report)
     }
 
-    /// Writes `report.json` into a folder.
-    pub(crate) fn write(&self, directory: &Path) -> Result<()> {
-        let path = directory.join(FILE);
+    /// Writes `report.json` into a folder, or `lab.json`.
+    pub(crate) fn write(&self, directory: &Path, file: &str) -> Result<()> {
+        let path = directory.join(file);
         let text = serde_json::to_string_pretty(self)? + "\n";
         fs::create_dir_all(directory)
             .and_then(|()| fs::write(&path, text))

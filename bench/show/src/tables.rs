@@ -35,7 +35,7 @@ use crate::statistics::Summary;
 
 /// Returns a table with a column of names and columns of numbers. Empty columns are left
 /// out.
-fn table<R: Copy, C: Copy>(
+pub(crate) fn table<R: Copy, C: Copy>(
     rows: &[(R, String)],
     columns: &[(C, String)],
     cell: impl Fn(R, C) -> Option<Markup>,

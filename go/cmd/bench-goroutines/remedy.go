@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
+//go:build linux
+
 package main
 
 import (
@@ -42,6 +44,11 @@ func newRemedy(name string, goroutines int) (remedy, error) {
 	// The others are priorities of threads. Each thread gets a P, as who waits for one waits
 	// whatever the priority of the thread.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + goroutines + 1)
+	if name == "own threads" {
+		r.background = onOwnThread
+		r.requests = onOwnThread
+		return r, nil
+	}
 	backend := gosched.Device
 	if name == "SCHED_IDLE" || name == "chrt -r" {
 		backend = gosched.SchedSetattr
@@ -56,6 +63,8 @@ func newRemedy(name string, goroutines int) (remedy, error) {
 	switch name {
 	case "SET", "SCHED_IDLE":
 		r.background = at(low)
+	case "raise":
+		r.requests = at(raised)
 	case "chrt -r":
 		// The lowest of SCHED_RR.
 		r.requests = at(48)
@@ -73,4 +82,11 @@ func newRemedy(name string, goroutines int) (remedy, error) {
 		return r, fmt.Errorf("unknown remedy %q", name)
 	}
 	return r, nil
+}
+
+func onOwnThread(work func()) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	work()
+	return nil
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
+//go:build linux
+
 package main
 
 import (
@@ -12,14 +14,22 @@ import (
 	"os/exec"
 	"runtime"
 	"time"
+
+	"go_sched/gosched/internal/sys"
 )
 
 // requestTime is the time that a request takes on a CPU of its own.
 const requestTime = 200 * time.Microsecond
 
 // newRequest returns what makes requests and returns the latency of each.
-func newRequest(o options) (requests func(o options) []time.Duration, err error) {
+func newRequest(o options, bursts *burstFigures) (requests func(o options) []time.Duration, err error) {
 	switch o.request {
+	case "nothing":
+		return each(func() {}), nil
+	case "nanosleep":
+		return nanosleeps, nil
+	case "burst":
+		return newBursts(bursts)
 	case "compute":
 		return each(func() { repeat(func() {}) }), nil
 	case "allocate":
@@ -51,9 +61,29 @@ func each(serve func()) func(o options) []time.Duration {
 			time.Sleep(time.Until(due))
 			serve()
 			times[i] = time.Since(due)
+			if o.after != nil {
+				o.after(due, times[i])
+			}
 		}
 		return times
 	}
+}
+
+// nanosleeps returns how late the calling thread wakes up from clock_nanosleep(2), which the
+// runtime has no part in.
+func nanosleeps(o options) []time.Duration {
+	times := make([]time.Duration, o.length/o.every)
+	due := sys.Monotonic()
+	for i := range times {
+		due += o.every
+		sys.SleepUntil(due)
+		times[i] = sys.Monotonic() - due
+		// What was due meanwhile is not due any more.
+		if times[i] > o.every {
+			due = sys.Monotonic()
+		}
+	}
+	return times
 }
 
 // stops returns the times of calls that stop the world, without the wait for a P before.

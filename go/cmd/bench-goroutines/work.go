@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
+//go:build linux
+
 package main
 
 import (
@@ -8,6 +10,7 @@ import (
 	"io"
 	"math/rand"
 	"runtime/debug"
+	"syscall"
 )
 
 // newWork returns what a goroutine of the background calls for a unit of its work.
@@ -25,6 +28,8 @@ func newWork(o options) (work func() (unit func()), err error) {
 		return func() func() { return allocate(objects) }, nil
 	case "gzip":
 		return compress, nil
+	case "read":
+		return readForEver, nil
 	}
 	return nil, fmt.Errorf("unknown work %q", o.work)
 }
@@ -70,4 +75,13 @@ func compress() func() {
 		_, _ = w.Write(source)
 		_ = w.Close()
 	}
+}
+
+// readForEver returns what waits in read(2), which the runtime does not know to block.
+func readForEver() func() {
+	var pipe [2]int
+	if err := syscall.Pipe(pipe[:]); err != nil {
+		panic(err)
+	}
+	return func() { _, _ = syscall.Read(pipe[0], make([]byte, 1)) }
 }

@@ -89,6 +89,7 @@ pub(crate) struct Machine {
     pub(crate) icount: Option<u8>,
     pub(crate) bz_image: PathBuf,
     pub(crate) cpus: u8,
+    pub(crate) smt: bool,
     pub(crate) memory_mib: u32,
     /// Addition to the kernel's command line.
     pub(crate) append: String,
@@ -214,7 +215,8 @@ impl Machine {
             // sleep=off: while all CPUs are idle, the clock jumps to the next timer.
             command.args(["-icount", &format!("shift={shift},sleep=off")]);
         }
-        command.args(["-smp", &self.cpus.to_string()]);
+        let threads = if self.smt { 2 } else { 1 };
+        command.args(["-smp", &format!("cpus={},threads={threads}", self.cpus)]);
         command.args(["-m", &self.memory_mib.to_string()]);
         command.arg("-kernel").arg(&self.bz_image);
         command.args(["-initrd", &format!("/dev/fd/{FIRST_FD}")]);
@@ -428,6 +430,7 @@ pub(crate) fn probe(artifacts: &Artifacts) -> Result<Accelerator> {
         icount: None,
         bz_image: artifacts.bz_image.clone(),
         cpus: 2,
+        smt: false,
         memory_mib: 512,
         append: String::new(),
         shares: Vec::new(),

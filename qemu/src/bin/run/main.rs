@@ -65,6 +65,9 @@ struct Arguments {
     /// CPUs of the guest, 1 to 8 [default: 2, or 1 with --icount]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=8))]
     cpus: Option<u8>,
+    /// Have each two CPUs be threads of one core; takes an even number of them
+    #[arg(long, requires = "cpus")]
+    smt: bool,
     /// Memory of the guest, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     memory: u32,
@@ -201,6 +204,7 @@ fn run(mut arguments: Arguments) -> Result<u8> {
         cpus: arguments
             .cpus
             .unwrap_or(if arguments.icount.is_some() { 1 } else { 2 }),
+        smt: arguments.smt,
         memory_mib: arguments.memory,
         append: arguments.append,
         shares: arguments.share,
