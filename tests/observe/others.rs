@@ -76,9 +76,9 @@ fn switches_among_others(recorded: &Recorded) -> (usize, usize) {
 #[test]
 fn switches_among_others_are_told_where_a_thread_of_the_program_waits_and_nowhere_else() {
     let cpus = thread::available_parallelism().expect("a CPU").get();
-    let competitors = Competitors::start(3 * cpus);
+    let competitors = Competitors::start(2 * cpus);
     // The program computes, and then sleeps as long as another process computes.
-    let compute = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
+    let compute = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
     let recorded = run(
         Path::new("/bin/sh"),
         &["-c", &format!("{compute}; ({compute}); :")],
