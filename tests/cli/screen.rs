@@ -91,13 +91,17 @@ const MOMENT: Timespec = Timespec {
 
 impl OnTerminal {
     fn start(arguments: &[&str], size: Winsize, prepare: impl FnOnce(&mut Command)) -> Self {
+        Self::start_with(&[&["-i", "0.1"], arguments].concat(), size, prepare)
+    }
+
+    fn start_with(arguments: &[&str], size: Winsize, prepare: impl FnOnce(&mut Command)) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let keyboard = openpt(flags).expect("the guest has ptys");
         unlockpt(&keyboard).expect("a new pty");
         let terminal = ioctl_tiocgptpeer(&keyboard, flags).expect("its other end");
         tcsetwinsize(&terminal, size).expect("a terminal");
         let end = || Stdio::from(terminal.try_clone().expect("a descriptor"));
-        let mut command = gosched(&[&["top", "-i", "0.1"], arguments].concat());
+        let mut command = gosched(&[&["top"], arguments].concat());
         command.env("TERM", "linux");
         prepare(&mut command);
         let top = command
@@ -239,14 +243,18 @@ fn a_terminal_that_goes_ends_top() {
 
 #[test]
 fn a_terminal_that_nobody_reads_does_not_keep_top_from_its_end() {
-    let mut on = OnTerminal::wide();
-    eventually("it draws", || on.is_raw());
-    // As Ctrl-S does.
-    tcflow(&on.terminal, Action::OOff).expect("a terminal");
-    await_write_to_stdout(&mut on.top.0);
-    on.signal(Signal::TERM);
-    let OnTerminal { mut top, .. } = on;
-    await_program(&mut top.0);
+    for (interval, draws) in [("0.1", true), ("3600", false)] {
+        let mut on = OnTerminal::start_with(&["-i", interval], size(160, 24), |_| ());
+        on.await_text("? help");
+        // As Ctrl-S does.
+        tcflow(&on.terminal, Action::OOff).expect("a terminal");
+        if draws {
+            await_write_to_stdout(&mut on.top.0);
+        }
+        on.signal(Signal::TERM);
+        let OnTerminal { mut top, .. } = on;
+        await_program(&mut top.0);
+    }
 }
 
 #[test]

@@ -26,15 +26,20 @@ use signal_hook::iterator::exfiltrator::SignalOnly;
 
 use crate::handed;
 
-/// True if a signal asks for the end and [`Interrupt`] has not returned it yet. Empty while
-/// such signals end the process.
+/// True once a signal asks for the end. Empty while such signals end the process.
 static ASKED_TO_END: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// Returns whether a signal asks for the end and has not been returned yet; `None` while such
-/// signals end the process.
+/// Returns whether a signal has asked for the end; `None` while such signals end the process.
 pub(crate) fn is_asked_to_end() -> Option<bool> {
     let asked = ASKED_TO_END.get()?;
     Some(asked.load(Ordering::Relaxed))
+}
+
+/// Forgets a signal that was meant for a command.
+pub(crate) fn forget() {
+    if let Some(asked) = ASKED_TO_END.get() {
+        asked.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Signals that have come and were not asked for yet.
@@ -77,7 +82,7 @@ impl Interrupt {
         others: Vec<PollFd<'_>>,
         timeout: Duration,
     ) -> io::Result<Option<c_int>> {
-        if let Some(signal) = self.next() {
+        if let Some(signal) = self.0.pending().next() {
             return Ok(Some(signal));
         }
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
@@ -85,18 +90,9 @@ impl Interrupt {
         let own = PollFd::new(self.0.get_read(), PollFlags::IN);
         let mut polled: Vec<_> = iter::once(own).chain(others).collect();
         match poll(&mut polled, Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => Ok(self.next()),
+            Ok(_) | Err(Errno::INTR) => Ok(self.0.pending().next()),
             Err(errno) => Err(errno.into()),
         }
-    }
-
-    /// Returns a signal that has come.
-    fn next(&mut self) -> Option<c_int> {
-        // Before the look: a signal that comes in between asks for the end once more.
-        if let Some(asked) = ASKED_TO_END.get() {
-            asked.store(false, Ordering::Relaxed);
-        }
-        self.0.pending().next()
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::sync::mpsc::RecvTimeoutError;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ pub(crate) fn complain(sentence: &dyn Display) {
         }
     };
     // Nobody is left to tell when this fails.
-    let _ = write(io::stderr(), format!("{line}\n").into_bytes());
+    let _ = write(io::stderr, format!("{line}\n").into_bytes());
 }
 
 /// Returns `name` with "?" in place of each character that shows nothing of its own: one
@@ -102,19 +103,27 @@ pub(crate) fn print(
         return Ok(());
     }
     handed::check_stdout()?;
-    Ok(write(io::stdout(), text)?)
+    Ok(write(io::stdout, text)?)
 }
 
-/// Writes `text`, and gives up if nobody reads it for a second after a signal that asks for the
-/// end.
-fn write(mut to: impl Write + Send + 'static, text: Vec<u8>) -> io::Result<()> {
-    let mut write = move || to.write_all(&text).and_then(|()| to.flush());
+/// Writes `text`, and gives up if nobody reads it for a second once a signal asks for the end.
+fn write<W: Write + 'static>(stream: fn() -> W, text: Vec<u8>) -> io::Result<()> {
+    let text = Arc::new(text);
+    let write = move |text: &[u8]| {
+        let mut stream = stream();
+        stream.write_all(text).and_then(|()| stream.flush())
+    };
     if is_asked_to_end().is_none() {
-        return write();
+        return write(&text);
     }
     // A handler of signals does not end a write(2) that waits: the kernel begins it again.
     let (sender, result) = sync_channel(1);
-    thread::Builder::new().spawn(move || sender.send(write()))?;
+    let of_thread = Arc::clone(&text);
+    let writer = thread::Builder::new().spawn(move || sender.send(write(&of_thread)));
+    if writer.is_err() {
+        // No thread may be left to this user.
+        return write(&text);
+    }
     let mut patience = PATIENCE;
     loop {
         match result.recv_timeout(LOOK_EVERY) {
@@ -141,7 +150,7 @@ impl Write for Screenful {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        write(io::stdout(), mem::take(&mut self.0))
+        write(io::stdout, mem::take(&mut self.0))
     }
 }
 

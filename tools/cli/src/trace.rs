@@ -38,6 +38,7 @@ use crate::error::TraceError;
 use crate::error::TraceWarning;
 use crate::exit;
 use crate::handed::Child;
+use crate::interrupt;
 use crate::interrupt::Interrupt;
 use crate::output::complain;
 use crate::output::print;
@@ -187,6 +188,7 @@ pub(crate) fn await_end(child: &mut Child, interrupt: &mut Interrupt) -> io::Res
 /// Passes a signal on to the command, unless a key of the terminal has sent the signal to
 /// the command as well.
 pub(crate) fn pass_on(signal: c_int, child: &Child) {
+    interrupt::forget();
     if matches!(signal, SIGINT | SIGQUIT) && is_in_foreground() {
         return;
     }

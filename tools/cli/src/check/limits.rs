@@ -145,8 +145,8 @@ fn fair_server_shares(dir: &Path) -> io::Result<Vec<Share>> {
 }
 
 /// Checks that threads of RCU, where it has some on each CPU, run before rt threads that spin:
-/// else a grace period, which many system calls wait for, has no end. Returns `None` if this
-/// kernel is not a real-time one (`PREEMPT_RT`), whose RCU works in softirqs.
+/// else a grace period, which many system calls wait for, has no end. Returns `None` for kernels
+/// without `PREEMPT_RT`: there RCU works in softirqs.
 pub(super) fn rcu() -> Option<Finding> {
     let uname = rustix::system::uname();
     let is_realtime = uname.version().to_string_lossy().contains("PREEMPT_RT");
@@ -164,7 +164,7 @@ fn rcu_at(file: &Path) -> Finding {
         Ok(prio) if wanted <= prio => Finding::ok(CHECK, "its threads run before rt threads that spin"),
         Ok(prio) => Finding::warn(
             CHECK,
-            format!("its threads have the real-time priority {prio}: a thread at 49..63 that spins keeps others in system calls for ever"),
+            format!("rcutree.kthread_prio is {prio}: beside a thread at 49..63 that spins, others may wait in system calls for ever"),
             advice,
         ),
         Err(error) => {

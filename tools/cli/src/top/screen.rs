@@ -4,6 +4,7 @@
 
 use std::io;
 use std::io::stdin;
+use std::mem::ManuallyDrop;
 use std::sync::mpsc::sync_channel;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvTimeoutError;
@@ -51,7 +52,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The terminal. Dropping the screen restores the terminal; ratatui does so after a panic.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<Screenful>>,
+    /// Never dropped: ratatui would write to standard error that the cursor cannot be shown, which
+    /// waits for ever on a terminal that nobody reads.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Screenful>>>,
     area: Rect,
     events: Receiver<io::Result<Event>>,
     interrupt: Interrupt,
@@ -63,6 +66,7 @@ pub(super) struct Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         // Nobody is left to tell of a terminal that has gone.
+        let _ = self.terminal.show_cursor();
         let _ = restore();
     }
 }
@@ -77,7 +81,10 @@ impl Screen {
         // Makes the terminal raw, and has a panic restore it.
         ratatui::try_init_with_options(options.clone())?;
         let screen = Self {
-            terminal: Terminal::with_options(CrosstermBackend::new(Screenful::default()), options)?,
+            terminal: ManuallyDrop::new(Terminal::with_options(
+                CrosstermBackend::new(Screenful::default()),
+                options,
+            )?),
             area,
             events,
             interrupt,
