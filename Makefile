@@ -256,13 +256,13 @@ bench-programs: programs observe-command
 # measure PARTS, REPORT: measures PARTS, or all, into the folder that has REPORT.
 measure = $(binaries)/go_sched_bench --report $(bench_report) $(if $(findstring quick,$@),--quick) \
 	$(addprefix --only ,$1) $(and $1,$(wildcard $(bench_report)/$2),--add) \
-	--page $(bench_page) --service-icount 2 \
+	--page $(bench_page) --service-icount 2 $(addprefix --on ,$(ON)) \
 	--overlay $(bench_overlay) --guest-program $(binaries)/go_sched_bench_guest
+# ON=host measures in the kernel of this machine, as root.
 bench bench-quick: bench-programs
 	$(call measure,$(ONLY),report.json)
-# ON=host runs them in the kernel of this machine, as root.
 lab lab-quick: bench-programs
-	$(call measure,$(EXPERIMENT),lab.json) --lab $(addprefix --on ,$(ON))
+	$(call measure,$(EXPERIMENT),lab.json) --lab
 
 # Takes nothing but Go and room for it: neither a guest nor go_sched in the kernel.
 .PHONY: bench-host

@@ -90,5 +90,5 @@ fn switches_among_others_are_told_where_a_thread_of_the_program_waits_and_nowher
     eprintln!("{all} switches among others, {unexplained} unexplained");
     assert!(all >= 5, "{all}");
     // A thread that moves is counted on its new CPU a little before that is told.
-    assert!(unexplained * 100 <= all, "{unexplained} of {all}");
+    assert!(unexplained <= 1 + all / 100, "{unexplained} of {all}");
 }

@@ -94,7 +94,13 @@ pub(crate) fn plan(part: Part, bench: &Bench) -> Plan {
             &["--cpus", "1"],
         ),
         Part::Smt => (&["lab"], &["--smt"]),
-        _ => (&["lab"], &[]),
+        Part::Locks
+        | Part::Overflow
+        | Part::Quota
+        | Part::Slice
+        | Part::Spikes
+        | Part::Preemption
+        | Part::Drift => (&["lab"], &[]),
     };
     let mut machine: Vec<String> = flags.iter().map(ToString::to_string).collect();
     let mut add = |words: &[&str]| machine.extend(words.iter().map(ToString::to_string));
@@ -189,6 +195,13 @@ pub(crate) fn impossible_here(part: Part) -> Result<Option<(&'static str, &'stat
         return Ok(None);
     }
     let again = "go_sched_bench --on host --add, as root";
+    let one_cpu = part == Part::ServiceOneCpu;
+    if one_cpu && thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1) {
+        return Ok(Some((
+            "this machine has several CPUs; measure it in a guest, which has one",
+            "make bench ONLY=service-one-cpu",
+        )));
+    }
     let loaded = Path::new("/sys/module/go_sched_class").exists();
     let patched = loaded || is_patched()?;
     Ok(match part {

@@ -33,7 +33,7 @@ use crate::plot::Panel;
 use crate::plot::Plot;
 use crate::plot::BLUE;
 use crate::report::Boot;
-use crate::report::Method;
+use crate::report::Place;
 use crate::report::Report;
 use crate::statistics::Summary;
 use crate::tables::table;
@@ -42,6 +42,7 @@ use crate::tables::table;
 struct Chapter<'a> {
     experiment: &'static Experiment,
     boot: &'a Boot,
+    place: Place,
 }
 
 /// A claim and what became of it.
@@ -55,7 +56,11 @@ struct Judged {
 fn chapters(report: &Report) -> impl Iterator<Item = Chapter<'_>> {
     report.good_boots().filter_map(|boot| {
         let experiment = boot.part.experiment()?;
-        Some(Chapter { experiment, boot })
+        Some(Chapter {
+            experiment,
+            boot,
+            place: report.place,
+        })
     })
 }
 
@@ -106,7 +111,8 @@ impl Chapter<'_> {
         let mut metrics = self.experiment.metrics.iter();
         let metric = metrics.find(|metric| metric.key == claim.metric)?;
         let rule = match self.experiment.only_on_hardware {
-            Some(why) if self.boot.method != Method::WallClock => Rule::NotHere(why),
+            // Nor has a guest hyperthreads on hardware's own CPUs.
+            Some(why) if self.place != Place::Host => Rule::NotHere(why),
             _ => claim.rule,
         };
         let of = self.summary(claim.setup, claim.metric)?;

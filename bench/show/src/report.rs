@@ -92,7 +92,14 @@ impl Part {
             Self::Recorder => "cost of gosched record",
             Self::Service => "server under load",
             Self::ServiceOneCpu => "server under load, one CPU",
-            _ => self.experiment().map_or("", |experiment| experiment.title),
+            Self::Locks
+            | Self::Overflow
+            | Self::Quota
+            | Self::Slice
+            | Self::Spikes
+            | Self::Preemption
+            | Self::Drift
+            | Self::Smt => self.experiment().map_or("", |experiment| experiment.title),
         }
     }
 

@@ -33,21 +33,29 @@ func countCalls(function string) (calls, error) {
 	if err := write("uprobe_events", fmt.Sprintf("p:lab/%s %s:0x%x", c.name, path, offset)); err != nil {
 		return c, err
 	}
-	return c, write("events/lab/"+c.name+"/enable", "1")
+	if err := write("events/lab/"+c.name+"/enable", "1"); err != nil {
+		c.close()
+		return c, err
+	}
+	return c, nil
 }
 
 // count returns the number of calls.
-func (c calls) count() (calls int) {
+func (c calls) count() int {
 	profile, err := os.ReadFile(filepath.Join(tracing, "uprobe_profile"))
 	if err != nil {
 		panic(err)
 	}
 	for _, line := range strings.Split(string(profile), "\n") {
 		if fields := strings.Fields(line); len(fields) == 3 && fields[1] == c.name {
-			calls, _ = strconv.Atoi(fields[2])
+			calls, err := strconv.Atoi(fields[2])
+			if err != nil {
+				panic(err)
+			}
+			return calls
 		}
 	}
-	return calls
+	panic("uprobe_profile has no " + c.name)
 }
 
 func (c calls) close() {

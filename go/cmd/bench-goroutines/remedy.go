@@ -6,6 +6,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 
 	"go_sched/gosched"
@@ -41,9 +42,11 @@ func newRemedy(name string, goroutines int) (remedy, error) {
 		return r, gosched.Overlay()
 	}
 
-	// The others are priorities of threads. Each thread gets a P, as who waits for one waits
-	// whatever the priority of the thread.
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + goroutines + 1)
+	// The others are priorities of threads. Unless their number is given, each thread gets a P,
+	// as who waits for one waits whatever the priority of the thread.
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + goroutines + 1)
+	}
 	if name == "own threads" {
 		r.background = onOwnThread
 		r.requests = onOwnThread

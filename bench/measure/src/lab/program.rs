@@ -61,8 +61,13 @@ pub(super) fn add_arguments(command: &mut Command, setup: &Setup, length: Durati
     command.args(setup.arguments);
     command.args(["-for", &format!("{}ms", length.as_millis())]);
     command.envs(setup.environment.iter().copied());
-    if setup.waiter == Standing::Go(50) {
-        command.args(["-remedy", "raise"]);
+    match setup.waiter {
+        Standing::Ordinary => {}
+        // What the program raises requests to.
+        Standing::Go(50) => {
+            command.args(["-remedy", "raise"]);
+        }
+        other => panic!("the program cannot have its requests at {other:?}"),
     }
 }
 

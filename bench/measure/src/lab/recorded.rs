@@ -111,9 +111,12 @@ fn percent(part: f64, whole: f64) -> f64 {
 }
 
 fn spikes(answer: &Value) -> Figures {
-    let of = |key| percent(number(answer, key), number(answer, "outliers"));
+    let clustered = number(answer, "in_clusters");
+    let all = percent(clustered, number(answer, "outliers"));
+    // Clusters have causes, and an outlier by itself has none.
+    let of = |key| percent(number(answer, key), clustered);
     Figures::from([
-        ("in_clusters_percent".to_owned(), of("in_clusters")),
+        ("in_clusters_percent".to_owned(), all),
         ("in_kernel_percent".to_owned(), of("in_kernel")),
         ("in_runtime_percent".to_owned(), of("in_runtime")),
         (
@@ -192,8 +195,9 @@ mod tests {
     #[test]
     fn of_no_outliers_none_is_in_the_kernel() {
         assert_eq!(spikes(&json!({"outliers": 0}))["in_kernel_percent"], 0.0);
-        let answer = json!({"outliers": 8, "in_kernel": 2, "clusters": [{}]});
-        assert_eq!(spikes(&answer)["in_kernel_percent"], 25.0);
+        let answer = json!({"outliers": 8, "in_clusters": 4, "in_kernel": 2, "clusters": [{}]});
+        assert_eq!(spikes(&answer)["in_clusters_percent"], 50.0);
+        assert_eq!(spikes(&answer)["in_kernel_percent"], 50.0);
     }
 
     #[test]

@@ -4,7 +4,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 
+use anyhow::anyhow;
 use anyhow::Context;
 use anyhow::Result;
 use common::attr::setpriority;
@@ -23,15 +25,22 @@ use rustix::thread::gettid;
 const GROUP: &str = "go_sched_lab_threads";
 
 /// Returns why a standing cannot be had here, if so.
-pub(super) fn obstacle(standing: Standing) -> Result<Option<&'static str>> {
-    Ok(match standing {
-        Standing::Go(_) if !common::module::is_loaded() => Some("the module is not loaded"),
+pub(super) fn obstacle(standing: Standing) -> Result<Option<String>> {
+    let why = match standing {
+        Standing::Go(_) if !common::module::is_loaded() => "the module is not loaded",
         Standing::Uclamp => match Attr::utilization_only(0, 1024).try_apply(0) {
-            Err(Errno::OPNOTSUPP) => Some("the kernel is built without UCLAMP_TASK"),
-            other => other.map(|()| None).context("sched_setattr")?,
+            Err(Errno::OPNOTSUPP) => "the kernel is built without UCLAMP_TASK",
+            other => return other.map(|()| None).context("sched_setattr"),
         },
-        _ => None,
-    })
+        // systemd has the threads of a process in one group.
+        Standing::Weight | Standing::IdleGroup => {
+            let tried = thread::scope(|scope| scope.spawn(|| take(standing)).join());
+            let tried = tried.map_err(|_| anyhow!("{standing:?}: panic"))?;
+            return Ok(tried.err().map(|why| format!("{why:#}")));
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(why.to_owned()))
 }
 
 /// Has the calling thread take a standing, which its children inherit.
