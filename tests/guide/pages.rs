@@ -27,6 +27,7 @@ pub(crate) const PAGES: Files = files![
     "container.md",
     "goroutines.md",
     "install.md",
+    "lab.md",
     "observe.md",
     "process.md",
     "security.md",
@@ -38,6 +39,8 @@ pub(crate) const PAGES: Files = files![
 /// The other files that the pages link to.
 const LINKED: Files = files![
     "../README.md",
+    "../bench/data/src/lab/table.rs",
+    "../bench/show/src/report.rs",
     "../go/doc.go",
     "../go/internal/disturbed/main.go",
     "../go/internal/traced/main.go",
