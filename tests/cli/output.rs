@@ -142,7 +142,7 @@ fn full_pipe() -> (OwnedFd, OwnedFd) {
 /// Waits until a program waits for a reader of its standard output.
 #[track_caller]
 pub(crate) fn await_write_to_stdout(program: &mut process::Child) {
-    let process = Process::new(program.id().cast_signed()).expect("it runs");
+    let process = Process::new(Pid::from_child(program).as_raw_pid()).expect("it runs");
     eventually("it waits for a reader", || {
         assert_eq!(program.try_wait().expect("a child"), None, "it has ended");
         let mut tasks = process.tasks().expect("it runs").flatten();
