@@ -92,8 +92,7 @@ impl kernel::Module for GoSchedClass {
             pr_err!("share_percent is {share}, but must be 0 to 100\n");
             return Err(EINVAL);
         }
-        let class =
-            Registration::new(&CLASS.with_budget(budget_ms * NSEC_PER_MSEC as u64, share))?;
+        let class = Registration::new(&CLASS.with_budget(budget_ms * NSEC_PER_MSEC as u64, share))?;
         let device = KBox::pin_init(
             MiscDeviceRegistration::register(module, c_str!("go_sched")),
             GFP_KERNEL,
