@@ -20,7 +20,7 @@ type burstFigures struct {
 }
 
 // newBursts returns what starts goroutines in bursts and returns the time from the start of
-// each to its first instruction. What each computes takes some 10 us.
+// each to its first instruction. Each computes a little.
 func newBursts(figures *burstFigures) (requests func(o options) []time.Duration, err error) {
 	overflows, err := countCalls("runtime.runqputslow")
 	if err != nil {
